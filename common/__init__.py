@@ -1,0 +1,1 @@
+"""What two processes need. Nothing here knows who calls it."""

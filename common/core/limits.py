@@ -1,0 +1,79 @@
+"""What a provider allows: rules such as `5/min`, and the plans that are sold under a name. It does not count calls."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+from common.errors import InvalidSettings
+
+UNITS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "d": 86400, "day": 86400}
+DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
+_RULE = re.compile(r"([1-9][0-9]{0,6})/([1-9][0-9]{0,5})?(s|sec|min|h|d|day)")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """At most `calls` calls in any window of `period`."""
+
+    calls: int
+    period: timedelta
+
+    @property
+    def per_minute(self) -> float:
+        return self.calls * 60 / self.period.total_seconds()
+
+    def __str__(self) -> str:
+        seconds = int(self.period.total_seconds())
+        size, unit = next(
+            (size, unit) for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)) if seconds % size == 0
+        )
+        return f"{self.calls}/{seconds // size}{unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A provider's plan: its rules and what its prices are (`realtime`, `delayed` or `end_of_day`)."""
+
+    limits: tuple[Rule, ...]
+    data: str
+
+
+def parse_limits(text: str, name: str) -> tuple[Rule, ...]:
+    """Read `1/2s,5/1min,25/1d`; `name` is the setting that is blamed."""
+    rules = tuple(_parse_rule(part.strip(), name) for part in text.split(","))
+    if len({rule.period for rule in rules}) != len(rules):
+        raise InvalidSettings(f"{name}: expected one rule a period, not {text!r}")
+    return tuple(sorted(rules, key=lambda rule: rule.period))
+
+
+def _parse_rule(text: str, name: str) -> Rule:
+    match = _RULE.fullmatch(text)
+    if match is None:
+        raise InvalidSettings(f"{name}: expected rules such as 5/min or 1/2s,5/1min,25/1d, not {text!r}")
+    calls, count, unit = match.groups()
+    return Rule(int(calls), timedelta(seconds=int(count or 1) * UNITS[unit]))
+
+
+def slowest(limits: tuple[Rule, ...]) -> Rule:
+    """The rule under a day that allows the fewest calls a minute: it sets the pace B. A day's quota is a pace of its own."""
+    return min([rule for rule in limits if rule.period < DAY] or limits, key=lambda rule: rule.per_minute)
+
+
+def longest_period(limits: tuple[Rule, ...]) -> timedelta:
+    return max(rule.period for rule in limits)
+
+
+def _plan(limits: str, data: str) -> Plan:
+    return Plan(parse_limits(limits, "plan"), data)
+
+
+PLANS = {
+    "free": _plan("1/2s,5/1min,25/1d", "end_of_day"),
+    "standard": _plan("1/1s,5/1min", "realtime"),
+    "premium-75": _plan("10/1s,75/1min", "realtime"),
+    "premium-150": _plan("10/1s,150/1min", "realtime"),
+    "premium-300": _plan("20/1s,300/1min", "realtime"),
+    "premium-600": _plan("20/1s,600/1min", "realtime"),
+    "premium-1200": _plan("30/1s,1200/1min", "realtime"),
+}

@@ -1,0 +1,190 @@
+"""Every error that Quotewell raises on purpose. It knows whose fault an error is; it does not know HTTP beyond a number.
+
+QuotewellError
+├── InvalidSettings                     the operator's: the process does not start
+├── ClientError                         the caller's: 4xx
+│   ├── InvalidRequest                  400 invalid_request
+│   ├── InvalidSymbol                   400 invalid_symbol
+│   ├── InvalidToken                    401 invalid_token
+│   │   └── TokenExpired                401 token_expired
+│   ├── InvalidCredentials              401 invalid_credentials
+│   ├── InsufficientScope               403 insufficient_scope
+│   ├── NotFound                        404 not_found
+│   │   ├── UnknownSymbol               404 unknown_symbol
+│   │   └── NotOnWatchlist              404 not_on_watchlist
+│   ├── MethodNotAllowed                405 method_not_allowed
+│   ├── Conflict
+│   │   ├── AlreadyOnWatchlist          409 already_on_watchlist
+│   │   ├── WatchlistFull               409 watchlist_full
+│   │   ├── UsernameTaken               409 username_taken
+│   │   └── EmailTaken                  409 email_taken
+│   ├── PayloadTooLarge                 413 payload_too_large
+│   └── UnsupportedMediaType            415 unsupported_media_type
+└── NotNow                              ours or the provider's, for now: 503 with Retry-After
+    ├── QuotePending                    503 quote_pending
+    ├── StoreUnavailable                503 store_unavailable
+    ├── ProviderUnavailable             503 provider_unavailable
+    └── Overloaded                      503 overloaded
+"""
+
+
+class QuotewellError(Exception):
+    """Base of all; never raised itself."""
+
+    status = 500
+    code = "internal"
+
+
+class InvalidSettings(QuotewellError):
+    """Mend the setting that the message names, then start again."""
+
+    code = "invalid_settings"
+
+
+class ClientError(QuotewellError):
+    """The caller's fault; the message says what was expected."""
+
+    status = 400
+
+
+class InvalidRequest(ClientError):
+    """Send what the message asks for."""
+
+    code = "invalid_request"
+
+
+class InvalidSymbol(ClientError):
+    """Send a symbol such as AAPL, BRK-B or TSCO.LON."""
+
+    code = "invalid_symbol"
+
+
+class InvalidToken(ClientError):
+    """Log in again; the token is missing, malformed or not ours."""
+
+    status = 401
+    code = "invalid_token"
+
+
+class TokenExpired(InvalidToken):
+    """Log in again or refresh; the token's time is over."""
+
+    code = "token_expired"
+
+
+class InvalidCredentials(ClientError):
+    """The name or the password is wrong; which of the two is not said."""
+
+    status = 401
+    code = "invalid_credentials"
+
+
+class InsufficientScope(ClientError):
+    """The account lacks the scope for this."""
+
+    status = 403
+    code = "insufficient_scope"
+
+
+class NotFound(ClientError):
+    """There is nothing at this address."""
+
+    status = 404
+    code = "not_found"
+
+
+class UnknownSymbol(NotFound):
+    """The provider does not have this symbol; asked again after an hour."""
+
+    code = "unknown_symbol"
+
+
+class NotOnWatchlist(NotFound):
+    """The caller's watchlist does not hold this symbol."""
+
+    code = "not_on_watchlist"
+
+
+class MethodNotAllowed(ClientError):
+    """Use one of the methods in the Allow header."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class Conflict(ClientError):
+    """What is there stands against it; nothing was changed."""
+
+    status = 409
+
+
+class AlreadyOnWatchlist(Conflict):
+    """The watchlist holds the symbol already."""
+
+    code = "already_on_watchlist"
+
+
+class WatchlistFull(Conflict):
+    """Remove a symbol first."""
+
+    code = "watchlist_full"
+
+
+class UsernameTaken(Conflict):
+    """Choose another username."""
+
+    code = "username_taken"
+
+
+class EmailTaken(Conflict):
+    """The address has an account already."""
+
+    code = "email_taken"
+
+
+class PayloadTooLarge(ClientError):
+    """Send a smaller body."""
+
+    status = 413
+    code = "payload_too_large"
+
+
+class UnsupportedMediaType(ClientError):
+    """Send application/json."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class NotNow(QuotewellError):
+    """Ask again after `retry_after` seconds (a whole number, at least 1)."""
+
+    status = 503
+
+    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = max(1, -int(-retry_after // 1))
+
+
+class QuotePending(NotNow):
+    """The symbol stands in the line; its first quote has not come yet."""
+
+    code = "quote_pending"
+
+
+class StoreUnavailable(NotNow):
+    """PostgreSQL does not answer; nothing was written."""
+
+    code = "store_unavailable"
+
+
+class ProviderUnavailable(NotNow):
+    """The provider does not answer, or refuses; nothing was changed."""
+
+    code = "provider_unavailable"
+
+
+class Overloaded(NotNow):
+    """More is asked than can be served; ask again later."""
+
+    code = "overloaded"
