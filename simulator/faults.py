@@ -1,0 +1,80 @@
+"""Which calls go wrong: the fault that is set now and whether it strikes. How it looks is `breakage`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+from simulator.breakage import KINDS
+
+
+class WrongFault(Exception):
+    """Send what the message asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`count` calls go wrong (None: all), each with `probability`, if function and symbol fit (None: any). `delay` is in seconds."""
+
+    kind: str
+    count: int | None = None
+    probability: float = 1.0
+    function: str | None = None
+    symbol: str | None = None
+    delay: float = 0.0
+
+    def fits(self, function: str, symbols: str) -> bool:
+        """`symbols` is one symbol or a bulk call's list with commas."""
+        return self.function in (None, function) and (self.symbol is None or self.symbol in symbols.split(","))
+
+
+def fault_from(body: object) -> Fault:
+    """Read the JSON of `PUT /_fault`; raises WrongFault."""
+    names = [field.name for field in fields(Fault)]
+    if not isinstance(body, dict) or not set(body) <= set(names):
+        raise WrongFault(f"expected a JSON object with {', '.join(names)}")
+    if body.get("kind") not in KINDS:
+        raise WrongFault(f"kind: expected one of {', '.join(KINDS)}, not {body.get('kind')!r}")
+    fault = Fault(**body)
+    _check(fault)
+    return fault
+
+
+def _check(fault: Fault) -> None:
+    if fault.count is not None and not (type(fault.count) is int and fault.count > 0):
+        raise WrongFault(f"count: expected a whole number over 0 or null, not {fault.count!r}")
+    if not (_is_number(fault.probability) and 0 <= fault.probability <= 1):
+        raise WrongFault(f"probability: expected a number from 0 to 1, not {fault.probability!r}")
+    if not (_is_number(fault.delay) and 0 <= fault.delay <= 3600):
+        raise WrongFault(f"delay: expected 0 to 3600 seconds, not {fault.delay!r}")
+    for name, value in (("function", fault.function), ("symbol", fault.symbol)):
+        if not (value is None or isinstance(value, str)):
+            raise WrongFault(f"{name}: expected a string or null, not {value!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class FaultBox:
+    """The fault of the moment and how often it may still strike. `chance` gives numbers from 0 to 1."""
+
+    def __init__(self, chance: Callable[[], float]) -> None:
+        self._chance = chance
+        self.clear()
+
+    def clear(self) -> None:
+        self.put(None)
+
+    def put(self, fault: Fault | None) -> None:
+        self.fault = fault
+        self.left = fault.count if fault else None
+
+    def strike(self, function: str, symbols: str) -> Fault | None:
+        """The fault that hits this call, if one does; a hit is used up."""
+        fault = self.fault
+        if fault is None or not fault.fits(function, symbols) or self._chance() >= fault.probability:
+            return None
+        if self.left is not None:
+            self.left -= 1
+            if self.left == 0:
+                self.clear()
+        return fault

@@ -1,0 +1,118 @@
+"""Calls over a real socket."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from time import monotonic
+
+import pytest
+from pytest_aiohttp.plugin import AiohttpClient
+
+from common.core.limits import parse_limits
+from simulator.app import create_app
+from simulator.config import Config
+
+NOW = datetime(2026, 11, 20, 19, 0, tzinfo=UTC)
+QUOTE = {"function": "GLOBAL_QUOTE", "symbol": "BRK-B", "apikey": "KEY-OF-ALICE"}
+
+
+def config(limits: str = "1000/1s", *, latency: float = 0.0, at: float = 0.0) -> Config:
+    return Config(
+        limits=parse_limits(limits, "limits"), latency=(latency, latency), now=lambda: NOW, monotonic=lambda: at
+    )
+
+
+async def test_a_quote_is_json_with_four_spaces_and_the_simulators_mark(aiohttp_client: AiohttpClient) -> None:
+    client = await aiohttp_client(create_app(config()))
+    response = await client.get("/query", params=QUOTE)
+    text = await response.text()
+
+    assert (response.status, response.content_type) == (200, "application/json")
+    assert response.headers["X-Quotewell-Simulator"] == "1"
+    assert text.startswith('{\n    "Global Quote": {\n        "01. symbol": "BRK-B",')
+
+
+async def test_a_symbol_with_an_ampersand_comes_through(aiohttp_client: AiohttpClient) -> None:
+    client = await aiohttp_client(create_app(config()))
+    response = await client.get("/query", params={**QUOTE, "symbol": "M&M.BSE"})
+
+    assert (await response.json())["Global Quote"]["01. symbol"] == "M&M.BSE"
+
+
+async def test_the_listing_is_a_csv_download(aiohttp_client: AiohttpClient) -> None:
+    client = await aiohttp_client(create_app(config()))
+    response = await client.get("/query", params={"function": "LISTING_STATUS", "apikey": "KEY"})
+
+    assert response.content_type == "application/x-download"
+    assert (await response.read()).startswith(b"symbol,name,exchange,assetType,ipoDate,delistingDate,status\r\nA,")
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [("text/csv", 406), ("application/json", 200), ("text/csv, */*;q=0.1", 200), ("text/html", 406)],
+)
+async def test_only_callers_who_accept_json_are_served(aiohttp_client: AiohttpClient, accept: str, status: int) -> None:
+    client = await aiohttp_client(create_app(config()))
+    response = await client.get("/query", params=QUOTE, headers={"Accept": accept})
+
+    assert response.status == status
+    assert response.headers["X-Quotewell-Simulator"] == "1"
+    if status == 406:
+        assert await response.json() == {"detail": "Could not satisfy the request Accept header."}
+
+
+async def test_a_call_over_the_limit_gets_the_notice_and_is_noted(aiohttp_client: AiohttpClient) -> None:
+    client = await aiohttp_client(create_app(config("2/1d")))
+    bodies = [await (await client.get("/query", params=QUOTE)).json() for _ in range(3)]
+    calls = await (await client.get("/_calls")).json()
+
+    assert [list(body) for body in bodies] == [["Global Quote"], ["Global Quote"], ["Information"]]
+    assert "KEY-OF-ALICE" in bodies[2]["Information"]
+    assert [call["outcome"] for call in calls["calls"]] == ["ok", "ok", "over_limit:2/1d"]
+    assert (calls["total"], calls["over_limit"], calls["max_in_window"]) == (3, 1, {"2/1d": 3})
+
+
+async def test_the_journal_tells_each_call_but_never_the_key(aiohttp_client: AiohttpClient) -> None:
+    client = await aiohttp_client(create_app(config(at=12.5)))
+    await client.get("/query", params=QUOTE)
+    await client.get("/query", params={**QUOTE, "symbol": "nope"})
+    text = await (await client.get("/_calls", params={"since": "1"})).text()
+
+    assert "ALICE" not in text
+    assert json.loads(text)["calls"] == [
+        {
+            "at": 12.5,
+            "time": "2026-11-20T19:00:00+00:00",
+            "function": "GLOBAL_QUOTE",
+            "symbol": "NOPE",
+            "outcome": "no_data",
+            "answered": True,
+        }
+    ]
+
+
+async def test_calls_that_arrive_together_are_all_judged(aiohttp_client: AiohttpClient) -> None:
+    client = await aiohttp_client(create_app(config("5/1min", latency=0.02)))
+    await asyncio.gather(*(client.get("/query", params=QUOTE) for _ in range(12)))
+    calls = await (await client.get("/_calls")).json()
+
+    assert (calls["total"], calls["over_limit"]) == (12, 7)
+
+
+async def test_an_answer_takes_as_long_as_the_latency(aiohttp_client: AiohttpClient) -> None:
+    client = await aiohttp_client(create_app(config(latency=0.1)))
+    start = monotonic()
+    await client.get("/query", params=QUOTE)
+
+    assert monotonic() - start >= 0.1
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("POST", "/query", 405)])
+async def test_a_wrong_path_or_method_is_refused_in_json(
+    aiohttp_client: AiohttpClient, method: str, path: str, status: int
+) -> None:
+    client = await aiohttp_client(create_app(config()))
+    response = await client.request(method, path)
+
+    assert response.status == status
+    assert list(await response.json()) == ["error"]

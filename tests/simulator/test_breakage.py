@@ -1,0 +1,195 @@
+"""Every kind of fault, as a client meets it on a real socket."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from pytest_aiohttp.plugin import AiohttpClient
+
+from common.core.limits import parse_limits
+from simulator.app import create_app
+from simulator.breakage import BODIES, HUGE, KINDS, WIRES
+from simulator.config import Config
+from simulator.notices import NOTICES
+
+Client = TestClient[web.Request, web.Application]
+CONFIG = Config(limits=parse_limits("1000/1s", "limits"), entitled=True)
+QUOTE = {"function": "GLOBAL_QUOTE", "symbol": "IBM", "apikey": "KEY-OF-ALICE"}
+IMPATIENT = aiohttp.ClientTimeout(total=0.3)
+
+
+async def broken(aiohttp_client: AiohttpClient, kind: str, **more: object) -> Client:
+    """A client of a simulator in which `kind` is set."""
+    client = await aiohttp_client(create_app(CONFIG))
+    assert (await client.put("/_fault", json={"kind": kind, **more})).status == 200
+    return client
+
+
+async def ask(client: Client, **params: str) -> tuple[int, str, bytes]:
+    response = await client.get("/query", params={**QUOTE, **params})
+    assert response.headers["X-Quotewell-Simulator"] == "1"
+    return response.status, response.content_type, await response.read()
+
+
+async def journal(client: Client) -> list[Mapping[str, Any]]:
+    calls: list[Mapping[str, Any]] = (await (await client.get("/_calls")).json())["calls"]
+    return calls
+
+
+def test_every_kind_is_a_notice_a_body_or_a_wire_fault() -> None:
+    assert set(KINDS) == {f"notice:{name}" for name in NOTICES} | set(BODIES) | set(WIRES)
+
+
+@pytest.mark.parametrize("name", NOTICES)
+async def test_every_notice_can_be_had_with_status_200(aiohttp_client: AiohttpClient, name: str) -> None:
+    client = await broken(aiohttp_client, f"notice:{name}")
+    status, kind, body = await ask(client)
+    field, text = NOTICES[name]
+
+    assert (status, kind) == (200, "application/json")
+    assert json.loads(body) == {field: text.replace("<KEY>", "KEY-OF-ALICE").replace("<FUNCTION>", "GLOBAL_QUOTE")}
+    assert (await journal(client))[0]["outcome"] == f"fault:notice:{name}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "text"), [("http_503", 503, b"Application Error"), ("html_200", 200, b"<h1>")]
+)
+async def test_a_page_comes_instead_of_json(aiohttp_client: AiohttpClient, kind: str, status: int, text: bytes) -> None:
+    got, content_type, body = await ask(await broken(aiohttp_client, kind))
+
+    assert (got, content_type) == (status, "text/html")
+    assert text in body
+
+
+async def test_truncated_json_does_not_parse(aiohttp_client: AiohttpClient) -> None:
+    _, content_type, body = await ask(await broken(aiohttp_client, "truncated"))
+
+    assert content_type == "application/json"
+    assert body.startswith(b'{\n    "Global Quote"')
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+        json.loads(body)
+
+
+async def test_garbage_is_not_even_text(aiohttp_client: AiohttpClient) -> None:
+    _, _, body = await ask(await broken(aiohttp_client, "garbage"))
+
+    with pytest.raises(UnicodeDecodeError):
+        body.decode()
+
+
+@pytest.mark.parametrize("params", [{}, {"function": "LISTING_STATUS"}])
+async def test_a_huge_body_is_over_ten_mebibytes(aiohttp_client: AiohttpClient, params: dict[str, str]) -> None:
+    _, _, body = await ask(await broken(aiohttp_client, "huge"), **params)
+
+    assert len(body) > HUGE
+    assert json.loads(body)
+
+
+async def test_an_empty_object_is_empty(aiohttp_client: AiohttpClient) -> None:
+    assert (await ask(await broken(aiohttp_client, "empty_object")))[2] == b"{}"
+
+
+@pytest.mark.parametrize(("kind", "price"), [("null_price", "None"), ("zero_price", "0.0000")])
+async def test_a_price_can_be_missing_or_zero_while_the_rest_is_good(
+    aiohttp_client: AiohttpClient, kind: str, price: str
+) -> None:
+    client = await broken(aiohttp_client, kind)
+    quote = json.loads((await ask(client))[2])["Global Quote"]
+    series = json.loads((await ask(client, function="TIME_SERIES_DAILY"))[2])["Time Series (Daily)"]
+    bulk = json.loads((await ask(client, function="REALTIME_BULK_QUOTES"))[2])["data"]
+
+    assert (quote["05. price"], bulk[0]["close"]) == (price, price)
+    assert {bar["4. close"] for bar in series.values()} == {price}
+    assert float(quote["02. open"]) > 0
+
+
+async def test_a_slow_answer_is_good_but_late(aiohttp_client: AiohttpClient) -> None:
+    client = await broken(aiohttp_client, "slow", delay=0.1)
+    start = monotonic()
+    _, _, body = await ask(client)
+
+    assert monotonic() - start >= 0.1
+    assert float(json.loads(body)["Global Quote"]["05. price"]) > 0
+
+
+async def test_a_hung_call_is_never_answered(aiohttp_client: AiohttpClient) -> None:
+    client = await broken(aiohttp_client, "hang")
+
+    with pytest.raises(TimeoutError):
+        await client.get("/query", params=QUOTE, timeout=IMPATIENT)
+    assert [(call["outcome"], call["answered"]) for call in await journal(client)] == [("fault:hang", False)]
+
+
+async def test_a_hung_call_does_not_hold_up_the_shutdown(aiohttp_client: AiohttpClient) -> None:
+    client = await broken(aiohttp_client, "hang")
+    hung = asyncio.ensure_future(client.get("/query", params=QUOTE))
+    async with asyncio.timeout(10):
+        while not await journal(client):
+            pass
+    start = monotonic()
+    await client.server.close()
+
+    assert monotonic() - start < 1
+    with pytest.raises(aiohttp.ClientError):
+        await hung
+
+
+@pytest.mark.parametrize("kind", ["reset", "cut_off"])
+async def test_a_dropped_connection_is_an_error_and_not_an_answer(aiohttp_client: AiohttpClient, kind: str) -> None:
+    client = await broken(aiohttp_client, kind)
+
+    with pytest.raises(aiohttp.ClientError):
+        await ask(client)
+    # aiohttp asks again after a drop on a used connection: each time is an arrival
+    assert {(call["outcome"], call["answered"]) for call in await journal(client)} == {(f"fault:{kind}", False)}
+
+
+async def test_a_cut_off_answer_promises_more_than_it_sends(aiohttp_client: AiohttpClient) -> None:
+    client = await broken(aiohttp_client, "cut_off")
+    response = await client.get("/query", params=QUOTE)
+    promised = int(response.headers["Content-Length"])
+
+    assert len(await response.content.readexactly(promised // 2)) == promised // 2
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await response.content.readexactly(1)
+
+
+async def test_a_dripping_answer_arrives_byte_by_byte(aiohttp_client: AiohttpClient) -> None:
+    client = await broken(aiohttp_client, "drip", delay=0.0001)
+    response = await client.get("/query", params=QUOTE)
+    chunks = [chunk async for chunk in response.content.iter_any()]
+
+    assert len(chunks) > 20
+    assert list(json.loads(b"".join(chunks))) == ["Global Quote"]
+    assert (await journal(client))[0]["answered"] is True
+
+
+async def test_an_impatient_client_leaves_a_dripping_answer(aiohttp_client: AiohttpClient) -> None:
+    client = await broken(aiohttp_client, "drip", delay=0.05)
+
+    with pytest.raises(TimeoutError):
+        await (await client.get("/query", params=QUOTE, timeout=IMPATIENT)).read()
+    assert (await journal(client))[0]["answered"] is False
+
+
+async def test_a_fault_with_a_count_ends_by_itself(aiohttp_client: AiohttpClient) -> None:
+    client = await broken(aiohttp_client, "html_200", count=2, symbol="IBM")
+    await ask(client, symbol="AAPL")
+    types = [(await ask(client))[1] for _ in range(3)]
+
+    assert types == ["text/html", "text/html", "application/json"]
+
+
+async def test_a_faulted_call_counts_against_the_limits(aiohttp_client: AiohttpClient) -> None:
+    client = await aiohttp_client(create_app(Config(limits=parse_limits("1/1d", "limits"))))
+    await client.put("/_fault", json={"kind": "http_503"})
+    statuses = [(await ask(client))[0] for _ in range(2)]
+
+    assert statuses == [503, 200]
+    assert [call["outcome"] for call in await journal(client)] == ["fault:http_503", "over_limit:1/1d"]

@@ -1,0 +1,76 @@
+"""`python -m simulator` as a process of its own."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+
+import aiohttp
+import pytest
+
+
+@asynccontextmanager
+async def simulator(**env: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "simulator"),
+        env={"PATH": os.environ["PATH"], **env},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+async def test_a_wrong_setting_ends_with_2_and_one_line() -> None:
+    async with simulator(SIMULATOR_LIMITS="lots") as process:
+        out, err = await process.communicate()
+
+    assert (process.returncode, out) == (2, b"")
+    assert err == b"SIMULATOR_LIMITS: expected rules such as 5/min or 1/2s,5/1min,25/1d, not 'lots'\n"
+
+
+async def test_a_taken_port_ends_with_2_and_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        async with simulator(SIMULATOR_PORT=str(taken.getsockname()[1])) as process:
+            _, err = await process.communicate()
+
+    assert process.returncode == 2
+    assert err.startswith(b"SIMULATOR_PORT: expected a free port")
+    assert err.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_within_two_seconds_though_a_call_hangs(number: signal.Signals) -> None:
+    base = f"http://127.0.0.1:{(port := free_port())}"
+    async with simulator(SIMULATOR_PORT=str(port)) as process, aiohttp.ClientSession(base) as session:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == f"simulator: {base}/query\n".encode()
+        await session.put("/_fault", json={"kind": "hang"})
+        hung = asyncio.ensure_future(session.get("/query?function=GLOBAL_QUOTE&symbol=IBM&apikey=KEY-OF-ALICE"))
+        async with asyncio.timeout(10):
+            while not (await (await session.get("/_calls")).json())["total"]:
+                pass
+        start = monotonic()
+        process.send_signal(number)
+        out, err = await process.communicate()
+
+        assert monotonic() - start < 2
+        assert process.returncode == 0
+        assert b"ALICE" not in out + err
+        with pytest.raises(aiohttp.ClientError):
+            await hung
