@@ -1,0 +1,7 @@
+DROP TABLE IF EXISTS listings;
+
+DROP TABLE IF EXISTS daily_bars;
+
+DROP TABLE IF EXISTS quote_history;
+
+DROP TABLE IF EXISTS quotes;

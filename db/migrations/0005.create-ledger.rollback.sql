@@ -1,0 +1,7 @@
+DROP FUNCTION IF EXISTS ledger_now();
+
+DROP TABLE IF EXISTS demand;
+
+DROP TABLE IF EXISTS ledgers;
+
+DROP TABLE IF EXISTS calls;

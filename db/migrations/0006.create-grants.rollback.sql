@@ -1,0 +1,10 @@
+DROP FUNCTION IF EXISTS grant_call(
+    text, text, integer[], interval[], interval, double precision,
+    interval, double precision, double precision, interval, integer
+);
+
+DROP FUNCTION IF EXISTS background_candidates(text, timestamptz, double precision, double precision, interval);
+
+DROP FUNCTION IF EXISTS join_line(text, text[], integer, interval, integer);
+
+DROP FUNCTION IF EXISTS lock_ledger();

@@ -1,0 +1,192 @@
+-- One lock for the line and the ledger: whoever holds it sees all that was committed before. It must be taken as a statement of its own,
+-- for a statement's snapshot is older than a lock it waits for; so these are functions in plpgsql, READ COMMITTED only.
+CREATE OR REPLACE FUNCTION lock_ledger() RETURNS timestamptz LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'the ledger needs READ COMMITTED, not %', current_setting('transaction_isolation');
+    END IF;
+    PERFORM pg_advisory_xact_lock(730405);
+    RETURN ledger_now();
+END $$;
+
+-- Put subjects in the line. Who stands there already is joined: the purpose is raised, the stay prolonged, no second call is made.
+-- False: p_bound interactive rows wait already, and nothing was put.
+CREATE OR REPLACE FUNCTION join_line(p_function text, p_subjects text[], p_purpose integer, p_stay interval, p_bound integer)
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    t timestamptz := lock_ledger();
+BEGIN
+    DELETE FROM demand WHERE expires <= t AND coalesce(taken_until <= t, true);
+    IF p_purpose = 0 AND cardinality(p_subjects) + (
+        SELECT count(*) FROM demand WHERE purpose = 0 AND NOT (function = p_function AND subject = ANY (p_subjects))
+    ) > p_bound THEN
+        RETURN false;
+    END IF;
+    INSERT INTO demand (function, subject, purpose, since, expires, ready_at)
+    SELECT p_function, wanted, p_purpose, t, t + p_stay, t FROM unnest(p_subjects) AS wanted
+    ON CONFLICT (function, subject) DO UPDATE SET
+        purpose = least(demand.purpose, excluded.purpose),
+        since = CASE WHEN excluded.purpose < demand.purpose THEN excluded.since ELSE demand.since END,
+        expires = greatest(demand.expires, excluded.expires);
+    RETURN true;
+END $$;
+
+-- The wanted symbols that background may refresh now, with what the choice needs; those whose call is under way are left out. `first`: never attempted by this account, or still
+-- without any quote five minutes after the last attempt. Power 0 leaves only those; `retry_at` is set for the quarantined.
+CREATE OR REPLACE FUNCTION background_candidates(
+    p_account text, p_now timestamptz, p_clock double precision, p_power double precision, p_half_life interval
+) RETURNS TABLE (symbol text, first boolean, rank double precision, retry_at timestamptz) LANGUAGE sql STABLE AS $$
+    WITH attempted AS (
+        SELECT s.*, p_clock - s.attempted_clock AS age,
+            s.attempted_clock IS NULL OR s.account IS DISTINCT FROM p_account OR s.attempted_clock > p_clock + 3600 AS never,
+            CASE WHEN s.reads_at IS NULL THEN 0
+                ELSE s.reads * exp(-0.6931471805599453 * extract(epoch FROM p_now - s.reads_at) / extract(epoch FROM p_half_life))
+            END AS reads_now
+        FROM symbols s
+    ), weighed AS (
+        SELECT a.*, greatest(1, a.watchers + a.reads_now) AS weight,
+            a.never OR (NOT a.quoted AND a.attempted_at <= p_now - interval '5 minutes') AS first
+        FROM attempted a
+        WHERE a.watchers > 0 OR a.pinned OR a.reads_now >= 0.5
+    )
+    SELECT w.symbol, w.first,
+        CASE WHEN w.first THEN w.weight ELSE w.weight * power(w.age, p_power) END,
+        CASE WHEN w.failures > 0 AND NOT w.never THEN w.quarantined_until END
+    FROM weighed w
+    WHERE (w.first OR (p_power > 0 AND w.age > 0))
+        AND NOT EXISTS (
+            SELECT FROM demand d WHERE d.function = 'GLOBAL_QUOTE' AND d.subject = w.symbol AND d.taken_until > p_now
+        )
+$$;
+
+-- Grant one call and hand out the top of the line, or tell how long to wait: exactly as told, then ask again.
+CREATE OR REPLACE FUNCTION grant_call(
+    p_account text, p_caller text, p_calls integer[], p_periods interval[], p_lease interval, p_share double precision,
+    p_gap interval, p_clock double precision, p_power double precision, p_half_life interval, p_bulk integer
+) RETURNS TABLE (
+    call bigint, function text, subjects text[], purpose smallint, granted_at timestamptz, asked_at timestamptz, wait interval, reason text
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    t timestamptz := lock_ledger();
+    book ledgers%ROWTYPE;
+    top demand%ROWTYPE;
+    free_at timestamptz;
+    due timestamptz;
+    background boolean;
+    crowded boolean := false;
+    retried boolean := false;
+    chosen text[];
+    chosen_function text;
+    granted bigint;
+BEGIN
+    INSERT INTO ledgers (account) VALUES (p_account) ON CONFLICT DO NOTHING;
+    SELECT * INTO book FROM ledgers WHERE account = p_account;
+    IF book.held_until > t THEN
+        RETURN QUERY SELECT NULL::bigint, NULL, NULL::text[], NULL::smallint, NULL::timestamptz, t, book.held_until - t, book.held_for;
+        RETURN;
+    END IF;
+
+    -- Slots: of every rule, the n-th newest call must have ended a whole period ago.
+    SELECT max(edge.ends_at + rule.period) INTO free_at
+    FROM unnest(p_calls, p_periods) AS rule (calls, period)
+    CROSS JOIN LATERAL (
+        SELECT c.ends_at FROM calls c WHERE c.account = p_account AND c.outcome IS DISTINCT FROM 'unsent'
+        ORDER BY c.ends_at DESC OFFSET rule.calls - 1 LIMIT 1
+    ) AS edge;
+    IF free_at > t THEN
+        RETURN QUERY SELECT NULL::bigint, NULL, NULL::text[], NULL::smallint, NULL::timestamptz, t, free_at - t, 'limit';
+        RETURN;
+    END IF;
+
+    DELETE FROM demand d WHERE d.expires <= t AND coalesce(d.taken_until <= t, true);
+    due := least(greatest(book.background_due, t - p_gap), t + p_gap);
+    background := coalesce(due <= t, false) AND coalesce(book.background_held_until <= t, true);
+    SELECT * INTO top FROM demand d
+    WHERE d.ready_at <= t AND coalesce(d.taken_until <= t, true)
+    ORDER BY d.purpose, d.since, d.function, d.subject LIMIT 1;
+
+    -- While background is due, interactive and operator calls leave it its share of each rule of a minute or longer.
+    IF background AND top.purpose < 2 THEN
+        SELECT bool_or(used.n >= greatest(1, floor(p_share * rule.calls))) INTO crowded
+        FROM unnest(p_calls, p_periods) AS rule (calls, period)
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS n FROM calls c
+            WHERE c.account = p_account AND c.outcome IS DISTINCT FROM 'unsent' AND c.purpose < 2 AND c.ends_at > t - rule.period
+        ) AS used
+        WHERE rule.period >= interval '1 minute';
+    END IF;
+
+    IF background AND (top.subject IS NULL OR crowded) THEN
+        -- Quarantined symbols together take at most a twentieth of all calls.
+        IF book.retry_credit >= 1 THEN
+            SELECT array_agg(c.symbol) INTO chosen FROM (
+                SELECT symbol FROM background_candidates(p_account, t, p_clock, p_power, p_half_life)
+                WHERE retry_at <= t ORDER BY retry_at, symbol LIMIT 1
+            ) AS c;
+            retried := chosen IS NOT NULL;
+        END IF;
+        IF chosen IS NULL THEN
+            SELECT array_agg(c.symbol) INTO chosen FROM (
+                SELECT symbol FROM background_candidates(p_account, t, p_clock, p_power, p_half_life)
+                WHERE retry_at IS NULL ORDER BY first DESC, rank DESC, symbol LIMIT 1
+            ) AS c;
+        END IF;
+    END IF;
+
+    IF chosen IS NOT NULL THEN
+        chosen_function := 'GLOBAL_QUOTE';
+        top.purpose := 2;
+    ELSIF top.subject IS NOT NULL THEN
+        chosen := ARRAY[top.subject];
+        chosen_function := top.function;
+        background := false;
+    ELSE
+        RETURN QUERY SELECT NULL::bigint, NULL, NULL::text[], NULL::smallint, NULL::timestamptz, t,
+            least(CASE WHEN due > t THEN due - t END, (SELECT min(d.ready_at) - t FROM demand d WHERE d.ready_at > t)), 'idle';
+        RETURN;
+    END IF;
+
+    -- A bulk call has room for more: whoever stands in the line for a quote, then the highest in the background's order.
+    IF p_bulk > 1 AND chosen_function = 'GLOBAL_QUOTE' AND NOT retried AND chosen[1] !~ '[.:]' THEN
+        SELECT chosen || coalesce(array_agg(c.subject), '{}') INTO chosen FROM (
+            SELECT d.subject FROM demand d
+            WHERE d.function = 'GLOBAL_QUOTE' AND d.subject <> chosen[1] AND d.subject !~ '[.:]'
+                AND d.ready_at <= t AND coalesce(d.taken_until <= t, true)
+            ORDER BY d.purpose, d.since LIMIT p_bulk - 1
+        ) AS c;
+        SELECT chosen || coalesce(array_agg(c.symbol), '{}') INTO chosen FROM (
+            SELECT symbol FROM background_candidates(p_account, t, p_clock, p_power, p_half_life)
+            WHERE retry_at IS NULL AND symbol <> ALL (chosen) AND symbol !~ '[.:]'
+            ORDER BY first DESC, rank DESC, symbol LIMIT p_bulk - cardinality(chosen)
+        ) AS c;
+    END IF;
+
+    INSERT INTO calls (account, function, subjects, purpose, granted_at, ends_at, caller)
+    VALUES (
+        p_account, CASE WHEN cardinality(chosen) > 1 THEN 'REALTIME_BULK_QUOTES' ELSE chosen_function END, chosen,
+        top.purpose, t, t + p_lease, p_caller
+    ) RETURNING id INTO granted;
+    INSERT INTO demand (function, subject, purpose, since, expires, ready_at, tries, call, taken_until, clock_before)
+    SELECT chosen_function, subject, 2, t, t + p_lease, t, 1, granted, t + p_lease,
+        CASE WHEN s.account = p_account THEN s.attempted_clock END
+    FROM unnest(chosen) AS subject LEFT JOIN symbols s ON s.symbol = subject
+    ON CONFLICT (function, subject) DO UPDATE SET
+        tries = demand.tries + 1, call = excluded.call, taken_until = excluded.taken_until, clock_before = excluded.clock_before;
+    IF chosen_function = 'GLOBAL_QUOTE' THEN
+        INSERT INTO symbols (symbol, account, attempted_at, attempted_clock)
+        SELECT subject, p_account, t, p_clock FROM unnest(chosen) AS subject ORDER BY subject
+        ON CONFLICT (symbol) DO UPDATE SET
+            account = excluded.account, attempted_at = excluded.attempted_at, attempted_clock = excluded.attempted_clock,
+            quoted = symbols.quoted AND symbols.account IS NOT DISTINCT FROM excluded.account,
+            failures = CASE WHEN symbols.account = excluded.account THEN symbols.failures ELSE 0 END,
+            quarantined_until = CASE WHEN symbols.account = excluded.account THEN symbols.quarantined_until END;
+    END IF;
+    UPDATE ledgers SET
+        held_until = CASE WHEN book.probing THEN t + p_lease END,
+        held_for = CASE WHEN book.probing THEN book.held_for END,
+        background_due = CASE WHEN background THEN due + p_gap ELSE background_due END,
+        retry_credit = least(retry_credit + 0.05, 1) - CASE WHEN retried THEN 1 ELSE 0 END
+    WHERE account = p_account;
+    RETURN QUERY SELECT c.id, c.function, c.subjects, c.purpose, c.granted_at, t, NULL::interval, 'granted' FROM calls c WHERE c.id = granted;
+END $$;
