@@ -1,0 +1,26 @@
+"""Has the ledger's clock jumped forward? Told by the caller's monotonic clock, which it takes as an argument.
+
+A jump would free every slot at once. Between two asks the ledger's time may not pass by more than the caller lived
+through, from before the first ask to after the second answer.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+TOLERANCE = timedelta(milliseconds=50)
+
+
+@dataclass(slots=True)
+class LedgerClock:
+    """The last reading of one process; seconds are monotonic."""
+
+    asked: float | None = None
+    told: datetime | None = None
+
+    def jumped(self, *, asked: float, told: datetime, heard: float) -> bool:
+        """Whether the time that was `told` lies further ahead than the time that has passed; remembers the reading."""
+        before, told_before = self.asked, self.told
+        self.asked, self.told = asked, told
+        if before is None or told_before is None:
+            return False
+        return told - told_before > timedelta(seconds=heard - before) + TOLERANCE

@@ -1,0 +1,69 @@
+"""Time as the market counts it: open seconds. It takes the sessions as a value and knows neither holidays nor zones.
+
+Ages and lifetimes of quotes are differences on this clock, so nothing grows old while nothing is traded.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import accumulate
+
+Session = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Sessions as (open, close) pairs, aware, UTC, in order and apart; no pairs at all: the market never closes."""
+
+    sessions: tuple[Session, ...] = ()
+    _opens: tuple[datetime, ...] = field(init=False, repr=False, compare=False)
+    _before: tuple[float, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        lengths = ((close - opening).total_seconds() for opening, close in self.sessions)
+        object.__setattr__(self, "_opens", tuple(opening for opening, _ in self.sessions))
+        object.__setattr__(self, "_before", tuple(accumulate(lengths, initial=0.0)))
+
+    def clock(self, now: datetime) -> float:
+        """Open seconds from the calendar's first open to `now`; unix seconds where the market never closes."""
+        if not self.sessions:
+            return now.timestamp()
+        index = bisect_right(self._opens, now)
+        if index == 0:
+            return 0.0
+        opening, close = self.sessions[index - 1]
+        return self._before[index - 1] + (min(now, close) - opening).total_seconds()
+
+    def session(self, now: datetime) -> Session | None:
+        """The session that `now` lies in: open <= now < close."""
+        last = self.last_session(now)
+        return last if last is not None and now < last[1] else None
+
+    def last_session(self, now: datetime) -> Session | None:
+        """The newest session that has opened."""
+        index = bisect_right(self._opens, now)
+        return self.sessions[index - 1] if index else None
+
+    def next_open(self, now: datetime) -> datetime | None:
+        index = bisect_right(self._opens, now)
+        return self._opens[index] if index < len(self._opens) else None
+
+    def is_open(self, now: datetime) -> bool:
+        return not self.sessions or self.session(now) is not None
+
+
+ALWAYS = Calendar()
+
+
+def fresh_until(calendar: Calendar, fetched_at: datetime, ttl: timedelta, lag: timedelta) -> datetime:
+    """When a quote stops being fresh. Within a session: after its TTL, at the close at the latest.
+
+    A quote that was fetched `lag` or more after the close holds the final price: it is fresh until the next open.
+    """
+    if not calendar.sessions:
+        return fetched_at + ttl
+    seen = fetched_at - lag
+    session = calendar.session(seen)
+    if session is not None:
+        return min(fetched_at + ttl, max(session[1], fetched_at))
+    return calendar.next_open(seen) or fetched_at + ttl
