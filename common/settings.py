@@ -53,6 +53,11 @@ class Settings:
     interactive_share: float
 
     @property
+    def bcrypt_cost(self) -> int:
+        """2**cost rounds a password; tests make do with the least that bcrypt takes."""
+        return 4 if self.environment == "testing" else 12
+
+    @property
     def source(self) -> str:
         """What an answer says its prices are: `alphavantage` or `simulated`."""
         return "simulated" if self.simulated else "alphavantage"

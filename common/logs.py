@@ -1,0 +1,101 @@
+"""Logs as events: one JSON object a line, or a readable line in a terminal. It knows which strings must never be written."""
+
+import logging
+import re
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+SECRET_NAMES = re.compile(r"(?i)(apikey|api_key|token|password|secret|authorization)")
+SECRET_TEXT = (
+    (re.compile(r"(?i)(apikey|api_key|token|password|secret)=[^&\s'\"]+"), r"\1=***"),
+    (re.compile(r"(?i)(API key as )\S+"), r"\1***"),
+    (re.compile(r"(?i)(authorization: *)?bearer +[\w.~+/=-]+"), "Bearer ***"),
+    (re.compile(r"(\w+://)[^/\s@]*@"), r"\1***@"),
+)
+TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+QUIET = {
+    "celery.worker.strategy": logging.WARNING,  # "Task ... received", a line a tick
+    "celery.app.trace": logging.WARNING,  # "Task ... succeeded"
+    "celery.worker.request": logging.WARNING,  # a tick that came too late is no news
+    "celery.beat": logging.WARNING,
+    "aiohttp.access": logging.WARNING,
+    "aiohttp_jwt.middleware": logging.CRITICAL,  # a traceback for each bad token
+}
+
+
+def open_logs(level: str, *, readable: bool, secrets: Iterable[str] = ()) -> None:
+    """Route structlog and the standard library to stdout; `secrets` are replaced wherever they stand."""
+    redact = _redactor([secret for secret in secrets if len(secret) >= 6])
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info if readable else TRACEBACKS,
+        redact,
+        structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()) if readable else structlog.processors.JSONRenderer(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name, quiet in QUIET.items():
+        logging.getLogger(name).setLevel(max(quiet, logging.getLevelName(level)))
+
+
+class Health:
+    """Which of the things a process leans on are up. A change is logged once, not each look at it."""
+
+    def __init__(self) -> None:
+        self._up: dict[str, bool] = {}
+
+    def note(self, name: str, *, up: bool, reason: str = "") -> None:
+        before = self._up.get(name, True)
+        self._up[name] = up
+        if up and not before:
+            structlog.get_logger(__name__).info("recovered", what=name)
+        if before and not up:
+            structlog.get_logger(__name__).warning("lost", what=name, reason=reason)
+
+    def is_up(self, name: str) -> bool:
+        """Whether it was up at the last look; what was never looked at is taken to be."""
+        return self._up.get(name, True)
+
+
+def _redactor(secrets: list[str]) -> Processor:
+    known = re.compile("|".join(re.escape(secret) for secret in secrets)) if secrets else None
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, str):
+            text = known.sub("***", value) if known else value
+            for pattern, replacement in SECRET_TEXT:
+                text = pattern.sub(replacement, text)
+            return text
+        if isinstance(value, dict):
+            return {key: "***" if SECRET_NAMES.search(str(key)) else clean(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [clean(item) for item in value]
+        return value
+
+    def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        cleaned: EventDict = clean(event)
+        return cleaned
+
+    return redact

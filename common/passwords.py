@@ -1,0 +1,60 @@
+"""Passwords to hashes, off the event loop. A password is pre-hashed, so that no length is refused or cut.
+
+The label of the pre-hash is public: a secret in it would make every password worthless when it is rotated.
+"""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import bcrypt
+
+from common.errors import Overloaded
+
+SCHEME = "hmac-sha384+bcrypt"
+LABEL = b"quotewell password v1"
+THREADS = 2
+WAITING = 16  # hashes under way or queued; the next one is refused
+
+T = TypeVar("T")
+
+
+class Passwords:
+    """A bounded pool of hashing threads; `cost` is bcrypt's, each step doubles the time."""
+
+    def __init__(self, *, cost: int) -> None:
+        self._cost = cost
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="bcrypt")
+        self._waiting = 0
+        self._nobody = bcrypt.hashpw(b"nobody", bcrypt.gensalt(cost)).decode()
+
+    async def hash(self, password: str) -> str:
+        """What to store for a password, under `SCHEME`."""
+        return await self._run(lambda: bcrypt.hashpw(_prehash(password), bcrypt.gensalt(self._cost)).decode())
+
+    async def matches(self, password: str, hashed: str | None) -> bool:
+        """Whether a password is the one that was hashed; no account at all takes as long to refuse."""
+        found = await self._run(lambda: bcrypt.checkpw(_prehash(password), (hashed or self._nobody).encode()))
+        return found and hashed is not None
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._waiting >= WAITING:
+            raise Overloaded("too many logins at once", retry_after=1)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._waiting -= 1
+
+
+def _prehash(password: str) -> bytes:
+    digest = hmac.new(LABEL, unicodedata.normalize("NFKC", password).encode(), hashlib.sha384).digest()
+    return base64.b64encode(digest)

@@ -1,0 +1,103 @@
+"""The one door to the provider: a permit, a query, bytes back. It moves bytes and hides the key; it decides nothing.
+
+A request is written once: no kept-alive connection (aiohttp would re-send a dropped GET), no redirect, no retry. The permit's
+deadline is checked after the connection is made and just before the write; what was never written counts for nothing.
+"""
+
+import time
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import aiohttp
+from yarl import URL
+
+from common.core.alpha_vantage import Answer, Refusal, decipher, query
+from common.core.models import Function
+from common.core.outcomes import Outcome
+from common.store.ledger import Grant
+
+CONNECT = 3.0  # seconds
+WRITE_BY = 7.0  # seconds after the ledger was asked: well inside the lease of 12
+ANSWER_BY = 11.5  # seconds after the ledger was asked: the lease still stands
+LARGEST = 1 << 20  # bytes of an answer
+LARGEST_LISTING = 8 << 20
+SIMULATOR = "X-Quotewell-Simulator"
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Where the provider is and whose key pays; `timeout` in seconds for a whole call."""
+
+    http: aiohttp.ClientSession
+    base_url: str
+    key: str = field(repr=False)
+    timeout: float
+    source: str
+
+
+@dataclass(slots=True)
+class Permit:
+    """One grant on its way out; `asked` is monotonic, read before the ledger was asked."""
+
+    grant: Grant
+    asked: float
+    sent: bool = False
+
+
+def open_http() -> aiohttp.ClientSession:
+    """The session for the provider alone."""
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(_check_permit)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(force_close=True, limit=64),
+        headers={"Accept": "application/json", "User-Agent": "quotewell"},
+        trace_configs=[trace],
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+async def _check_permit(
+    _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceConnectionCreateEndParams
+) -> None:
+    permit: Permit = context.trace_request_ctx
+    if time.monotonic() > permit.asked + WRITE_BY:
+        raise Refusal(Outcome.UNSENT, "the permit ran out before the request was written")
+    permit.sent = True
+
+
+async def fetch(provider: Provider, permit: Permit) -> Answer:
+    """Make the one call that a permit allows; raise `Refusal` for every other end than the data asked for."""
+    grant = permit.grant
+    try:
+        status, body, simulated = await _get(provider, permit)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        outcome = Outcome.UNAVAILABLE if permit.sent else Outcome.UNSENT
+        raise Refusal(outcome, f"the call failed: {type(error).__name__}") from None
+    if status == 200 and simulated != (provider.source == "simulated"):
+        raise Refusal(Outcome.BAD_KEY, "the prices are simulated where real ones are expected, or the reverse")
+    return decipher(grant.function, grant.subjects, status, body)
+
+
+async def _get(provider: Provider, permit: Permit) -> tuple[int, bytes, bool]:
+    parameters = {**query(permit.grant.function, permit.grant.subjects), "apikey": provider.key}
+    accept = "*/*" if permit.grant.function is Function.LISTING else "application/json"
+    total = min(provider.timeout, permit.asked + ANSWER_BY - time.monotonic())
+    async with provider.http.get(
+        URL(f"{provider.base_url}/query").with_query(parameters),
+        headers={"Accept": accept},
+        allow_redirects=False,
+        timeout=aiohttp.ClientTimeout(total=max(total, 0.001), connect=CONNECT),
+        trace_request_ctx=permit,
+    ) as response:
+        body = await _read(response, LARGEST_LISTING if permit.grant.function is Function.LISTING else LARGEST)
+        return response.status, body, SIMULATOR in response.headers
+
+
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body, at most so many bytes of it."""
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(1 << 16):
+        body += chunk
+        if len(body) > most:
+            raise Refusal(Outcome.UNAVAILABLE, f"expected at most {most} bytes")
+    return bytes(body)

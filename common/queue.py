@@ -1,0 +1,70 @@
+"""Celery as we use it: a bell, not a ledger. A message says "work the line"; what is wanted and allowed stands in PostgreSQL.
+
+One builder for worker, beat and whoever wakes a worker, so that all three agree on the broker's options.
+"""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from common.settings import Settings
+
+WORK_LINE = "quotewell.work_line"
+QUEUE = "quotewell"
+WAKE_EXPIRES = 10  # seconds: a wake-up that nobody heard is covered by the next tick
+PUBLISHING = 0.5  # seconds that a request waits for the bell; the thread may take longer
+
+log = structlog.get_logger(__name__)
+# Publishing blocks, for ever on a frozen broker but for the timeouts below: so in a thread, never on the loop.
+_threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wake")
+
+
+def open_celery(settings: Settings) -> Celery:
+    """The Celery application: no results, late acknowledgement, one task at a time, bounded patience with the broker."""
+    app = Celery("quotewell", broker=settings.redis_url)
+    app.conf.update(
+        task_default_queue=QUEUE,
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_soft_shutdown_timeout=3 if settings.environment == "development" else 12,
+        task_time_limit=120,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        broker_pool_acquire_timeout=2,
+        broker_transport_options={
+            "visibility_timeout": 120,
+            "socket_timeout": 5,
+            "socket_connect_timeout": 3,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "global_keyprefix": "celery:",
+        },
+        task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.2},
+    )
+    return app
+
+
+async def wake_worker(app: Celery, *, request_id: str = "") -> None:
+    """Ring for a worker, after the transaction has committed. A broker that is away costs nothing: the next tick comes."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(PUBLISHING):
+            await loop.run_in_executor(_threads, _send, app, request_id)
+    except (OperationalError, OSError, TimeoutError) as error:
+        log.warning("worker_not_woken", error=type(error).__name__)
+
+
+def _send(app: Celery, request_id: str) -> None:
+    app.send_task(WORK_LINE, queue=QUEUE, expires=WAKE_EXPIRES, headers={"request_id": request_id})

@@ -1,0 +1,80 @@
+"""What a process holds while it runs: settings, stores, the provider. It opens without a network and closes in bounded time."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from common.core.ledger_clock import LedgerClock
+from common.core.refresh import READS_HALF_LIFE
+from common.logs import Health
+from common.provider import Provider, open_http
+from common.settings import Settings
+from common.store.ledger import Ask
+from common.store.pool import open_pool
+
+POOL_SIZE = 5
+CLOSING = 5.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """One per process. `ask` is how this process asks the ledger, `clock` what it last heard there, `health` what it leans on."""
+
+    settings: Settings
+    db: asyncpg.Pool
+    redis: Redis
+    provider: Provider
+    ask: Ask
+    clock: LedgerClock
+    health: Health
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings, *, name: str, patience: float) -> AsyncIterator[Resources]:
+    """Everything that a process needs, by its name (`api`, `worker`): no store is asked yet. `patience`: seconds a statement."""
+    pool = open_pool(settings.database_url, name=f"quotewell-{name}", size=POOL_SIZE, patience=patience)
+    redis = open_redis(settings.redis_url, timeout=0.5)
+    caller = f"{name}@{socket.gethostname()}:{os.getpid()}"
+    async with open_http() as http:
+        provider = Provider(
+            http,
+            settings.provider_base_url,
+            settings.provider_key,
+            settings.provider_timeout.total_seconds(),
+            settings.source,
+        )
+        ask = Ask(settings.account, caller, settings.limits, settings.interactive_share, READS_HALF_LIFE)
+        try:
+            yield Resources(settings, await pool, redis, provider, ask, LedgerClock(), Health())
+        finally:
+            await _close(pool, redis)
+
+
+def open_redis(url: str, *, timeout: float, retries: int = 1) -> Redis:
+    """A client that fails soon: redis-py's own ten retries take a minute on a frozen server. Seconds."""
+    return Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), retries),
+        health_check_interval=15,
+    )
+
+
+async def _close(pool: asyncpg.Pool, redis: Redis) -> None:
+    """A pool waits for ever for a connection that somebody holds; so there is a bound."""
+    try:
+        async with asyncio.timeout(CLOSING):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
+    await redis.aclose()

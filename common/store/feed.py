@@ -1,0 +1,69 @@
+"""Quotes in Redis: one key a symbol, and the stream `quotes` that tells every process. An older quote never wins over a newer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from common.core.models import Quote
+from common.core.wire import decode, encode, version
+
+STREAM = "quotes"
+TOLD = "quotes:told"
+KEPT_EVENTS = 10_000
+
+# KEYS: the quote's key, the stream. ARGV: version, body, events kept. One step, so that key and stream never disagree.
+PUBLISH = """
+local held = redis.call('HGET', KEYS[1], 'version')
+if held and tonumber(held) >= tonumber(ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'version', ARGV[1], 'body', ARGV[2])
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'body', ARGV[2])
+return 1
+"""
+
+
+def key(source: str, symbol: str) -> str:
+    return f"quote:{source}:{symbol}"
+
+
+async def publish(redis: "Redis", quote: Quote) -> bool:
+    """Set the key and append the event, if this version is newer than what is there."""
+    keys = [key(quote.source, quote.symbol), STREAM]
+    return bool(await redis.eval(PUBLISH, 2, *keys, version(quote), encode(quote), KEPT_EVENTS))
+
+
+async def select_published(redis: "Redis", source: str, symbols: Sequence[str]) -> list[Quote]:
+    """The quotes that Redis holds of these symbols."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for symbol in symbols:
+            pipe.hget(key(source, symbol), "body")
+        return [decode(body) for body in await pipe.execute() if body is not None]
+
+
+async def select_last_id(redis: "Redis") -> str:
+    """The id of the newest event; `0-0` where there is none."""
+    newest = await redis.xrevrange(STREAM, count=1)
+    return str(newest[0][0]) if newest else "0-0"
+
+
+async def read_events(redis: "Redis", after: str, *, block_ms: int, most: int) -> list[tuple[str, Quote]]:
+    """Events newer than `after`, oldest first; waits up to `block_ms` for the first."""
+    answer: Any = await redis.xread({STREAM: after}, count=most, block=block_ms)
+    return [(str(at), decode(event["body"])) for _, events in answer or () for at, event in events]
+
+
+async def select_restarted(redis: "Redis") -> str | None:
+    """The server's run id if it is not the one that was told everything (restarted, emptied, another one); else None."""
+    run_id = str((await redis.info("server"))["run_id"])
+    return None if await redis.get(TOLD) == run_id else run_id
+
+
+async def set_told(redis: "Redis", run_id: str) -> None:
+    """This server is being told everything; what fails is still marked as not published."""
+    await redis.set(TOLD, run_id)
+
+
+async def select_first_id(redis: "Redis") -> str | None:
+    """The id of the oldest event that is still kept."""
+    oldest = await redis.xrange(STREAM, count=1)
+    return str(oldest[0][0]) if oldest else None

@@ -1,0 +1,126 @@
+"""The journal of calls, which is the limiter. Durations are timedeltas, times are the ledger's own."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from common.core.limits import Rule
+from common.core.models import Function, Purpose
+from common.core.outcomes import Hold, Outcome
+from common.core.refresh import Turn
+from common.store.pool import Connection
+
+LEASE = timedelta(seconds=12)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Who asks for a call: the account whose limits bind, the process, the rules and the share of urgent calls (0..1]."""
+
+    account: str
+    caller: str
+    limits: tuple[Rule, ...]
+    share: float
+    half_life: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The right to make one call for these subjects, until the lease ends."""
+
+    id: int
+    function: Function
+    subjects: tuple[str, ...]
+    purpose: Purpose
+    granted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """No call now. `wait`: ask again after exactly this; None: nothing is due. `reason`: limit, idle or a notice's name."""
+
+    wait: timedelta | None
+    reason: str
+
+
+async def grant_call(connection: Connection, ask: Ask, turn: Turn, *, bulk: int = 1) -> tuple[datetime, Grant | Wait]:
+    """The ledger's time, and a call for the top of the line or how long to wait for one."""
+    row = await connection.fetchrow(
+        "SELECT * FROM grant_call($1, $2, $3::int[], $4::interval[], $5, $6, $7, $8, $9, $10, $11)",
+        ask.account,
+        ask.caller,
+        [rule.calls for rule in ask.limits],
+        [rule.period for rule in ask.limits],
+        LEASE,
+        ask.share,
+        turn.gap,
+        turn.clock,
+        turn.power,
+        ask.half_life,
+        bulk,
+    )
+    if row["call"] is None:
+        return row["asked_at"], Wait(row["wait"], row["reason"])
+    grant = Grant(
+        row["call"], Function(row["function"]), tuple(row["subjects"]), Purpose(row["purpose"]), row["granted_at"]
+    )
+    return row["asked_at"], grant
+
+
+async def select_now(connection: Connection) -> datetime:
+    """The ledger's time."""
+    now: datetime = await connection.fetchval("SELECT ledger_now()")
+    return now
+
+
+async def lock_ledger(connection: Connection) -> datetime:
+    """Let nobody else grant or settle until the transaction ends; the ledger's time. Taken before any row is touched."""
+    now: datetime = await connection.fetchval("SELECT lock_ledger()")
+    return now
+
+
+async def update_call(connection: Connection, call: int, outcome: Outcome) -> datetime | None:
+    """Settle a call: its slot counts from now on. The ledger's time of the response, or None if it was settled before."""
+    at: datetime | None = await connection.fetchval(
+        """
+        UPDATE calls SET outcome = $2, ends_at = ledger_now() WHERE id = $1 AND outcome IS NULL
+        RETURNING ends_at
+        """,
+        call,
+        outcome,
+    )
+    return at
+
+
+async def upsert_hold(connection: Connection, account: str, hold: Hold) -> None:
+    """Close the gate for every process until the hold has passed; a longer hold stands."""
+    await connection.execute(
+        """
+        INSERT INTO ledgers (account, held_until, held_for, probing) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (account) DO UPDATE SET
+            held_until = excluded.held_until, held_for = excluded.held_for, probing = excluded.probing
+        WHERE coalesce(ledgers.held_until < excluded.held_until, true) OR (ledgers.probing AND excluded.probing)
+        """,
+        account,
+        hold.until,
+        hold.reason,
+        hold.probing,
+    )
+
+
+async def update_probed(connection: Connection, account: str) -> None:
+    """The call that went first was answered: the rest may follow."""
+    await connection.execute(
+        "UPDATE ledgers SET held_until = NULL, held_for = NULL, probing = false WHERE account = $1 AND probing", account
+    )
+
+
+async def update_background_hold(connection: Connection, account: str, until: datetime | None) -> None:
+    """Stop background calls until then (a refused key), or let them go on (None)."""
+    await connection.execute(
+        """
+        UPDATE ledgers SET background_held_until = $2
+        WHERE account = $1 AND background_held_until IS DISTINCT FROM $2
+        """,
+        account,
+        until,
+    )

@@ -1,0 +1,100 @@
+"""Quotes in PostgreSQL: the newest of each symbol, and all that were collected. Their time of fetch is their version."""
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from common.core.models import Price, Quote
+from common.store.pool import Connection
+
+
+async def upsert_quote(connection: Connection, quote: Quote) -> bool:
+    """Make a quote the newest unless a newer one is there, or one of a later trading day. Whether it was taken."""
+    price = quote.price
+    taken = await connection.fetchval(
+        """
+        INSERT INTO quotes (symbol, source, fetched_at, price, change, change_percent, volume, trading_day,
+            open, high, low, previous_close)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        ON CONFLICT (symbol) DO UPDATE SET
+            source = excluded.source, fetched_at = excluded.fetched_at, price = excluded.price, change = excluded.change,
+            change_percent = excluded.change_percent, volume = excluded.volume, trading_day = excluded.trading_day,
+            open = excluded.open, high = excluded.high, low = excluded.low, previous_close = excluded.previous_close,
+            published_at = NULL
+        WHERE quotes.source <> excluded.source
+            OR (quotes.fetched_at < excluded.fetched_at AND quotes.trading_day <= excluded.trading_day)
+        RETURNING true
+        """,
+        quote.symbol,
+        quote.source,
+        quote.fetched_at,
+        price.price,
+        price.change,
+        price.change_percent,
+        price.volume,
+        price.trading_day,
+        price.open,
+        price.high,
+        price.low,
+        price.previous_close,
+    )
+    return bool(taken)
+
+
+async def insert_history(connection: Connection, quote: Quote) -> None:
+    await connection.execute(
+        """
+        INSERT INTO quote_history (symbol, fetched_at, source, price, volume, trading_day)
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
+        """,
+        quote.symbol,
+        quote.fetched_at,
+        quote.source,
+        quote.price.price,
+        quote.price.volume,
+        quote.price.trading_day,
+    )
+
+
+async def select_quotes(connection: Connection, source: str, symbols: Sequence[str]) -> list[Quote]:
+    """The newest quotes of one source; what another source said is not served."""
+    rows = await connection.fetch("SELECT * FROM quotes WHERE source = $1 AND symbol = ANY ($2)", source, list(symbols))
+    return [_quote(row) for row in rows]
+
+
+async def select_unpublished(connection: Connection, source: str, *, most: int) -> list[Quote]:
+    """Saved and not yet told, oldest first."""
+    rows = await connection.fetch(
+        "SELECT * FROM quotes WHERE published_at IS NULL AND source = $1 ORDER BY fetched_at LIMIT $2", source, most
+    )
+    return [_quote(row) for row in rows]
+
+
+async def update_published(connection: Connection, quote: Quote) -> None:
+    """This version is told; a newer one that was saved meanwhile is not."""
+    await connection.execute(
+        "UPDATE quotes SET published_at = now() WHERE symbol = $1 AND fetched_at = $2", quote.symbol, quote.fetched_at
+    )
+
+
+async def update_unpublished(connection: Connection, source: str) -> None:
+    """Redis lost what it was told: tell it all again."""
+    await connection.execute(
+        "UPDATE quotes SET published_at = NULL WHERE source = $1 AND published_at IS NOT NULL", source
+    )
+
+
+def _quote(row: asyncpg.Record) -> Quote:
+    price = Price(
+        symbol=row["symbol"],
+        price=row["price"],
+        trading_day=row["trading_day"],
+        change=row["change"],
+        change_percent=row["change_percent"],
+        volume=row["volume"],
+        open=row["open"],
+        high=row["high"],
+        low=row["low"],
+        previous_close=row["previous_close"],
+    )
+    return Quote(price, row["source"], row["fetched_at"])
