@@ -1,0 +1,28 @@
+"""The beat's entry: `celery -A scheduler.app beat`. A tick is harmless twice, and late it is void."""
+
+from typing import Any
+
+from celery.signals import setup_logging
+
+from common.entry import open_process_logs, read_settings
+from common.queue import WORK_LINE, open_celery
+
+settings = read_settings()
+app = open_celery(settings)
+
+# task, seconds between two ticks
+SCHEDULE = {
+    "work-the-line": (WORK_LINE, 2.0),
+}
+
+app.conf.beat_schedule = {
+    name: {"task": task, "schedule": period, "options": {"expires": period}}
+    for name, (task, period) in SCHEDULE.items()
+}
+
+
+def _logs(**_: Any) -> None:
+    open_process_logs(settings)
+
+
+setup_logging.connect(_logs, weak=False)

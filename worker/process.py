@@ -1,0 +1,81 @@
+"""One event loop and one set of resources per worker process, made after the fork and closed with the process.
+
+The handler that opens them touches no network: Celery gives it four seconds and swallows what it raises.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from billiard import Event
+from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_shutting_down
+
+from common.resources import Resources, open_resources
+from common.settings import Settings
+
+
+@dataclass(slots=True)
+class Process:
+    """What a worker process holds. It stops when the parent says so (`told`, shared with it) or when it hears SIGTERM itself.
+
+    A signal to the whole process group, as platforms send it, reaches the children too: they must finish what they do.
+    """
+
+    settings: Settings
+    told: Any = None
+    heard: bool = False
+    runner: asyncio.Runner = field(default_factory=asyncio.Runner)
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    resources: Resources | None = None
+
+    def run(self, job: Callable[..., Awaitable[None]]) -> None:
+        """Run a job to its end on the process's loop. Billiard ends a child on SIGTERM; within a job we only note it."""
+        before = signal.signal(signal.SIGTERM, self._hear)
+        try:
+            self.runner.run(self._run(job), context=copy_context())  # else log ids stay as at the fork
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    async def _run(self, job: Callable[..., Awaitable[None]]) -> None:
+        if self.resources is None:
+            self.resources = await self.stack.enter_async_context(
+                open_resources(self.settings, name="worker", patience=5)
+            )
+        await job(self.resources, stopping=self.is_stopping)
+
+    def is_stopping(self) -> bool:
+        return self.heard or (self.told is not None and bool(self.told.is_set()))
+
+    def _hear(self, _signal: int, _frame: FrameType | None) -> None:
+        self.heard = True
+
+    def close(self) -> None:
+        self.runner.run(self.stack.aclose())
+        self.runner.close()
+
+
+def attach(process: Process) -> None:
+    """Tie the process's life to Celery's signals."""
+
+    def before_fork(**_: Any) -> None:
+        process.told = Event()
+
+    def after_fork(**_: Any) -> None:
+        process.runner = asyncio.Runner()
+
+    def shutting_down(**_: Any) -> None:
+        if process.told is not None:
+            process.told.set()
+
+    def at_exit(**_: Any) -> None:
+        process.close()
+
+    worker_init.connect(before_fork, weak=False)
+    worker_process_init.connect(after_fork, weak=False)
+    worker_shutting_down.connect(shutting_down, weak=False)
+    worker_process_shutdown.connect(at_exit, weak=False)
