@@ -1,1 +1,1 @@
-"""The aiohttp service: accounts, watchlists and quotes over HTTP. It reads caches and puts demand; it never decides what is fetched next."""
+"""Accounts, watchlists and quotes over HTTP, in aiohttp. It reads caches and puts demand; what is fetched next is not its business."""

@@ -1,0 +1,27 @@
+"""`python -m api`: one process of the service, on HOST and PORT."""
+
+import structlog
+from aiohttp import web
+
+from api.app import create_app
+from common.entry import open_process_logs, read_settings
+
+DRAIN = 10  # seconds that requests in flight get; the worst case is twice that
+
+
+def main() -> None:
+    settings = read_settings(serves_tokens=True)
+    open_process_logs(settings)
+    structlog.get_logger(__name__).info("api_starts", host=settings.host, port=settings.port)
+    web.run_app(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        print=None,
+        shutdown_timeout=DRAIN,
+        access_log=None,
+    )
+
+
+if __name__ == "__main__":
+    main()

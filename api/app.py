@@ -1,0 +1,46 @@
+"""The application, put together: resources, the stream's tail, middlewares, routes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from api import accounts, health, middlewares, stocks, watchlist
+from api.quotes import Quotes
+from api.state import PASSWORDS, QUEUE, QUOTES, RESOURCES, TOKENS
+from api.tail import follow
+from api.tokens import Tokens
+from common.passwords import Passwords
+from common.queue import open_celery
+from common.resources import open_resources
+from common.settings import Settings
+
+LARGEST_BODY = 64 << 10  # bytes
+PATIENCE = 0.9  # seconds a statement may take while somebody waits for the answer
+
+
+def create_app(settings: Settings) -> web.Application:
+    """The aiohttp application for these settings; it starts though no store answers."""
+    app = web.Application(
+        client_max_size=LARGEST_BODY,
+        middlewares=[middlewares.identify, middlewares.shape_errors, middlewares.admit],
+    )
+    app[TOKENS] = Tokens(settings.jwt_secret, ttl=settings.access_token_ttl)
+    app[QUEUE] = open_celery(settings)
+    for routes in (accounts.routes, health.routes, stocks.routes, watchlist.routes):
+        app.add_routes(routes)
+
+    async def hold(app: web.Application) -> AsyncIterator[None]:
+        async with open_resources(settings, name="api", patience=PATIENCE) as resources:
+            app[RESOURCES] = resources
+            app[QUOTES] = quotes = Quotes(resources)
+            app[PASSWORDS] = passwords = Passwords(cost=settings.bcrypt_cost)
+            tail = asyncio.create_task(follow(resources, quotes))
+            yield
+            tail.cancel()
+            await asyncio.gather(tail, return_exceptions=True)
+            await quotes.close()
+            passwords.close()
+
+    app.cleanup_ctx.append(hold)
+    return app

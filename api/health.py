@@ -1,0 +1,55 @@
+"""Is this process well, and what it leans on. Asked often, so it asks little."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from aiohttp import web
+from redis.exceptions import RedisError
+
+from api.middlewares import public
+from api.state import QUOTES, RESOURCES
+from common.errors import StoreUnavailable
+from common.resources import Resources
+from common.store import ledger
+from common.store.pool import connection
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/api/health")
+@public
+async def health(request: web.Request) -> web.Response:
+    """503 only when neither store answers and memory is empty: then there is nothing to serve."""
+    resources = request.app[RESOURCES]
+    database, redis = await asyncio.gather(_database(resources), _redis(resources))
+    status = {2: "healthy", 1: "degraded", 0: "unhealthy"}[database + redis]
+    body = {
+        "status": status,
+        "timestamp": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "database": _word(database),
+        "redis": _word(redis),
+        "environment": resources.settings.environment,
+    }
+    nothing = status == "unhealthy" and not request.app[QUOTES].remembered()
+    return web.json_response(body, status=503 if nothing else 200, headers={"Cache-Control": "no-store"})
+
+
+def _word(answers: bool) -> str:
+    return "connected" if answers else "disconnected"
+
+
+async def _database(resources: Resources) -> bool:
+    try:
+        async with connection(resources.db) as held:
+            await ledger.select_now(held)
+    except StoreUnavailable:
+        return False
+    return True
+
+
+async def _redis(resources: Resources) -> bool:
+    try:
+        await resources.redis.ping()
+    except (RedisError, OSError):
+        return False
+    return True

@@ -1,0 +1,103 @@
+"""What happens to every request: an id, a log line when it matters, errors in one shape, and no way in without a token."""
+
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import web
+
+from api.state import CALLER, REQUEST_ID, TOKENS, Caller
+from common.errors import (
+    InsufficientScope,
+    InvalidToken,
+    MethodNotAllowed,
+    NotFound,
+    NotNow,
+    PayloadTooLarge,
+    QuotewellError,
+)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+log = structlog.get_logger(__name__)
+
+
+def public(handler: Handler) -> Handler:
+    """Mark a handler as open to anybody; every other one needs a token."""
+    handler.is_public = True  # type: ignore[attr-defined]
+    return handler
+
+
+def scoped(scope: str) -> Callable[[Handler], Handler]:
+    """Mark a handler as open only to tokens with this scope."""
+
+    def mark(handler: Handler) -> Handler:
+        handler.scope = scope  # type: ignore[attr-defined]
+        return handler
+
+    return mark
+
+
+@web.middleware
+async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request an id that its log lines and its answer carry."""
+    offered = request.headers.get("X-Request-ID", "")
+    request_id = offered if _ID.fullmatch(offered) else uuid.uuid4().hex
+    request[REQUEST_ID] = request_id
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    response = await handler(request)
+    if not response.prepared:
+        response.headers["X-Request-ID"] = request_id
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Server"] = "quotewell"
+    return response
+
+
+@web.middleware
+async def shape_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every error into `{error, code, request_id}`; the text of an unexpected one stays in the log."""
+    try:
+        return await handler(request)
+    except QuotewellError as error:
+        return _answer(request, error)
+    except web.HTTPNotFound:
+        return _answer(request, NotFound(f"there is nothing at {request.path[:100]}"))
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        answer = _answer(request, MethodNotAllowed(f"expected {allowed}, not {error.method}"))
+        answer.headers["Allow"] = allowed
+        return answer
+    except web.HTTPRequestEntityTooLarge:
+        return _answer(request, PayloadTooLarge("expected a body of at most 64 KiB"))
+    except web.HTTPException:
+        raise
+    except Exception:
+        log.exception("request_failed", method=request.method, path=request.path)
+        return _answer(request, QuotewellError("something went wrong here; the log has it under this request_id"))
+
+
+def _answer(request: web.Request, error: QuotewellError) -> web.Response:
+    body: dict[str, object] = {"error": str(error), "code": error.code, "request_id": request[REQUEST_ID]}
+    headers = {"Cache-Control": "no-store"}
+    if isinstance(error, NotNow):
+        body["retry_after"] = error.retry_after
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, InvalidToken):
+        headers["WWW-Authenticate"] = 'Bearer realm="quotewell", error="invalid_token"'
+    return web.json_response(body, status=error.status, headers=headers)
+
+
+@web.middleware
+async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Deny by default: only a public handler goes without a token. What is not there stays 404 and 405."""
+    target = request.match_info.handler
+    if getattr(target, "is_public", False) or request.match_info.http_exception is not None:
+        return await handler(request)
+    claims = await request.app[TOKENS].verify(request)
+    request[CALLER] = Caller(int(claims["sub"]), str(claims.get("scope", "")))
+    needed = getattr(target, "scope", None)
+    if needed is not None and needed not in request[CALLER].scope.split():
+        raise InsufficientScope(f"this needs the scope {needed}")
+    return await handler(request)

@@ -1,0 +1,29 @@
+"""What the application carries under which key, and who a request comes from."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+from celery import Celery
+
+from api.quotes import Quotes
+from api.tokens import Tokens
+from common.passwords import Passwords
+from common.resources import Resources
+
+RESOURCES = web.AppKey("resources", Resources)
+QUOTES = web.AppKey("quotes", Quotes)
+PASSWORDS = web.AppKey("passwords", Passwords)
+TOKENS = web.AppKey("tokens", Tokens)
+QUEUE = web.AppKey("queue", Celery)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The account behind a verified token."""
+
+    id: int
+    scope: str
+
+
+CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)

@@ -1,0 +1,49 @@
+"""A user's watchlist over HTTP. Adding a symbol that has no quote yet puts it in the line and wakes a worker."""
+
+from aiohttp import web
+
+from api import requests
+from api.state import CALLER, QUEUE, QUOTES, REQUEST_ID, RESOURCES
+from common.core.models import Function, Purpose
+from common.core.symbols import normalize_symbol
+from common.errors import NotOnWatchlist, UnknownSymbol
+from common.queue import wake_worker
+from common.store import line, symbols, watchlists
+from common.store.pool import connection
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/api/watchlist")
+async def show(request: web.Request) -> web.Response:
+    async with connection(request.app[RESOURCES].db) as held:
+        items = await watchlists.select_items(held, request[CALLER].id)
+    return web.json_response({"watchlist": items, "count": len(items)}, headers=NO_STORE)
+
+
+@routes.post("/api/watchlist")
+async def add(request: web.Request) -> web.Response:
+    symbol = requests.symbol_in(await requests.read_object(request))
+    resources = request.app[RESOURCES]
+    known = await request.app[QUOTES].lookup(symbol)
+    async with connection(resources.db) as held:
+        if known is None and await symbols.select_unknown(held, resources.ask.account, symbol):
+            raise UnknownSymbol(f"the provider does not have {symbol}")
+        await watchlists.insert_item(held, request[CALLER].id, symbol, most=resources.settings.max_watchlist_size)
+        if known is None:
+            await line.join_line(held, Function.QUOTE, [symbol], Purpose.INTERACTIVE, stay=line.INTERACTIVE_STAY)
+    if known is None:
+        await wake_worker(request.app[QUEUE], request_id=request[REQUEST_ID])
+    body = {"message": f"{symbol} was added", "symbol": symbol, "verified": known is not None}
+    return web.json_response(body, status=201, headers=NO_STORE)
+
+
+@routes.delete("/api/watchlist/{symbol}")
+async def remove(request: web.Request) -> web.Response:
+    symbol = normalize_symbol(request.match_info["symbol"])
+    async with connection(request.app[RESOURCES].db) as held:
+        if not await watchlists.delete_item(held, request[CALLER].id, symbol):
+            raise NotOnWatchlist(f"{symbol} is not on the watchlist")
+    return web.json_response({"message": f"{symbol} was removed", "symbol": symbol}, headers=NO_STORE)
