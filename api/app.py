@@ -7,7 +7,8 @@ from aiohttp import web
 
 from api import accounts, health, middlewares, stocks, watchlist
 from api.quotes import Quotes
-from api.state import PASSWORDS, QUEUE, QUOTES, RESOURCES, TOKENS
+from api.reads import Reads
+from api.state import PASSWORDS, QUEUE, QUOTES, READS, RESOURCES, TOKENS
 from api.tail import follow
 from api.tokens import Tokens
 from common.passwords import Passwords
@@ -35,11 +36,17 @@ def create_app(settings: Settings) -> web.Application:
             app[RESOURCES] = resources
             app[QUOTES] = quotes = Quotes(resources)
             app[PASSWORDS] = passwords = Passwords(cost=settings.bcrypt_cost)
-            tail = asyncio.create_task(follow(resources, quotes))
+            app[READS] = reads = Reads()
+            aside = [
+                asyncio.create_task(follow(resources, quotes)),
+                asyncio.create_task(reads.flush_for_ever(resources)),
+            ]
             yield
-            tail.cancel()
-            await asyncio.gather(tail, return_exceptions=True)
+            for task in aside:
+                task.cancel()
+            await asyncio.gather(*aside, return_exceptions=True)
             await quotes.close()
+            await reads.flush(resources)
             passwords.close()
 
     app.cleanup_ctx.append(hold)

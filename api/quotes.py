@@ -14,12 +14,10 @@ from redis.exceptions import RedisError
 from common import line
 from common.core.models import Function, Purpose, Quote
 from common.core.outcomes import Outcome
-from common.core.refresh import turn
-from common.errors import Overloaded, ProviderUnavailable, QuotePending, StoreUnavailable, UnknownSymbol
+from common.errors import Overloaded, ProviderUnavailable, QuotePending, RateLimited, StoreUnavailable, UnknownSymbol
 from common.provider import Permit
 from common.resources import Resources
-from common.sessions import open_calendar
-from common.store import feed, ledger, quotes, symbols
+from common.store import feed, quotes, symbols
 from common.store import line as rows
 from common.store.pool import connection
 
@@ -96,13 +94,14 @@ class Quotes:
             for quote in await quotes.select_quotes(held, source, [symbol]):
                 self.remember(quote)
 
-    async def obtain(self, symbol: str, *, wait: float) -> Quote:
+    async def obtain(self, symbol: str, *, wait: float, asker: str) -> Quote:
         """The first quote of a symbol that has none: stand in the line and work it, at most `wait` seconds.
 
-        Raise `UnknownSymbol`, `Overloaded`, `ProviderUnavailable`, or `QuotePending` when the time is over; the demand stays.
+        `asker` is a hash of who asks. Raise `UnknownSymbol`, `RateLimited`, `Overloaded`, `ProviderUnavailable`, or
+        `QuotePending` when the time is over; the demand stays.
         """
         until = time.monotonic() + wait
-        await self._join(symbol)
+        await self._join(symbol, asker)
         arrival = self._arrivals.setdefault(symbol, asyncio.Event())
         try:
             while (quote := await self.lookup(symbol)) is None:
@@ -115,15 +114,19 @@ class Quotes:
                 del self._arrivals[symbol]
         return quote
 
-    async def _join(self, symbol: str) -> None:
+    async def _join(self, symbol: str, asker: str) -> None:
         async with connection(self._resources.db) as held:
             if await symbols.select_unknown(held, self._resources.ask.account, symbol):
                 raise UnknownSymbol(f"the provider does not have {symbol}")
-            joined = await rows.join_line(
-                held, Function.QUOTE, [symbol], Purpose.INTERACTIVE, stay=rows.INTERACTIVE_STAY
+            fair = self._resources.policy.misses_a_minute
+            stay = rows.INTERACTIVE_STAY
+            verdict = await rows.join_line(
+                held, Function.QUOTE, [symbol], Purpose.INTERACTIVE, stay=stay, asker=asker, fair=fair
             )
-        if not joined:
+        if verdict == "full":
             raise Overloaded("too many symbols are waited for", retry_after=60)
+        if verdict == "unfair":
+            raise RateLimited(f"expected at most {fair} symbols without a quote within a minute", retry_after=60)
 
     async def _refuse_hopeless(self, symbol: str) -> None:
         """A demand that left the line without a quote was refused: by the symbol's fault, or the provider's."""
@@ -158,9 +161,7 @@ class Quotes:
         """How long it should take: the rank in the line times the gap between two calls."""
         async with connection(self._resources.db) as held:
             rank = await rows.select_rank(held, Function.QUOTE, symbol)
-            now = await ledger.select_now(held)
-        settings = self._resources.settings
-        gap = turn(settings.limits, open_calendar(settings.market_hours, now), now).gap
+        gap = self._resources.policy.gap
         return QuotePending(f"the first quote of {symbol} is on its way", retry_after=(rank or 1) * gap.total_seconds())
 
     async def close(self) -> None:

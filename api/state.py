@@ -6,12 +6,14 @@ from aiohttp import web
 from celery import Celery
 
 from api.quotes import Quotes
+from api.reads import Reads
 from api.tokens import Tokens
 from common.passwords import Passwords
 from common.resources import Resources
 
 RESOURCES = web.AppKey("resources", Resources)
 QUOTES = web.AppKey("quotes", Quotes)
+READS = web.AppKey("reads", Reads)
 PASSWORDS = web.AppKey("passwords", Passwords)
 TOKENS = web.AppKey("tokens", Tokens)
 QUEUE = web.AppKey("queue", Celery)

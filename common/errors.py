@@ -166,6 +166,13 @@ class NotNow(QuotewellError):
         self.retry_after = max(1, -int(-retry_after // 1))
 
 
+class RateLimited(NotNow):
+    """This caller asked for more than its share; ask again later."""
+
+    status = 429
+    code = "rate_limited"
+
+
 class QuotePending(NotNow):
     """The symbol stands in the line; its first quote has not come yet."""
 

@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from common.core.ledger_clock import LedgerClock
-from common.core.refresh import READS_HALF_LIFE
+from common.core.refresh import Policy
 from common.logs import Health
 from common.provider import Provider, open_http
 from common.settings import Settings
@@ -33,6 +33,7 @@ class Resources:
     redis: Redis
     provider: Provider
     ask: Ask
+    policy: Policy
     clock: LedgerClock
     health: Health
 
@@ -51,9 +52,17 @@ async def open_resources(settings: Settings, *, name: str, patience: float) -> A
             settings.provider_timeout.total_seconds(),
             settings.source,
         )
-        ask = Ask(settings.account, caller, settings.limits, settings.interactive_share, READS_HALF_LIFE)
+        ask = Ask(
+            settings.account,
+            caller,
+            settings.limits,
+            settings.interactive_share,
+            settings.reads_half_life,
+            settings.bulk,
+        )
+        policy = Policy(settings.limits, settings.provider_data, settings.quota_interactive_share)
         try:
-            yield Resources(settings, await pool, redis, provider, ask, LedgerClock(), Health())
+            yield Resources(settings, await pool, redis, provider, ask, policy, LedgerClock(), Health())
         finally:
             await _close(pool, redis)
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from common.core.limits import PLANS, Rule, parse_limits
+from common.core.limits import LEASE, PLANS, Rule, longest_period, parse_limits
 from common.core.symbols import normalize_symbol
 from common.errors import InvalidSettings, InvalidSymbol
 
@@ -51,6 +51,11 @@ class Settings:
     max_watchlist_size: int
     overview_symbols: tuple[str, ...]
     interactive_share: float
+    quota_interactive_share: float
+    bulk: bool
+    reads_half_life: timedelta
+    journal_kept: timedelta
+    history_kept: timedelta
 
     @property
     def bcrypt_cost(self) -> int:
@@ -74,6 +79,11 @@ class Settings:
         key, base_url = env.get("ALPHA_VANTAGE_API_KEY", "").strip(), _base_url(env)
         simulator_port = _number(env, "SIMULATOR_PORT", int, 5002, 1, 65535)
         plan = _plan(env, "free" if key else "standard")
+        limits = (
+            parse_limits(env["PROVIDER_LIMITS"], "PROVIDER_LIMITS")
+            if env.get("PROVIDER_LIMITS")
+            else PLANS[plan].limits
+        )
         return cls(
             environment=environment,
             host=env.get("HOST", "0.0.0.0" if environment == "production" else "127.0.0.1"),  # nosec B104: a container's port
@@ -83,9 +93,7 @@ class Settings:
             provider_key=key or "simulator",
             provider_base_url=base_url or (ALPHA_VANTAGE if key else f"http://127.0.0.1:{simulator_port}"),
             simulated=not key,
-            limits=parse_limits(env["PROVIDER_LIMITS"], "PROVIDER_LIMITS")
-            if env.get("PROVIDER_LIMITS")
-            else PLANS[plan].limits,
+            limits=limits,
             provider_data=_choice(env, "PROVIDER_DATA", PROVIDER_DATA, PLANS[plan].data),
             provider_timeout=_seconds(env, "PROVIDER_TIMEOUT", 10, 1, 10),
             market_hours=_choice(env, "MARKET_HOURS", MARKET_HOURS, "nyse" if key else "always"),
@@ -98,6 +106,11 @@ class Settings:
             max_watchlist_size=_number(env, "MAX_WATCHLIST_SIZE", int, 50, 1, 10_000),
             overview_symbols=_symbols(env, "OVERVIEW_SYMBOLS", OVERVIEW),
             interactive_share=_share(env, "INTERACTIVE_SHARE", 0.8),
+            quota_interactive_share=_share(env, "QUOTA_INTERACTIVE_SHARE", 0.2),
+            bulk=PLANS[plan].bulk,
+            reads_half_life=timedelta(hours=_number(env, "READS_HALF_LIFE", float, 24.0, 0.01, 8760)),
+            journal_kept=_journal_kept(env, limits),
+            history_kept=_days(env, "HISTORY_DAYS", 365.0),
         )
 
 
@@ -130,6 +143,20 @@ def _share(env: Mapping[str, str], name: str, default: float) -> float:
     if value == 0:
         raise InvalidSettings(f"{name}: expected a share above 0 and at most 1, not {env[name]!r}")
     return value
+
+
+def _days(env: Mapping[str, str], name: str, default: float) -> timedelta:
+    return timedelta(days=_number(env, name, float, default, 0.001, 36_500))
+
+
+def _journal_kept(env: Mapping[str, str], limits: tuple[Rule, ...]) -> timedelta:
+    """How long calls are remembered: never so short that a call that a rule still counts is forgotten."""
+    kept, needed = _days(env, "JOURNAL_DAYS", 30.0), longest_period(limits) + LEASE
+    if kept < needed:
+        raise InvalidSettings(
+            f"JOURNAL_DAYS: expected more than the longest period and the lease ({needed}), not {kept}"
+        )
+    return kept
 
 
 def _symbols(env: Mapping[str, str], name: str, default: str) -> tuple[str, ...]:

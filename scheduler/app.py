@@ -5,7 +5,7 @@ from typing import Any
 from celery.signals import setup_logging
 
 from common.entry import open_process_logs, read_settings
-from common.queue import WORK_LINE, open_celery
+from common.queue import PRUNE, WORK_LINE, open_celery
 
 settings = read_settings()
 app = open_celery(settings)
@@ -13,6 +13,7 @@ app = open_celery(settings)
 # task, seconds between two ticks
 SCHEDULE = {
     "work-the-line": (WORK_LINE, 2.0),
+    "prune": (PRUNE, 3600.0),
 }
 
 app.conf.beat_schedule = {

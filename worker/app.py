@@ -8,7 +8,7 @@ from celery import Task
 from celery.signals import setup_logging
 
 from common.entry import open_process_logs, read_settings
-from common.queue import WORK_LINE, open_celery
+from common.queue import PRUNE, WORK_LINE, open_celery
 from worker import jobs
 from worker.process import Process, attach
 
@@ -37,3 +37,4 @@ def task(name: str, job: Callable[..., Awaitable[None]]) -> None:
 
 
 task(WORK_LINE, jobs.work_line)
+task(PRUNE, jobs.prune)

@@ -3,13 +3,16 @@
 import time
 from collections.abc import Callable
 
+import structlog
 from redis.exceptions import RedisError
 
 from common import line
 from common.errors import StoreUnavailable
 from common.resources import Resources
-from common.store import symbols
+from common.store import ledger, quotes, symbols
 from common.store.pool import connection
+
+log = structlog.get_logger(__name__)
 
 SPAN = 8.0  # seconds a worker stays at the line before it looks at the queue again
 
@@ -20,6 +23,16 @@ async def work_line(resources: Resources, *, stopping: Callable[[], bool]) -> No
     await _publish_pending(resources)
     await _pin_overview(resources)
     await line.work(resources, keep_on=lambda: time.monotonic() < until and not stopping())
+
+
+async def prune(resources: Resources, **_: object) -> None:
+    """Forget what is older than the settings keep: calls that no rule counts, collected quotes, symbols that nobody wants."""
+    settings = resources.settings
+    async with connection(resources.db) as held:
+        calls = await ledger.delete_old_calls(held, keep=settings.journal_kept)
+        history = await quotes.delete_old_history(held, keep=settings.history_kept)
+        forgotten = await symbols.delete_forgotten(held, keep=settings.journal_kept)
+    log.info("pruned", calls=calls, quotes=history, symbols=forgotten)
 
 
 async def _publish_pending(resources: Resources) -> None:

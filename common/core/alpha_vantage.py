@@ -16,6 +16,7 @@ from common.core.outcomes import Outcome
 
 NULLS = frozenset({"None", "-", ".", "null", "N/A", "n/a", ""})
 BULK_LIMIT = 100
+LONGEST_NOTICE = 300  # characters that are logged
 Answer = tuple[Price, ...] | tuple[Bar, ...] | tuple[Match, ...] | tuple[Listed, ...]
 
 # Judged in this order, over the lower-cased text: the notice for a second also speaks of the day and of premium endpoints.
@@ -33,11 +34,15 @@ NOTICES: tuple[tuple[Outcome, tuple[str, ...]], ...] = (
 
 
 class Refusal(Exception):
-    """The answer holds no data. The message is ours, never the provider's text: that one can echo the key."""
+    """The answer holds no data. The message is ours, never the provider's text: that one can echo the key.
 
-    def __init__(self, outcome: Outcome, message: str) -> None:
+    `notice` is that text where nobody knows what it means; it goes to the log alone, redacted.
+    """
+
+    def __init__(self, outcome: Outcome, message: str, notice: str = "") -> None:
         super().__init__(message)
         self.outcome = outcome
+        self.notice = notice
 
 
 def query(function: Function, subjects: Sequence[str]) -> dict[str, str]:
@@ -82,7 +87,8 @@ def _refuse_notices(content: Mapping[str, Any]) -> None:
     for key in ("note", "information", "error message"):
         if isinstance(text := top.get(key), str):
             outcome = notice(text)
-            raise Refusal(outcome, f"the provider sent a notice: {outcome}")
+            unknown = text[:LONGEST_NOTICE] if outcome is Outcome.UNKNOWN_NOTICE else ""
+            raise Refusal(outcome, f"the provider sent a notice: {outcome}", unknown)
 
 
 def notice(text: str) -> Outcome:

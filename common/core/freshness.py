@@ -6,8 +6,7 @@ from decimal import Decimal
 
 from common.core.market_time import Calendar, fresh_until
 from common.core.models import Quote
-
-LAG = {"realtime": timedelta(0), "delayed": timedelta(minutes=15), "end_of_day": timedelta(0)}
+from common.core.refresh import LAG
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +20,18 @@ class Freshness:
 
 def judge(quote: Quote, calendar: Calendar, now: datetime, *, ttl: timedelta, data: str) -> Freshness:
     """Fresh or stale, by the market's time."""
-    until = fresh_until(calendar, quote.fetched_at, ttl, LAG[data])
+    until = _until(quote, calendar, ttl, data)
     if now < until:
         return Freshness(until, stale=False, reason=None)
     return Freshness(until, stale=True, reason="budget" if calendar.is_open(now) else "market_closed")
+
+
+def _until(quote: Quote, calendar: Calendar, ttl: timedelta, data: str) -> datetime:
+    """An end-of-day price is fresh until the next close may be out; any other by its time of fetch."""
+    if data != "end_of_day" or not calendar.sessions:
+        return fresh_until(calendar, quote.fetched_at, ttl, LAG[data])
+    following = calendar.sessions[calendar.sessions_until(quote.price.trading_day) :]
+    return following[0][1] + LAG[data] if following else quote.fetched_at + ttl
 
 
 def shape(quote: Quote, freshness: Freshness) -> dict[str, object]:

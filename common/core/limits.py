@@ -9,6 +9,7 @@ from common.errors import InvalidSettings
 UNITS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "d": 86400, "day": 86400}
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
+LEASE = timedelta(seconds=12)  # a call that nobody settles counts until then, and its rule's period
 _RULE = re.compile(r"([1-9][0-9]{0,6})/([1-9][0-9]{0,5})?(s|sec|min|h|d|day)")
 
 
@@ -33,10 +34,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A provider's plan: its rules and what its prices are (`realtime`, `delayed` or `end_of_day`)."""
+    """A provider's plan: its rules, what its prices are (`realtime`, `delayed` or `end_of_day`), and whether bulk quotes are tried."""
 
     limits: tuple[Rule, ...]
     data: str
+    bulk: bool = False
 
 
 def parse_limits(text: str, name: str) -> tuple[Rule, ...]:
@@ -55,6 +57,14 @@ def _parse_rule(text: str, name: str) -> Rule:
     return Rule(int(calls), timedelta(seconds=int(count or 1) * UNITS[unit]))
 
 
+def parse_duration(text: str, name: str) -> timedelta:
+    """Read `24h` or `90min`; `name` is the argument that is blamed."""
+    match = re.fullmatch(r"([1-9][0-9]{0,5})(s|sec|min|h|d|day)", text.strip())
+    if match is None:
+        raise InvalidSettings(f"{name}: expected a duration such as 24h or 90min, not {text!r}")
+    return timedelta(seconds=int(match[1]) * UNITS[match[2]])
+
+
 def slowest(limits: tuple[Rule, ...]) -> Rule:
     """The rule under a day that allows the fewest calls a minute: it sets the pace B. A day's quota is a pace of its own."""
     return min([rule for rule in limits if rule.period < DAY] or limits, key=lambda rule: rule.per_minute)
@@ -64,16 +74,16 @@ def longest_period(limits: tuple[Rule, ...]) -> timedelta:
     return max(rule.period for rule in limits)
 
 
-def _plan(limits: str, data: str) -> Plan:
-    return Plan(parse_limits(limits, "plan"), data)
+def _plan(limits: str, data: str, *, bulk: bool = False) -> Plan:
+    return Plan(parse_limits(limits, "plan"), data, bulk)
 
 
 PLANS = {
     "free": _plan("1/2s,5/1min,25/1d", "end_of_day"),
     "standard": _plan("1/1s,5/1min", "realtime"),
-    "premium-75": _plan("10/1s,75/1min", "realtime"),
-    "premium-150": _plan("10/1s,150/1min", "realtime"),
-    "premium-300": _plan("20/1s,300/1min", "realtime"),
-    "premium-600": _plan("20/1s,600/1min", "realtime"),
-    "premium-1200": _plan("30/1s,1200/1min", "realtime"),
+    "premium-75": _plan("10/1s,75/1min", "realtime", bulk=True),
+    "premium-150": _plan("10/1s,150/1min", "realtime", bulk=True),
+    "premium-300": _plan("20/1s,300/1min", "realtime", bulk=True),
+    "premium-600": _plan("20/1s,600/1min", "realtime", bulk=True),
+    "premium-1200": _plan("30/1s,1200/1min", "realtime", bulk=True),
 }

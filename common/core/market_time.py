@@ -5,7 +5,7 @@ Ages and lifetimes of quotes are differences on this clock, so nothing grows old
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import accumulate
 
 Session = tuple[datetime, datetime]
@@ -47,6 +47,16 @@ class Calendar:
     def next_open(self, now: datetime) -> datetime | None:
         index = bisect_right(self._opens, now)
         return self._opens[index] if index < len(self._opens) else None
+
+    def last_closed(self, now: datetime) -> int | None:
+        """How many sessions have closed by `now`; None before the first."""
+        index = bisect_right(self._opens, now)
+        closed = index - 1 if index and now < self.sessions[index - 1][1] else index
+        return closed or None
+
+    def sessions_until(self, day: date | None) -> int:
+        """How many sessions there are up to a trading day, itself included. A session's day is that of its open, in UTC."""
+        return 0 if day is None else bisect_right(self._opens, day, key=lambda opening: opening.date())
 
     def is_open(self, now: datetime) -> bool:
         return not self.sessions or self.session(now) is not None

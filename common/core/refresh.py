@@ -1,18 +1,55 @@
 """Which symbol next, and when: the policy as values. The choice itself is made in SQL with what stands here.
 
 Theory and figures: the square-root law says that refreshing the highest `weight * age**2` minimises the mean age of a price
-as it is read (Kadota et al., ToN 26(6), 2018). Ages are on the market's clock.
+as it is read (Kadota et al., ToN 26(6), 2018). Ages are on the market's clock. A day's quota is spread over the session.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
-from common.core.limits import Rule, slowest
+from common.core.limits import DAY, Rule, slowest
 from common.core.market_time import Calendar
 
-OPEN_POWER = 2
-CLOSING_POWER = 1
-READS_HALF_LIFE = timedelta(days=1)
+OPEN_POWER, CLOSING_POWER, NO_POWER = 2, 1, 0
+RELEASE = timedelta(hours=1)  # before the close the interactive share of a quota is background's
+PROBE = timedelta(hours=1)  # after the close, and between two probes
+# How long after the close the provider's price is the final one: the closing auction, and the delay of the data.
+LAG = {"realtime": timedelta(minutes=5), "delayed": timedelta(minutes=20), "end_of_day": PROBE}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What binds background: the provider's rules, what its prices are, and the quota's share for interactive calls [0..1)."""
+
+    limits: tuple[Rule, ...]
+    data: str
+    interactive_share: float
+
+    @property
+    def quota(self) -> Rule | None:
+        """The rule of a day or longer, if there is one."""
+        return next((rule for rule in self.limits if rule.period >= DAY), None)
+
+    @property
+    def gap(self) -> timedelta:
+        """Between two background calls where no quota binds."""
+        return timedelta(minutes=1 / slowest(self.limits).per_minute)
+
+    @property
+    def misses_a_minute(self) -> int:
+        """What one user or address may ask live: three, or a twentieth of what is allowed."""
+        return max(3, int(slowest(self.limits).per_minute / 20))
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What the journal and the tables say: calls that occupy the quota at today's close, those of them that were interactive
+    or an operator's, the wanted symbols, and the newest trading day of any quote."""
+
+    busy: int = 0
+    urgent: int = 0
+    wanted: int = 0
+    newest_day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +64,72 @@ class Turn:
     power: int
 
 
-def turn(limits: tuple[Rule, ...], calendar: Calendar, now: datetime) -> Turn:
-    """The policy at `now`: while the market is open the square-root law, after the close each symbol once by weight and age."""
-    gap = timedelta(minutes=1 / slowest(limits).per_minute)
-    return Turn(gap, calendar.clock(now), OPEN_POWER if calendar.is_open(now) else CLOSING_POWER)
+def busy_after(policy: Policy, calendar: Calendar, now: datetime) -> datetime | None:
+    """From when on calls are counted in `Use`; None: no table need be asked, for neither a quota nor end-of-day data bind.
+
+    In a session the quota is what is free at its close; after it, what the sweep took since; end-of-day data have a plain day.
+    """
+    if policy.quota is None:
+        return now - DAY if policy.data == "end_of_day" else None
+    last = calendar.last_session(now)
+    if policy.data == "end_of_day" or last is None:
+        return now - policy.quota.period
+    return last[1] - policy.quota.period if calendar.is_open(now) else last[1]
+
+
+def turn(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> Turn:
+    """The policy at `now`: the square-root law while the market is open, then each symbol once by weight and age.
+
+    Where prices are end-of-day the clock counts trading days that are known to be out: each opens one turn for every symbol.
+    """
+    if policy.data == "end_of_day" and calendar.sessions:
+        power = CLOSING_POWER if _quota_spares(policy, use) else NO_POWER
+        return Turn(policy.gap, float(calendar.sessions_until(use.newest_day)), power)
+    clock = calendar.clock(now)
+    if calendar.is_open(now):
+        return Turn(_open_gap(policy, calendar, now, use), clock, OPEN_POWER)
+    return Turn(policy.gap, clock, CLOSING_POWER if _sweeps(policy, calendar, now, use) else NO_POWER)
+
+
+def _quota_spares(policy: Policy, use: Use) -> bool:
+    """Whether background may take from a day's quota what is not kept for interactive calls."""
+    return policy.quota is None or use.busy - use.urgent < policy.quota.calls * (1 - policy.interactive_share)
+
+
+def _sweeps(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> bool:
+    """Whether the final close is out, and the sweep has not eaten into the next day's quota."""
+    last = calendar.last_session(now)
+    if last is None or now < last[1] + LAG[policy.data]:
+        return False
+    return policy.quota is None or use.busy - use.urgent < sweep_share(policy.quota.calls, use.wanted)
+
+
+def _open_gap(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> timedelta:
+    """A quota is a pace, not a wall: what is left of it, the sweep's and the interactive share apart, over the time left."""
+    if (quota := policy.quota) is None:
+        return policy.gap
+    session = calendar.session(now)
+    if session is None:
+        return max(policy.gap, quota.period / max(1.0, quota.calls * (1 - policy.interactive_share)))
+    left, length = session[1] - now, session[1] - session[0]
+    # The interactive share is released bit by bit until an hour before the close: all at once would leave background
+    # too slow before and too fast after.
+    held = max(0.0, (left - RELEASE) / (length - RELEASE))
+    reserve = max(0.0, policy.interactive_share * quota.calls - use.urgent) * held
+    spare = quota.calls - use.busy - sweep_share(quota.calls, use.wanted) - reserve
+    return max(policy.gap, left / spare) if spare >= 1 else max(policy.gap, left)
+
+
+def sweep_share(quota: int, wanted: int) -> int:
+    """Calls that are kept for the closing sweep: one a symbol, or half of the quota if there are more symbols than that."""
+    return wanted if wanted <= quota else quota // 2
+
+
+def probe_due(policy: Policy, calendar: Calendar, now: datetime, use: Use, last_asked: datetime | None) -> bool:
+    """Whether to ask one symbol if today's close is out: end-of-day data, hourly from an hour after the close until it is."""
+    if policy.data != "end_of_day" or not calendar.sessions:
+        return False
+    expected = calendar.last_closed(now - PROBE)
+    if expected is None or calendar.sessions_until(use.newest_day) >= expected:
+        return False
+    return last_asked is None or last_asked <= now - PROBE

@@ -3,24 +3,25 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from common.core.limits import Rule
+from common.core.alpha_vantage import BULK_LIMIT
+from common.core.limits import LEASE, Rule
 from common.core.models import Function, Purpose
 from common.core.outcomes import Hold, Outcome
-from common.core.refresh import Turn
+from common.core.refresh import Turn, Use
 from common.store.pool import Connection
-
-LEASE = timedelta(seconds=12)
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Who asks for a call: the account whose limits bind, the process, the rules and the share of urgent calls (0..1]."""
+    """Who asks for a call: the account whose limits bind, the process, the rules, the share of urgent calls (0..1],
+    the half-life of reads, and whether one call may refresh many symbols."""
 
     account: str
     caller: str
     limits: tuple[Rule, ...]
     share: float
     half_life: timedelta
+    bulk: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Wait:
     reason: str
 
 
-async def grant_call(connection: Connection, ask: Ask, turn: Turn, *, bulk: int = 1) -> tuple[datetime, Grant | Wait]:
+async def grant_call(connection: Connection, ask: Ask, turn: Turn) -> tuple[datetime, Grant | Wait]:
     """The ledger's time, and a call for the top of the line or how long to wait for one."""
     row = await connection.fetchrow(
         "SELECT * FROM grant_call($1, $2, $3::int[], $4::interval[], $5, $6, $7, $8, $9, $10, $11)",
@@ -56,7 +57,7 @@ async def grant_call(connection: Connection, ask: Ask, turn: Turn, *, bulk: int 
         turn.clock,
         turn.power,
         ask.half_life,
-        bulk,
+        BULK_LIMIT if ask.bulk else 1,
     )
     if row["call"] is None:
         return row["asked_at"], Wait(row["wait"], row["reason"])
@@ -70,6 +71,41 @@ async def select_now(connection: Connection) -> datetime:
     """The ledger's time."""
     now: datetime = await connection.fetchval("SELECT ledger_now()")
     return now
+
+
+async def select_use(
+    connection: Connection, ask: Ask, source: str, *, busy_after: datetime
+) -> tuple[Use, datetime | None]:
+    """What the policy asks of the journal and the tables: `busy_after` is a day before today's close. And the last quote's call."""
+    row = await connection.fetchrow(
+        """
+        SELECT
+            (SELECT count(*) FROM calls WHERE account = $1 AND outcome IS DISTINCT FROM 'unsent' AND ends_at > $2) AS busy,
+            (SELECT count(*) FROM calls WHERE account = $1 AND outcome IS DISTINCT FROM 'unsent' AND ends_at > $2
+                AND purpose < 2) AS urgent,
+            (SELECT count(*) FROM symbols WHERE watchers > 0 OR pinned OR decayed(reads, reads_at, ledger_now(), $3) >= 0.5)
+                AS wanted,
+            (SELECT max(trading_day) FROM quotes WHERE source = $4) AS newest_day,
+            (SELECT max(granted_at) FROM calls WHERE account = $1 AND function = 'GLOBAL_QUOTE'
+                AND (outcome = 'ok' OR (purpose = 2 AND outcome IS DISTINCT FROM 'unsent'))) AS last_asked
+        """,
+        ask.account,
+        busy_after,
+        ask.half_life,
+        source,
+    )
+    return Use(row["busy"], row["urgent"], row["wanted"], row["newest_day"]), row["last_asked"]
+
+
+async def update_bulk_denied(connection: Connection, account: str, until: datetime) -> None:
+    """The key lacks the right to bulk quotes: one symbol a call until then."""
+    await connection.execute("UPDATE ledgers SET bulk_denied_until = $2 WHERE account = $1", account, until)
+
+
+async def delete_old_calls(connection: Connection, *, keep: timedelta) -> int:
+    """Forget calls that ended longer ago; how many. Settings see to it that no rule still counts them."""
+    done = await connection.execute("DELETE FROM calls WHERE ends_at < ledger_now() - $1::interval", keep)
+    return int(str(done).rpartition(" ")[2])
 
 
 async def lock_ledger(connection: Connection) -> datetime:
@@ -104,6 +140,17 @@ async def upsert_hold(connection: Connection, account: str, hold: Hold) -> None:
         hold.until,
         hold.reason,
         hold.probing,
+    )
+
+
+async def update_released(connection: Connection, account: str) -> None:
+    """An operator ends every hold."""
+    await connection.execute(
+        """
+        UPDATE ledgers SET held_until = NULL, held_for = NULL, probing = false, background_held_until = NULL
+        WHERE account = $1
+        """,
+        account,
     )
 
 

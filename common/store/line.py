@@ -12,13 +12,30 @@ TRIES = 3
 
 
 async def join_line(
-    connection: Connection, function: Function, subjects: Sequence[str], purpose: Purpose, *, stay: timedelta
-) -> bool:
-    """Put subjects in the line, or raise the purpose of those that stand there. False: a hundred interactive rows wait."""
-    joined: bool = await connection.fetchval(
-        "SELECT join_line($1, $2, $3, $4, $5)", function, list(subjects), purpose, stay, INTERACTIVE_ROWS
+    connection: Connection,
+    function: Function,
+    subjects: Sequence[str],
+    purpose: Purpose,
+    *,
+    stay: timedelta,
+    asker: str | None = None,
+    fair: int = 0,
+) -> str:
+    """Put subjects in the line, or raise the purpose of those that stand there: `joined`.
+
+    `full`: a hundred interactive rows wait. `unfair`: `asker` had `fair` other subjects within a minute.
+    """
+    verdict: str = await connection.fetchval(
+        "SELECT join_line($1, $2, $3, $4, $5, $6, $7)",
+        function,
+        list(subjects),
+        purpose,
+        stay,
+        INTERACTIVE_ROWS,
+        asker,
+        fair,
     )
-    return joined
+    return verdict
 
 
 async def select_rank(connection: Connection, function: Function, subject: str) -> int | None:

@@ -1,6 +1,7 @@
 """Quotes in PostgreSQL: the newest of each symbol, and all that were collected. Their time of fetch is their version."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import asyncpg
 
@@ -82,6 +83,12 @@ async def update_unpublished(connection: Connection, source: str) -> None:
     await connection.execute(
         "UPDATE quotes SET published_at = NULL WHERE source = $1 AND published_at IS NOT NULL", source
     )
+
+
+async def delete_old_history(connection: Connection, *, keep: timedelta) -> int:
+    """Forget collected quotes older than this; how many."""
+    done = await connection.execute("DELETE FROM quote_history WHERE fetched_at < ledger_now() - $1::interval", keep)
+    return int(str(done).rpartition(" ")[2])
 
 
 def _quote(row: asyncpg.Record) -> Quote:

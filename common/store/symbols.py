@@ -1,6 +1,6 @@
 """Who wants a symbol, and how its attempts went. Attempts belong to an account: another one starts anew."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from common.store.pool import Connection
@@ -58,6 +58,53 @@ async def update_failed(connection: Connection, symbols: Sequence[str], at: date
         at,
         first,
     )
+
+
+async def select_probe(connection: Connection) -> str | None:
+    """One of the three heaviest symbols, the one asked longest ago: a halted one among them must not stop the probe."""
+    symbol: str | None = await connection.fetchval(
+        """
+        SELECT symbol FROM (
+            SELECT symbol, attempted_at FROM symbols WHERE failures = 0 AND (watchers > 0 OR pinned)
+            ORDER BY watchers DESC, symbol LIMIT 3
+        ) AS heaviest ORDER BY attempted_at NULLS FIRST, symbol LIMIT 1
+        """
+    )
+    return symbol
+
+
+async def update_clock(connection: Connection, symbol: str, clock: float) -> None:
+    """The price that came is that of a later trading day than the attempt counted on."""
+    await connection.execute(
+        "UPDATE symbols SET attempted_clock = $2 WHERE symbol = $1 AND attempted_clock < $2", symbol, clock
+    )
+
+
+async def update_reads(connection: Connection, reads: Mapping[str, int], half_life: timedelta) -> None:
+    """Add reads that were counted elsewhere to what the earlier ones weigh by now."""
+    await connection.execute(
+        """
+        INSERT INTO symbols (symbol, reads, reads_at)
+        SELECT symbol, reads, ledger_now() FROM unnest($1::text[], $2::float8[]) AS counted (symbol, reads) ORDER BY symbol
+        ON CONFLICT (symbol) DO UPDATE SET reads_at = excluded.reads_at,
+            reads = decayed(symbols.reads, symbols.reads_at, excluded.reads_at, $3) + excluded.reads
+        """,
+        list(reads),
+        [float(count) for count in reads.values()],
+        half_life,
+    )
+
+
+async def delete_forgotten(connection: Connection, *, keep: timedelta) -> int:
+    """Forget symbols that nobody wants and that were not attempted for a while; how many."""
+    done = await connection.execute(
+        """
+        DELETE FROM symbols WHERE watchers = 0 AND NOT pinned AND coalesce(attempted_at < ledger_now() - $1, true)
+            AND coalesce(reads_at < ledger_now() - $1, true)
+        """,
+        keep,
+    )
+    return int(str(done).rpartition(" ")[2])
 
 
 async def update_unattempted(connection: Connection, call: int) -> None:

@@ -5,12 +5,14 @@ CREATE TABLE IF NOT EXISTS watchlist_items (
     PRIMARY KEY (user_id, symbol)
 );
 
--- The count of watchers follows the items whatever deletes them, an account's cascade included.
+-- The count of watchers follows the items whatever deletes them, an account's cascade included. A new watcher ends a quarantine:
+-- the symbol may be tried again now, within what all quarantined symbols may take.
 CREATE OR REPLACE FUNCTION count_watchers() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
         INSERT INTO symbols (symbol, watchers) VALUES (NEW.symbol, 1)
-        ON CONFLICT (symbol) DO UPDATE SET watchers = symbols.watchers + 1;
+        ON CONFLICT (symbol) DO UPDATE SET watchers = symbols.watchers + 1,
+            quarantined_until = least(symbols.quarantined_until, ledger_now());
     ELSE
         UPDATE symbols SET watchers = watchers - 1 WHERE symbol = OLD.symbol;
     END IF;

@@ -9,13 +9,20 @@ CREATE TABLE IF NOT EXISTS calls (
     granted_at timestamptz NOT NULL,
     ends_at timestamptz NOT NULL,
     outcome text,
-    caller text NOT NULL
+    caller text NOT NULL,
+    asker text
 );
+
+COMMENT ON COLUMN calls.asker IS 'a hash of the user or address whose miss it served';
 
 COMMENT ON COLUMN calls.outcome IS 'null: in flight, or never known; unsent: nothing left this house, so it counts for nothing';
 
 CREATE INDEX IF NOT EXISTS calls_slots ON calls (account, ends_at DESC) INCLUDE (purpose)
 WHERE outcome IS DISTINCT FROM 'unsent';
+
+CREATE INDEX IF NOT EXISTS calls_askers ON calls (asker, granted_at) WHERE asker IS NOT NULL;
+
+CREATE INDEX IF NOT EXISTS calls_granted ON calls (granted_at);
 
 -- What an account's calls wait for beside its slots.
 CREATE TABLE IF NOT EXISTS ledgers (
@@ -23,12 +30,15 @@ CREATE TABLE IF NOT EXISTS ledgers (
     held_until timestamptz,
     held_for text,
     probing boolean NOT NULL DEFAULT false,
-    background_due timestamptz NOT NULL DEFAULT '-infinity',
+    background_at timestamptz NOT NULL DEFAULT '-infinity',
     background_held_until timestamptz,
+    bulk_denied_until timestamptz,
     retry_credit double precision NOT NULL DEFAULT 1
 );
 
 COMMENT ON COLUMN ledgers.probing IS 'after this hold one call alone goes first; the rest wait for its outcome';
+
+COMMENT ON COLUMN ledgers.background_at IS 'when the last background call was due: the next is due a gap later, so that jitter does not add up';
 
 COMMENT ON COLUMN ledgers.retry_credit IS 'calls that quarantined symbols may take: every granted call earns a twentieth';
 
@@ -45,6 +55,7 @@ CREATE TABLE IF NOT EXISTS demand (
     call bigint,
     taken_until timestamptz,
     clock_before double precision,
+    asker text,
     PRIMARY KEY (function, subject)
 );
 

@@ -10,26 +10,46 @@ BEGIN
 END $$;
 
 -- Put subjects in the line. Who stands there already is joined: the purpose is raised, the stay prolonged, no second call is made.
--- False: p_bound interactive rows wait already, and nothing was put.
-CREATE OR REPLACE FUNCTION join_line(p_function text, p_subjects text[], p_purpose integer, p_stay interval, p_bound integer)
-RETURNS boolean LANGUAGE plpgsql AS $$
+-- Nothing is put if p_bound interactive rows wait ('full'), or if p_asker had p_fair other subjects within a minute ('unfair').
+CREATE OR REPLACE FUNCTION join_line(
+    p_function text, p_subjects text[], p_purpose integer, p_stay interval, p_bound integer, p_asker text, p_fair integer
+) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     t timestamptz := lock_ledger();
+    newcomers text[];
 BEGIN
     DELETE FROM demand WHERE expires <= t AND coalesce(taken_until <= t, true);
-    IF p_purpose = 0 AND cardinality(p_subjects) + (
-        SELECT count(*) FROM demand WHERE purpose = 0 AND NOT (function = p_function AND subject = ANY (p_subjects))
-    ) > p_bound THEN
-        RETURN false;
+    SELECT array_agg(wanted) INTO newcomers FROM unnest(p_subjects) AS wanted
+    WHERE NOT EXISTS (SELECT FROM demand d WHERE d.function = p_function AND d.subject = wanted);
+    IF p_purpose = 0 AND newcomers IS NOT NULL THEN
+        IF cardinality(newcomers) + (SELECT count(*) FROM demand WHERE purpose = 0) > p_bound THEN
+            RETURN 'full';
+        END IF;
+        IF p_asker IS NOT NULL AND cardinality(newcomers) + (
+            SELECT count(*) FROM (
+                SELECT subject FROM demand WHERE asker = p_asker AND since > t - interval '1 minute'
+                UNION SELECT subjects[1] FROM calls WHERE asker = p_asker AND granted_at > t - interval '1 minute'
+            ) AS recent WHERE subject <> ALL (newcomers)
+        ) > p_fair THEN
+            RETURN 'unfair';
+        END IF;
     END IF;
-    INSERT INTO demand (function, subject, purpose, since, expires, ready_at)
-    SELECT p_function, wanted, p_purpose, t, t + p_stay, t FROM unnest(p_subjects) AS wanted
+    INSERT INTO demand (function, subject, purpose, since, expires, ready_at, asker)
+    SELECT p_function, wanted, p_purpose, t, t + p_stay, t, p_asker FROM unnest(p_subjects) AS wanted
     ON CONFLICT (function, subject) DO UPDATE SET
         purpose = least(demand.purpose, excluded.purpose),
         since = CASE WHEN excluded.purpose < demand.purpose THEN excluded.since ELSE demand.since END,
         expires = greatest(demand.expires, excluded.expires);
-    RETURN true;
+    RETURN 'joined';
 END $$;
+
+-- What reads that weighed so much at one time weigh at another.
+CREATE OR REPLACE FUNCTION decayed(p_reads double precision, p_at timestamptz, p_now timestamptz, p_half_life interval)
+RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN p_at IS NULL OR p_reads = 0 THEN 0
+        ELSE p_reads * exp(-0.6931471805599453 * extract(epoch FROM p_now - p_at) / extract(epoch FROM p_half_life))
+    END
+$$;
 
 -- The wanted symbols that background may refresh now, with what the choice needs; those whose call is under way are left out. `first`: never attempted by this account, or still
 -- without any quote five minutes after the last attempt. Power 0 leaves only those; `retry_at` is set for the quarantined.
@@ -39,9 +59,7 @@ CREATE OR REPLACE FUNCTION background_candidates(
     WITH attempted AS (
         SELECT s.*, p_clock - s.attempted_clock AS age,
             s.attempted_clock IS NULL OR s.account IS DISTINCT FROM p_account OR s.attempted_clock > p_clock + 3600 AS never,
-            CASE WHEN s.reads_at IS NULL THEN 0
-                ELSE s.reads * exp(-0.6931471805599453 * extract(epoch FROM p_now - s.reads_at) / extract(epoch FROM p_half_life))
-            END AS reads_now
+            decayed(s.reads, s.reads_at, p_now, p_half_life) AS reads_now
         FROM symbols s
     ), weighed AS (
         SELECT a.*, greatest(1, a.watchers + a.reads_now) AS weight,
@@ -100,7 +118,7 @@ BEGIN
     END IF;
 
     DELETE FROM demand d WHERE d.expires <= t AND coalesce(d.taken_until <= t, true);
-    due := least(greatest(book.background_due, t - p_gap), t + p_gap);
+    due := greatest(least(book.background_at, t) + p_gap, t - p_gap);
     background := coalesce(due <= t, false) AND coalesce(book.background_held_until <= t, true);
     SELECT * INTO top FROM demand d
     WHERE d.ready_at <= t AND coalesce(d.taken_until <= t, true)
@@ -148,6 +166,9 @@ BEGIN
     END IF;
 
     -- A bulk call has room for more: whoever stands in the line for a quote, then the highest in the background's order.
+    IF coalesce(book.bulk_denied_until > t, false) THEN
+        p_bulk := 1;
+    END IF;
     IF p_bulk > 1 AND chosen_function = 'GLOBAL_QUOTE' AND NOT retried AND chosen[1] !~ '[.:]' THEN
         SELECT chosen || coalesce(array_agg(c.subject), '{}') INTO chosen FROM (
             SELECT d.subject FROM demand d
@@ -162,10 +183,10 @@ BEGIN
         ) AS c;
     END IF;
 
-    INSERT INTO calls (account, function, subjects, purpose, granted_at, ends_at, caller)
+    INSERT INTO calls (account, function, subjects, purpose, granted_at, ends_at, caller, asker)
     VALUES (
         p_account, CASE WHEN cardinality(chosen) > 1 THEN 'REALTIME_BULK_QUOTES' ELSE chosen_function END, chosen,
-        top.purpose, t, t + p_lease, p_caller
+        top.purpose, t, t + p_lease, p_caller, CASE WHEN top.purpose = 0 THEN top.asker END
     ) RETURNING id INTO granted;
     INSERT INTO demand (function, subject, purpose, since, expires, ready_at, tries, call, taken_until, clock_before)
     SELECT chosen_function, subject, 2, t, t + p_lease, t, 1, granted, t + p_lease,
@@ -185,7 +206,7 @@ BEGIN
     UPDATE ledgers SET
         held_until = CASE WHEN book.probing THEN t + p_lease END,
         held_for = CASE WHEN book.probing THEN book.held_for END,
-        background_due = CASE WHEN background THEN due + p_gap ELSE background_due END,
+        background_at = CASE WHEN background THEN due ELSE background_at END,
         retry_credit = least(retry_credit + 0.05, 1) - CASE WHEN retried THEN 1 ELSE 0 END
     WHERE account = p_account;
     RETURN QUERY SELECT c.id, c.function, c.subjects, c.purpose, c.granted_at, t, NULL::interval, 'granted' FROM calls c WHERE c.id = granted;

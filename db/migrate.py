@@ -1,0 +1,123 @@
+"""Brings the database to this code's schema: `python -m db.migrate`. It knows yoyo, its lock and its gaps; it knows no table of ours.
+
+Yoyo's lock is a row that outlives a killed process. So one advisory lock of PostgreSQL, which ends with its session, stands around
+everything, and whoever holds it may break the row. A killed migrator's SQL ends within a second (`client_connection_check_interval`).
+Yoyo applies and marks in two transactions: a migration may run twice, and has to bear it.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import psycopg
+from yoyo import get_backend, read_migrations
+
+from common.errors import InvalidSettings, StoreUnavailable
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+ADVISORY_LOCK = 7_305_808_869_229_538_660  # a number of our own among the advisory locks of the database
+LOCK_SECONDS = 60.0
+SESSION = "-c client_connection_check_interval=1s"
+
+
+def migrate(database_url: str, *, migrations: Path = MIGRATIONS) -> list[str]:
+    """Apply what is not applied, in order; return the ids. A failing one is rolled back, named in the error's notes, and stops."""
+    with _yoyo(database_url) as backend:
+        pending = backend.to_apply(_read(migrations))
+        for migration in pending:
+            with _named(migration.id):
+                backend.apply_one(migration)
+        return [migration.id for migration in pending]
+
+
+def rollback(database_url: str, *, migrations: Path = MIGRATIONS) -> list[str]:
+    """Roll back all that is applied, the last one first; return the ids. For the test that walks down, and for nothing else."""
+    with _yoyo(database_url) as backend:
+        applied = backend.to_rollback(_read(migrations))
+        for migration in applied:
+            with _named(migration.id):
+                backend.rollback_one(migration)
+        return [migration.id for migration in applied]
+
+
+def _read(migrations: Path) -> Any:
+    if not any(migrations.glob("*.sql")):
+        raise InvalidSettings(f"expected migrations in {migrations}, not none")
+    return read_migrations(str(migrations))
+
+
+@contextmanager
+def _named(migration: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        error.add_note(f"in {migration}")
+        raise
+
+
+@contextmanager
+def _yoyo(database_url: str) -> Iterator[Any]:
+    url = _driver_url(database_url)
+    with _alone(database_url), get_backend(url) as backend:
+        backend.break_lock()  # no live migrator can hold the row: it would hold the advisory lock
+        with backend.lock():
+            yield backend
+
+
+@contextmanager
+def _alone(database_url: str) -> Iterator[None]:
+    """Hold the advisory lock. It is tried for, not waited for: a waiting statement would stall CREATE INDEX CONCURRENTLY for ever."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    with psycopg.connect(database_url, autocommit=True, connect_timeout=10) as connection:
+        while connection.execute("SELECT pg_try_advisory_lock(%s)", (ADVISORY_LOCK,)).fetchone() != (True,):
+            if time.monotonic() > deadline:
+                raise StoreUnavailable(
+                    f"another migration has been running for {LOCK_SECONDS:g} s; start again when it is done"
+                )
+            time.sleep(0.1)
+        yield
+
+
+def _driver_url(database_url: str) -> str:
+    """The URL in yoyo's spelling, for psycopg 3, with our session's settings after the operator's own."""
+    parts = urlsplit(database_url)
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise InvalidSettings("DATABASE_URL: expected a URL that starts with postgres: or postgresql:")
+    query = dict(parse_qsl(parts.query))
+    query["options"] = f"{query.get('options', '')} {SESSION}".strip()
+    return urlunsplit(parts._replace(scheme="postgresql+psycopg", query=urlencode(query)))
+
+
+def failure(error: Exception) -> str:
+    """One line without the URL: only what the server itself, or our own code, says is repeated."""
+    if isinstance(error, (InvalidSettings, StoreUnavailable)):
+        return str(error)
+    if isinstance(error, (psycopg.ProgrammingError, ValueError)) and not getattr(error, "sqlstate", None):
+        return "DATABASE_URL: expected a URL such as postgresql://user:password@host:5432/database"
+    first = str(error).strip().partition("\n")[0]
+    return ": ".join(["migration failed", *getattr(error, "__notes__", []), first])
+
+
+def main() -> int:
+    """Print one line; exit with 0, with 2 for a wrong setting, with 1 if it failed and may be tried again."""
+    url = os.environ.get("DATABASE_URL", "").strip()
+    os.environ.setdefault("LOGNAME", "quotewell")  # yoyo logs a user name; a container's user may have none
+    try:
+        if not url:
+            raise InvalidSettings("DATABASE_URL: expected a URL, not nothing")
+        applied = migrate(url, migrations=MIGRATIONS)
+    except (InvalidSettings, StoreUnavailable, psycopg.Error, ValueError) as error:
+        print(failure(error), file=sys.stderr)
+        return 2 if isinstance(error, InvalidSettings) else 1
+    count = f"{len(applied)} migration{'s' * (len(applied) != 1)}"
+    print(f"applied {count}" if applied else "nothing to apply")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

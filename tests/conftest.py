@@ -1,0 +1,132 @@
+"""Real stores for the tests: started here unless DATABASE_URL and REDIS_URL name others. Every test has a database of its own."""
+
+import itertools
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aioresponses.core
+import asyncpg
+import psycopg
+import pytest
+from aiohttp import web
+from aiohttp.client_reqrep import ClientResponse
+from psycopg import sql
+from redis.asyncio import Redis
+
+from common.core.limits import parse_limits
+from common.embedded import stores
+from common.resources import Resources, open_redis, open_resources
+from common.settings import Settings
+from common.store.pool import open_pool
+from db.migrate import migrate
+from simulator.app import create_app as create_simulator
+from simulator.config import Config
+
+TEMPLATE = "quotewell_template"
+_names = itertools.count()
+
+
+class _Response(ClientResponse):
+    """aioresponses 0.7.9 does not give what aiohttp 3.14 asks for (pnuckowski/aioresponses#289)."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        kwargs.setdefault("stream_writer", None)
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+
+
+aioresponses.core.ClientResponse = _Response
+
+
+@pytest.fixture(scope="session")
+def store_urls() -> Iterator[dict[str, str]]:
+    """DATABASE_URL of a server with a migrated template, and REDIS_URL. Not in pytest's own folder: PostgreSQL runs as nobody."""
+    with (
+        tempfile.TemporaryDirectory(prefix="quotewell-") as home,
+        stores(Path(home), {**os.environ, "QUOTEWELL_ENV": "testing"}, throwaway=True) as started,
+    ):
+        urls = {name: started.get(name) or os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}
+        _create(urls["DATABASE_URL"], TEMPLATE, template="template1")
+        migrate(named(urls["DATABASE_URL"], TEMPLATE))
+        yield urls
+
+
+def named(url: str, database: str) -> str:
+    """The URL of another database on the same server."""
+    return urlsplit(url)._replace(path=f"/{database}").geturl()
+
+
+def _create(url: str, database: str, *, template: str) -> None:
+    with psycopg.connect(url, autocommit=True) as server:
+        name = sql.Identifier(database)
+        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(template)))
+
+
+@pytest.fixture
+def new_database(store_urls: dict[str, str]) -> Callable[[], str]:
+    """Makes a fresh, migrated database and returns its URL."""
+
+    def make() -> str:
+        name = f"quotewell_test_{os.getpid()}_{next(_names)}"
+        _create(store_urls["DATABASE_URL"], name, template=TEMPLATE)
+        return named(store_urls["DATABASE_URL"], name)
+
+    return make
+
+
+@pytest.fixture
+def database_url(new_database: Callable[[], str]) -> str:
+    return new_database()
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[asyncpg.Pool]:
+    pool = await open_pool(database_url, name="tests", size=5, patience=10)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def redis(store_urls: dict[str, str]) -> AsyncIterator[Redis]:
+    """An empty Redis."""
+    client = open_redis(store_urls["REDIS_URL"], timeout=5)
+    await client.flushall()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def settings(store_urls: dict[str, str], database_url: str) -> Settings:
+    """Settings of a process under test; the limit is out of the way."""
+    env = {
+        "QUOTEWELL_ENV": "testing",
+        "DATABASE_URL": database_url,
+        "REDIS_URL": store_urls["REDIS_URL"],
+        "ALPHA_VANTAGE_BASE_URL": "http://127.0.0.1:9",
+        "PROVIDER_LIMITS": "1000/1min",
+    }
+    return Settings.from_env(env, serves_tokens=True)
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[str]:
+    """The base URL of a simulator without limits worth mentioning."""
+    app = create_simulator(Config(limits=parse_limits("100000/1min", "limits")))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def resources(settings: Settings, simulator: str, redis: Redis) -> AsyncIterator[Resources]:
+    """What a process holds, against real stores and the simulator."""
+    ready = replace(settings, provider_base_url=simulator, provider_timeout=timedelta(seconds=2))
+    async with open_resources(ready, name="tests", patience=10) as opened:
+        yield opened

@@ -1,0 +1,424 @@
+"""grant_call, decision by decision, at times that the test sets."""
+
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from common.core.limits import LEASE, parse_limits
+from common.core.models import Function, Purpose
+from common.core.outcomes import Hold, Outcome
+from common.core.refresh import CLOSING_POWER, NO_POWER, OPEN_POWER, Turn
+from common.store import ledger, line, symbols, watchlists
+from common.store.ledger import Ask, Grant, Wait
+from common.store.pool import connection
+from common.store.users import insert_user
+from tests.store.conftest import START, Clock
+
+HALF_LIFE = timedelta(days=1)
+
+
+def asks(limits: str = "5/1min", *, share: float = 0.8, account: str = "a", bulk: bool = False) -> Ask:
+    return Ask(account, "test", parse_limits(limits, "limits"), share, HALF_LIFE, bulk)
+
+
+def turn(*, gap: float = 12, clock: float = 10_000, power: int = OPEN_POWER) -> Turn:
+    return Turn(timedelta(seconds=gap), clock, power)
+
+
+async def ask(db: asyncpg.Pool, asks: Ask, turn: Turn) -> Grant | Wait:
+    async with connection(db) as held:
+        return (await ledger.grant_call(held, asks, turn))[1]
+
+
+async def granted(db: asyncpg.Pool, asks: Ask, turn: Turn) -> Grant:
+    answer = await ask(db, asks, turn)
+    assert isinstance(answer, Grant), answer
+    return answer
+
+
+async def waits(db: asyncpg.Pool, asks: Ask, turn: Turn) -> Wait:
+    answer = await ask(db, asks, turn)
+    assert isinstance(answer, Wait), answer
+    return answer
+
+
+async def want(db: asyncpg.Pool, *subjects: str, purpose: Purpose = Purpose.INTERACTIVE) -> str:
+    async with connection(db) as held:
+        return await line.join_line(held, Function.QUOTE, subjects, purpose, stay=timedelta(hours=1))
+
+
+async def pin(db: asyncpg.Pool, *wanted: str) -> None:
+    async with connection(db) as held:
+        await symbols.upsert_pins(held, wanted)
+
+
+async def settle(db: asyncpg.Pool, grant: Grant, outcome: Outcome = Outcome.OK) -> None:
+    async with connection(db) as held:
+        assert await ledger.update_call(held, grant.id, outcome) is not None
+        await line.delete_served(held, grant.id, grant.subjects)
+
+
+async def attempted(db: asyncpg.Pool, account: str, **clocks: float) -> None:
+    """Symbols that have a quote and were attempted at these market clocks."""
+    async with connection(db) as held:
+        for symbol, clock in clocks.items():
+            await held.execute(
+                """
+                INSERT INTO symbols (symbol, pinned, account, attempted_at, attempted_clock, quoted)
+                VALUES ($1, true, $2, ledger_now(), $3, true)
+                """,
+                symbol,
+                account,
+                clock,
+            )
+
+
+async def test_a_spent_minute_grants_no_call(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, *(f"S{n}" for n in range(6)))
+    for _ in range(5):
+        await settle(db, await granted(db, asks(), turn()))
+
+    answer = await waits(db, asks(), turn())
+
+    assert ("limit", timedelta(minutes=1)) == (answer.reason, answer.wait)
+
+
+async def test_a_slot_is_free_exactly_a_period_after_the_response(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, "A", "B")
+    first = await granted(db, asks("1/1min"), turn())
+    clock.pass_(3)
+    await settle(db, first)
+
+    clock.pass_(59.999)
+    assert timedelta(milliseconds=1) == (await waits(db, asks("1/1min"), turn())).wait
+    clock.pass_(0.001)
+    assert (await granted(db, asks("1/1min"), turn())).subjects == ("B",)
+
+
+async def test_a_call_that_nobody_settles_counts_until_its_lease_and_the_period(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, "A", "B")
+    await granted(db, asks("1/1min"), turn())
+
+    assert timedelta(minutes=1) + LEASE == (await waits(db, asks("1/1min"), turn())).wait
+
+
+async def test_a_call_that_never_left_gives_its_slot_back(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, "A", "B")
+    first = await granted(db, asks("1/1min"), turn())
+    async with connection(db) as held:
+        await ledger.update_call(held, first.id, Outcome.UNSENT)
+
+    assert isinstance(await ask(db, asks("1/1min"), turn()), Grant)
+
+
+@pytest.mark.parametrize(
+    ("limits", "made", "binding"),
+    [("1/2s,5/1min,25/1d", 1, 2.0), ("10/1s,2/1min,25/1d", 2, 60.0), ("10/1s,9/1min,3/1d", 3, 86_400.0)],
+)
+async def test_each_rule_can_be_the_one_that_binds(
+    db: asyncpg.Pool, clock: Clock, limits: str, made: int, binding: float
+) -> None:
+    await want(db, *"ABCD")
+    for _ in range(made):
+        await settle(db, await granted(db, asks(limits), turn()))
+
+    assert timedelta(seconds=binding) == (await waits(db, asks(limits), turn())).wait
+
+
+async def test_calls_of_another_account_do_not_count(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, "A", "B")
+    await granted(db, asks("1/1min", account="a"), turn())
+
+    assert (await granted(db, asks("1/1min", account="b"), turn())).subjects == ("B",)
+
+
+async def test_the_line_goes_by_purpose_and_then_by_time(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, "OLD", purpose=Purpose.OPERATOR)
+    clock.pass_(1)
+    await want(db, "MISS")
+    clock.pass_(1)
+    await want(db, "LATER")
+    rules = asks("100/1min")
+
+    order = [(await granted(db, rules, turn())).subjects[0] for _ in range(3)]
+
+    assert order == ["MISS", "LATER", "OLD"]
+
+
+async def test_joining_raises_the_purpose_and_makes_no_second_row(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, "A", "B", purpose=Purpose.OPERATOR)
+    await want(db, "B")
+    rules = asks("100/1min")
+
+    first, second = await granted(db, rules, turn()), await granted(db, rules, turn())
+
+    assert [first.subjects, second.subjects] == [("B",), ("A",)]
+    assert [first.purpose, second.purpose] == [Purpose.INTERACTIVE, Purpose.OPERATOR]
+    assert (await waits(db, rules, turn())).reason == "idle"
+
+
+async def test_joining_a_call_under_way_makes_no_second_call(db: asyncpg.Pool, clock: Clock) -> None:
+    await pin(db, "A")
+    rules = asks("100/1min")
+    await granted(db, rules, turn())
+    await want(db, "A")
+
+    assert (await waits(db, rules, turn())).reason == "idle"
+
+
+async def test_a_call_whose_process_died_leaves_its_demand_to_the_next(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, "A")
+    await granted(db, asks("100/1min"), turn())
+
+    clock.pass_(LEASE)
+    assert (await granted(db, asks("100/1min"), turn())).subjects == ("A",)
+
+
+async def test_demand_that_nobody_asked_for_again_expires(db: asyncpg.Pool, clock: Clock) -> None:
+    async with connection(db) as held:
+        await line.join_line(held, Function.QUOTE, ["A"], Purpose.INTERACTIVE, stay=timedelta(seconds=60))
+    clock.pass_(60)
+
+    assert (await waits(db, asks(), turn())).reason == "idle"
+
+
+async def test_a_hundred_interactive_rows_are_all_that_may_wait(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, *(f"S{n}" for n in range(100)))
+
+    assert await want(db, "ONE-MORE") == "full"
+    assert await want(db, "S7") == "joined"
+    assert await want(db, "ONE-MORE", purpose=Purpose.OPERATOR) == "joined"
+
+
+async def test_one_asker_has_three_misses_a_minute(db: asyncpg.Pool, clock: Clock) -> None:
+    async def miss(symbol: str, asker: str) -> str:
+        async with connection(db) as held:
+            stay = timedelta(minutes=1)
+            return await line.join_line(
+                held, Function.QUOTE, [symbol], Purpose.INTERACTIVE, stay=stay, asker=asker, fair=3
+            )
+
+    assert [await miss(symbol, "eve") for symbol in "ABC"] == ["joined"] * 3
+    await settle(db, await granted(db, asks("100/1min"), turn()))
+
+    assert await miss("D", "eve") == "unfair"
+    assert await miss("C", "eve") == "joined"
+    assert await miss("D", "bob") == "joined"
+    clock.pass_(61)
+    assert await miss("E", "eve") == "joined"
+
+
+async def test_background_keeps_a_share_of_the_minute_while_it_is_due(db: asyncpg.Pool, clock: Clock) -> None:
+    await attempted(db, "a", WATCHED=0)
+    await want(db, *(f"S{n}" for n in range(6)))
+
+    purposes = [(await granted(db, asks(), turn())).purpose for _ in range(5)]
+
+    assert purposes == [Purpose.INTERACTIVE] * 4 + [Purpose.BACKGROUND]
+
+
+async def test_without_background_due_interactive_calls_may_take_the_whole_minute(
+    db: asyncpg.Pool, clock: Clock
+) -> None:
+    await want(db, *(f"S{n}" for n in range(6)))
+
+    assert [(await granted(db, asks(), turn())).purpose for _ in range(5)] == [Purpose.INTERACTIVE] * 5
+
+
+async def test_the_pace_is_a_gap_without_a_margin(db: asyncpg.Pool, clock: Clock) -> None:
+    await attempted(db, "a", A=0, B=1, C=2, D=3)
+    rules = asks("100/1min")
+    await granted(db, rules, turn())
+    await granted(db, rules, turn())  # one gap of backlog after a long silence
+
+    assert timedelta(seconds=12) == (await waits(db, rules, turn())).wait
+    clock.pass_(12.5)  # late by half a second, which the next gap makes good
+    await granted(db, rules, turn())
+    assert timedelta(seconds=11.5) == (await waits(db, rules, turn())).wait
+
+
+async def test_the_highest_weight_times_age_squared_goes_first(db: asyncpg.Pool, clock: Clock) -> None:
+    await attempted(db, "a", HEAVY=9_000, OLD=7_500)
+    async with connection(db) as held:
+        await held.execute("UPDATE symbols SET watchers = 9 WHERE symbol = 'HEAVY'")
+
+    # 9 * 1000**2 against 1 * 2500**2 by the square; 9 * 1000 against 2500 after the close
+    assert (await granted(db, asks(), turn())).subjects == ("HEAVY",)
+    async with connection(db) as held:
+        await held.execute("UPDATE symbols SET watchers = 6 WHERE symbol = 'HEAVY'")
+        await held.execute("UPDATE symbols SET attempted_clock = 9000 WHERE symbol = 'HEAVY'")
+        await held.execute("DELETE FROM demand")
+    clock.pass_(60)
+    assert (await granted(db, asks(), turn())).subjects == ("OLD",)
+
+
+async def test_after_the_close_each_symbol_is_swept_once_by_weight_and_age(db: asyncpg.Pool, clock: Clock) -> None:
+    await attempted(db, "a", LIGHT=9_000, HEAVY=9_500, DONE=10_000)
+    async with connection(db) as held:
+        await held.execute("UPDATE symbols SET watchers = 3 WHERE symbol = 'HEAVY'")
+    closed = turn(power=CLOSING_POWER, gap=0.001)
+    rules = asks("100/1min")
+
+    order = []
+    for _ in range(2):
+        order.append((await granted(db, rules, closed)).subjects[0])
+        clock.pass_(1)
+
+    assert order == ["HEAVY", "LIGHT"]
+    assert (await waits(db, rules, closed)).reason == "idle"
+
+
+async def test_a_symbol_without_any_quote_is_due_at_any_hour_and_first(db: asyncpg.Pool, clock: Clock) -> None:
+    await attempted(db, "a", OLD=0)
+    await pin(db, "NEW", "OLD")
+
+    assert (await granted(db, asks(), turn(power=NO_POWER))).subjects == ("NEW",)
+    assert (await waits(db, asks(), turn(power=NO_POWER, gap=0.001))).reason == "idle"
+
+
+async def test_attempts_under_another_account_count_for_nothing(db: asyncpg.Pool, clock: Clock) -> None:
+    await attempted(db, "simulator", A=10_000)
+
+    assert (await granted(db, asks(account="real"), turn())).subjects == ("A",)
+
+
+async def test_a_symbol_that_nobody_wants_is_not_refreshed(db: asyncpg.Pool, clock: Clock) -> None:
+    await attempted(db, "a", A=0)
+    await pin(db)
+
+    assert (await waits(db, asks(), turn())).reason == "idle"
+
+
+async def test_half_a_read_wants_a_symbol_and_its_weight_decays(db: asyncpg.Pool, clock: Clock) -> None:
+    async with connection(db) as held:
+        await symbols.update_reads(held, {"READ": 1}, HALF_LIFE)
+    await settle(db, await granted(db, asks(), turn(gap=1)))
+
+    clock.pass_(timedelta(hours=23))
+    assert (await granted(db, asks(), turn(gap=1, clock=20_000))).subjects == ("READ",)
+    clock.pass_(timedelta(hours=2))
+    assert (await waits(db, asks(), turn(gap=1, clock=30_000))).reason == "idle"
+
+
+async def test_quarantined_symbols_take_at_most_a_twentieth_of_the_calls(db: asyncpg.Pool, clock: Clock) -> None:
+    live, dead = [f"L{n}" for n in range(8)], [f"D{n}" for n in range(4)]
+    await attempted(db, "a", **dict.fromkeys(live + dead, 0.0))
+    async with connection(db) as held:
+        await symbols.update_failed(held, dead, clock.now, timedelta(microseconds=1))
+
+    taken = []
+    for n in range(100):
+        clock.pass_(1)
+        grant = await granted(db, asks("100000/1min"), turn(gap=1, clock=10_000 + n))
+        taken.append(grant.subjects[0])
+        await settle(db, grant)
+
+    assert 3 <= sum(symbol in dead for symbol in taken) <= 6
+
+
+async def test_a_new_watcher_ends_a_quarantine(db: asyncpg.Pool, clock: Clock) -> None:
+    await attempted(db, "a", DEAD=0)
+    async with connection(db) as held:
+        await symbols.update_failed(held, ["DEAD"], clock.now, timedelta(hours=9))
+        user = await insert_user(held, "ada", "ada@example.com", "hash", "scheme")
+    assert (await waits(db, asks(), turn())).reason == "idle"
+
+    async with connection(db) as held:
+        await watchlists.insert_item(held, user.id, "DEAD", most=5)
+
+    assert (await granted(db, asks(), turn())).subjects == ("DEAD",)
+
+
+async def test_an_operators_refresh_asks_for_a_quarantined_symbol(db: asyncpg.Pool, clock: Clock) -> None:
+    await attempted(db, "a", DEAD=0)
+    async with connection(db) as held:
+        await symbols.update_failed(held, ["DEAD"], clock.now, timedelta(hours=9))
+    await want(db, "DEAD", purpose=Purpose.OPERATOR)
+
+    assert (await granted(db, asks(), turn())).purpose == Purpose.OPERATOR
+
+
+async def test_a_hold_closes_the_gate_for_all_and_ends_by_itself(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, "A")
+    async with connection(db) as held:
+        await ledger.upsert_hold(held, "a", Hold(START + timedelta(seconds=60), "throttled_minute", probing=False))
+
+    answer = await waits(db, asks(), turn())
+    assert ("throttled_minute", timedelta(seconds=60)) == (answer.reason, answer.wait)
+    assert isinstance(await ask(db, asks(account="b"), turn()), Grant)
+    clock.pass_(60)
+    await want(db, "A")
+    assert isinstance(await ask(db, asks(), turn()), Grant)
+
+
+async def test_a_shorter_hold_does_not_shorten_a_longer_one(db: asyncpg.Pool, clock: Clock) -> None:
+    async with connection(db) as held:
+        await ledger.upsert_hold(held, "a", Hold(START + timedelta(hours=24), "operator", probing=False))
+        await ledger.upsert_hold(held, "a", Hold(START + timedelta(seconds=1), "throttled_second", probing=False))
+
+    assert timedelta(hours=24) == (await waits(db, asks(), turn())).wait
+
+
+async def test_after_a_used_up_day_one_call_goes_first(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, "A", "B", "C")
+    rules = asks("100/1min")
+    async with connection(db) as held:
+        await ledger.upsert_hold(held, "a", Hold(START + timedelta(hours=1), "day_used_up", probing=True))
+    clock.pass_(timedelta(hours=1) - timedelta(seconds=1))
+    await want(db, "A", "B", "C")
+    clock.pass_(1)
+
+    probe = await granted(db, rules, turn())
+    assert (await waits(db, rules, turn())).reason == "day_used_up"
+    await settle(db, probe)
+    async with connection(db) as held:
+        await ledger.update_probed(held, "a")
+    assert isinstance(await ask(db, rules, turn()), Grant)
+
+
+async def test_a_refused_key_stops_background_and_leaves_interactive_calls(db: asyncpg.Pool, clock: Clock) -> None:
+    await attempted(db, "a", A=0)
+    await want(db, "MISS")
+    async with connection(db) as held:
+        await held.execute("INSERT INTO ledgers (account) VALUES ('a')")
+        await ledger.update_background_hold(held, "a", START + timedelta(hours=1))
+
+    assert (await granted(db, asks(), turn())).subjects == ("MISS",)
+    assert (await waits(db, asks(), turn())).reason == "idle"
+
+
+async def test_a_step_back_of_the_clock_holds(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, *"ABC")
+    rules = asks("2/1min")
+    for _ in range(2):
+        await settle(db, await granted(db, rules, turn()))
+    clock.pass_(timedelta(minutes=-10))
+
+    assert timedelta(minutes=11) == (await waits(db, rules, turn())).wait
+
+
+async def test_a_bulk_call_is_filled_from_the_line_and_then_by_background(db: asyncpg.Pool, clock: Clock) -> None:
+    await attempted(db, "a", OLD=0, NEWER=5_000, **{"TSCO.LON": 1.0})
+    await want(db, "MISS")
+    await want(db, "ORDER", purpose=Purpose.OPERATOR)
+
+    grant = await granted(db, asks(bulk=True), turn())
+
+    assert (grant.function, grant.subjects) == (Function.BULK, ("MISS", "ORDER", "OLD", "NEWER"))
+    assert (await granted(db, asks(bulk=True), turn())).subjects == ("TSCO.LON",)
+
+
+async def test_a_key_without_the_right_to_bulk_asks_one_by_one(db: asyncpg.Pool, clock: Clock) -> None:
+    await attempted(db, "a", A=0, B=1)
+    await ask(db, asks(account="a"), turn(power=NO_POWER))
+    async with connection(db) as held:
+        await ledger.update_bulk_denied(held, "a", START + timedelta(days=1))
+
+    assert (await granted(db, asks(bulk=True), turn())).function == Function.QUOTE
+
+
+async def test_the_ledger_refuses_a_snapshot_that_is_older_than_its_lock(db: asyncpg.Pool) -> None:
+    async with connection(db) as held, held.transaction(isolation="repeatable_read"):
+        with pytest.raises(asyncpg.RaiseError, match="READ COMMITTED"):
+            await ledger.grant_call(held, asks(), turn())
