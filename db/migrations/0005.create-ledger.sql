@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS demand (
     purpose smallint NOT NULL,
     since timestamptz NOT NULL,
     expires timestamptz NOT NULL,
-    ready_at timestamptz NOT NULL,
+    ready_at timestamptz,
     job bigint,
     tries smallint NOT NULL DEFAULT 0,
     call bigint,
@@ -60,6 +60,8 @@ CREATE TABLE IF NOT EXISTS demand (
 );
 
 COMMENT ON COLUMN demand.purpose IS '0 interactive, 1 operator, 2 background';
+
+COMMENT ON COLUMN demand.ready_at IS 'between two tries of a failing call';
 
 CREATE INDEX IF NOT EXISTS demand_calls ON demand (call) WHERE call IS NOT NULL;
 

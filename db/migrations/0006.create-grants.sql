@@ -1,10 +1,12 @@
 -- One lock for the line and the ledger: whoever holds it sees all that was committed before. It must be taken as a statement of its own,
--- for a statement's snapshot is older than a lock it waits for; so these are functions in plpgsql, READ COMMITTED only.
+-- for a statement's snapshot is older than a lock it waits for; so these are functions in plpgsql, READ COMMITTED only. A grant that a
+-- crash of the server forgets would be a call too many: whatever the server's default, the commit waits for the disk.
 CREATE OR REPLACE FUNCTION lock_ledger() RETURNS timestamptz LANGUAGE plpgsql AS $$
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'the ledger needs READ COMMITTED, not %', current_setting('transaction_isolation');
     END IF;
+    PERFORM set_config('synchronous_commit', 'on', true);
     PERFORM pg_advisory_xact_lock(730405);
     RETURN ledger_now();
 END $$;
@@ -34,14 +36,22 @@ BEGIN
             RETURN 'unfair';
         END IF;
     END IF;
-    INSERT INTO demand (function, subject, purpose, since, expires, ready_at, asker)
-    SELECT p_function, wanted, p_purpose, t, t + p_stay, t, p_asker FROM unnest(p_subjects) AS wanted
+    INSERT INTO demand (function, subject, purpose, since, expires, asker)
+    SELECT p_function, wanted, p_purpose, t, t + p_stay, p_asker FROM unnest(p_subjects) AS wanted
     ON CONFLICT (function, subject) DO UPDATE SET
         purpose = least(demand.purpose, excluded.purpose),
         since = CASE WHEN excluded.purpose < demand.purpose THEN excluded.since ELSE demand.since END,
         expires = greatest(demand.expires, excluded.expires);
     RETURN 'joined';
 END $$;
+
+-- Whether a row of the line may be taken: it neither backs off nor is under way. A time further ahead than any that we set is from
+-- before a step back of the clock, and means nothing.
+CREATE OR REPLACE FUNCTION is_ready(p_ready_at timestamptz, p_taken_until timestamptz, p_now timestamptz)
+RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT NOT coalesce(p_ready_at > p_now AND p_ready_at < p_now + interval '1 minute', false)
+        AND NOT coalesce(p_taken_until > p_now AND p_taken_until < p_now + interval '1 minute', false)
+$$;
 
 -- What reads that weighed so much at one time weigh at another.
 CREATE OR REPLACE FUNCTION decayed(p_reads double precision, p_at timestamptz, p_now timestamptz, p_half_life interval)
@@ -73,7 +83,8 @@ CREATE OR REPLACE FUNCTION background_candidates(
     FROM weighed w
     WHERE (w.first OR (p_power > 0 AND w.age > 0))
         AND NOT EXISTS (
-            SELECT FROM demand d WHERE d.function = 'GLOBAL_QUOTE' AND d.subject = w.symbol AND d.taken_until > p_now
+            SELECT FROM demand d WHERE d.function = 'GLOBAL_QUOTE' AND d.subject = w.symbol
+                AND NOT is_ready(NULL, d.taken_until, p_now)
         )
 $$;
 
@@ -121,7 +132,7 @@ BEGIN
     due := greatest(least(book.background_at, t) + p_gap, t - p_gap);
     background := coalesce(due <= t, false) AND coalesce(book.background_held_until <= t, true);
     SELECT * INTO top FROM demand d
-    WHERE d.ready_at <= t AND coalesce(d.taken_until <= t, true)
+    WHERE is_ready(d.ready_at, d.taken_until, t)
     ORDER BY d.purpose, d.since, d.function, d.subject LIMIT 1;
 
     -- While background is due, interactive and operator calls leave it its share of each rule of a minute or longer.
@@ -173,7 +184,7 @@ BEGIN
         SELECT chosen || coalesce(array_agg(c.subject), '{}') INTO chosen FROM (
             SELECT d.subject FROM demand d
             WHERE d.function = 'GLOBAL_QUOTE' AND d.subject <> chosen[1] AND d.subject !~ '[.:]'
-                AND d.ready_at <= t AND coalesce(d.taken_until <= t, true)
+                AND is_ready(d.ready_at, d.taken_until, t)
             ORDER BY d.purpose, d.since LIMIT p_bulk - 1
         ) AS c;
         SELECT chosen || coalesce(array_agg(c.symbol), '{}') INTO chosen FROM (
@@ -188,8 +199,8 @@ BEGIN
         p_account, CASE WHEN cardinality(chosen) > 1 THEN 'REALTIME_BULK_QUOTES' ELSE chosen_function END, chosen,
         top.purpose, t, t + p_lease, p_caller, CASE WHEN top.purpose = 0 THEN top.asker END
     ) RETURNING id INTO granted;
-    INSERT INTO demand (function, subject, purpose, since, expires, ready_at, tries, call, taken_until, clock_before)
-    SELECT chosen_function, subject, 2, t, t + p_lease, t, 1, granted, t + p_lease,
+    INSERT INTO demand (function, subject, purpose, since, expires, tries, call, taken_until, clock_before)
+    SELECT chosen_function, subject, 2, t, t + p_lease, 1, granted, t + p_lease,
         CASE WHEN s.account = p_account THEN s.attempted_clock END
     FROM unnest(chosen) AS subject LEFT JOIN symbols s ON s.symbol = subject
     ON CONFLICT (function, subject) DO UPDATE SET

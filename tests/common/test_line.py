@@ -13,7 +13,7 @@ from common.store.pool import connection
 async def join(resources: Resources, *subjects: str, purpose: Purpose = Purpose.INTERACTIVE) -> None:
     async with connection(resources.db) as held:
         stay = rows.INTERACTIVE_STAY
-        assert await rows.join_line(held, Function.QUOTE, subjects, purpose, stay=stay) == "joined"
+        assert "joined" == await rows.join_line(held, Function.QUOTE, subjects, purpose, stay=stay)
 
 
 async def serve_one(resources: Resources) -> Outcome:
@@ -27,11 +27,11 @@ async def test_a_wanted_symbol_is_fetched_saved_published_and_settled(resources:
 
     outcome = await serve_one(resources)
 
-    assert outcome == Outcome.OK
+    assert Outcome.OK == outcome
     async with connection(resources.db) as held:
         [saved] = await quotes.select_quotes(held, "simulated", ["AAPL"])
-        assert await held.fetchval("SELECT count(*) FROM demand") == 0
-        assert await held.fetchval("SELECT outcome FROM calls") == "ok"
+        assert 0 == await held.fetchval("SELECT count(*) FROM demand")
+        assert "ok" == await held.fetchval("SELECT outcome FROM calls")
         assert await held.fetchval("SELECT published_at IS NOT NULL FROM quotes")
-        assert await held.fetchval("SELECT count(*) FROM quote_history") == 1
+        assert 1 == await held.fetchval("SELECT count(*) FROM quote_history")
     assert [saved] == await feed.select_published(resources.redis, "simulated", ["AAPL"])

@@ -28,7 +28,7 @@ async def test_a_quote_is_json_with_four_spaces_and_the_simulators_mark(aiohttp_
     text = await response.text()
 
     assert (response.status, response.content_type) == (200, "application/json")
-    assert response.headers["X-Quotewell-Simulator"] == "1"
+    assert "1" == response.headers["X-Quotewell-Simulator"]
     assert text.startswith('{\n    "Global Quote": {\n        "01. symbol": "BRK-B",')
 
 
@@ -36,14 +36,14 @@ async def test_a_symbol_with_an_ampersand_comes_through(aiohttp_client: AiohttpC
     client = await aiohttp_client(create_app(config()))
     response = await client.get("/query", params={**QUOTE, "symbol": "M&M.BSE"})
 
-    assert (await response.json())["Global Quote"]["01. symbol"] == "M&M.BSE"
+    assert "M&M.BSE" == (await response.json())["Global Quote"]["01. symbol"]
 
 
 async def test_the_listing_is_a_csv_download(aiohttp_client: AiohttpClient) -> None:
     client = await aiohttp_client(create_app(config()))
     response = await client.get("/query", params={"function": "LISTING_STATUS", "apikey": "KEY"})
 
-    assert response.content_type == "application/x-download"
+    assert "application/x-download" == response.content_type
     assert (await response.read()).startswith(b"symbol,name,exchange,assetType,ipoDate,delistingDate,status\r\nA,")
 
 
@@ -56,9 +56,9 @@ async def test_only_callers_who_accept_json_are_served(aiohttp_client: AiohttpCl
     response = await client.get("/query", params=QUOTE, headers={"Accept": accept})
 
     assert response.status == status
-    assert response.headers["X-Quotewell-Simulator"] == "1"
+    assert "1" == response.headers["X-Quotewell-Simulator"]
     if status == 406:
-        assert await response.json() == {"detail": "Could not satisfy the request Accept header."}
+        assert {"detail": "Could not satisfy the request Accept header."} == await response.json()
 
 
 async def test_a_call_over_the_limit_gets_the_notice_and_is_noted(aiohttp_client: AiohttpClient) -> None:
@@ -66,10 +66,10 @@ async def test_a_call_over_the_limit_gets_the_notice_and_is_noted(aiohttp_client
     bodies = [await (await client.get("/query", params=QUOTE)).json() for _ in range(3)]
     calls = await (await client.get("/_calls")).json()
 
-    assert [list(body) for body in bodies] == [["Global Quote"], ["Global Quote"], ["Information"]]
+    assert [["Global Quote"], ["Global Quote"], ["Information"]] == [list(body) for body in bodies]
     assert "KEY-OF-ALICE" in bodies[2]["Information"]
-    assert [call["outcome"] for call in calls["calls"]] == ["ok", "ok", "over_limit:2/1d"]
-    assert (calls["total"], calls["over_limit"], calls["max_in_window"]) == (3, 1, {"2/1d": 3})
+    assert ["ok", "ok", "over_limit:2/1d"] == [call["outcome"] for call in calls["calls"]]
+    assert (3, 1, {"2/1d": 3}) == (calls["total"], calls["over_limit"], calls["max_in_window"])
 
 
 async def test_the_journal_tells_each_call_but_never_the_key(aiohttp_client: AiohttpClient) -> None:
@@ -79,7 +79,7 @@ async def test_the_journal_tells_each_call_but_never_the_key(aiohttp_client: Aio
     text = await (await client.get("/_calls", params={"since": "1"})).text()
 
     assert "ALICE" not in text
-    assert json.loads(text)["calls"] == [
+    assert [
         {
             "at": 12.5,
             "time": "2026-11-20T19:00:00+00:00",
@@ -88,7 +88,7 @@ async def test_the_journal_tells_each_call_but_never_the_key(aiohttp_client: Aio
             "outcome": "no_data",
             "answered": True,
         }
-    ]
+    ] == json.loads(text)["calls"]
 
 
 async def test_calls_that_arrive_together_are_all_judged(aiohttp_client: AiohttpClient) -> None:
@@ -96,7 +96,7 @@ async def test_calls_that_arrive_together_are_all_judged(aiohttp_client: Aiohttp
     await asyncio.gather(*(client.get("/query", params=QUOTE) for _ in range(12)))
     calls = await (await client.get("/_calls")).json()
 
-    assert (calls["total"], calls["over_limit"]) == (12, 7)
+    assert (12, 7) == (calls["total"], calls["over_limit"])
 
 
 async def test_an_answer_takes_as_long_as_the_latency(aiohttp_client: AiohttpClient) -> None:
@@ -115,4 +115,4 @@ async def test_a_wrong_path_or_method_is_refused_in_json(
     response = await client.request(method, path)
 
     assert response.status == status
-    assert list(await response.json()) == ["error"]
+    assert ["error"] == list(await response.json())

@@ -27,13 +27,13 @@ IMPATIENT = aiohttp.ClientTimeout(total=0.3)
 async def broken(aiohttp_client: AiohttpClient, kind: str, **more: object) -> Client:
     """A client of a simulator in which `kind` is set."""
     client = await aiohttp_client(create_app(CONFIG))
-    assert (await client.put("/_fault", json={"kind": kind, **more})).status == 200
+    assert 200 == (await client.put("/_fault", json={"kind": kind, **more})).status
     return client
 
 
 async def ask(client: Client, **params: str) -> tuple[int, str, bytes]:
     response = await client.get("/query", params={**QUOTE, **params})
-    assert response.headers["X-Quotewell-Simulator"] == "1"
+    assert "1" == response.headers["X-Quotewell-Simulator"]
     return response.status, response.content_type, await response.read()
 
 
@@ -52,8 +52,8 @@ async def test_every_notice_can_be_had_with_status_200(aiohttp_client: AiohttpCl
     status, kind, body = await ask(client)
     field, text = NOTICES[name]
 
-    assert (status, kind) == (200, "application/json")
-    assert json.loads(body) == {field: text.replace("<KEY>", "KEY-OF-ALICE").replace("<FUNCTION>", "GLOBAL_QUOTE")}
+    assert (200, "application/json") == (status, kind)
+    assert {field: text.replace("<KEY>", "KEY-OF-ALICE").replace("<FUNCTION>", "GLOBAL_QUOTE")} == json.loads(body)
     assert (await journal(client))[0]["outcome"] == f"fault:notice:{name}"
 
 
@@ -70,7 +70,7 @@ async def test_a_page_comes_instead_of_json(aiohttp_client: AiohttpClient, kind:
 async def test_truncated_json_does_not_parse(aiohttp_client: AiohttpClient) -> None:
     _, content_type, body = await ask(await broken(aiohttp_client, "truncated"))
 
-    assert content_type == "application/json"
+    assert "application/json" == content_type
     assert body.startswith(b'{\n    "Global Quote"')
     with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
         json.loads(body)
@@ -92,7 +92,7 @@ async def test_a_huge_body_is_over_ten_mebibytes(aiohttp_client: AiohttpClient, 
 
 
 async def test_an_empty_object_is_empty(aiohttp_client: AiohttpClient) -> None:
-    assert (await ask(await broken(aiohttp_client, "empty_object")))[2] == b"{}"
+    assert b"{}" == (await ask(await broken(aiohttp_client, "empty_object")))[2]
 
 
 @pytest.mark.parametrize(("kind", "price"), [("null_price", "None"), ("zero_price", "0.0000")])
@@ -123,7 +123,7 @@ async def test_a_hung_call_is_never_answered(aiohttp_client: AiohttpClient) -> N
 
     with pytest.raises(TimeoutError):
         await client.get("/query", params=QUOTE, timeout=IMPATIENT)
-    assert [(call["outcome"], call["answered"]) for call in await journal(client)] == [("fault:hang", False)]
+    assert [("fault:hang", False)] == [(call["outcome"], call["answered"]) for call in await journal(client)]
 
 
 async def test_a_hung_call_does_not_hold_up_the_shutdown(aiohttp_client: AiohttpClient) -> None:
@@ -166,7 +166,7 @@ async def test_a_dripping_answer_arrives_byte_by_byte(aiohttp_client: AiohttpCli
     chunks = [chunk async for chunk in response.content.iter_any()]
 
     assert len(chunks) > 20
-    assert list(json.loads(b"".join(chunks))) == ["Global Quote"]
+    assert ["Global Quote"] == list(json.loads(b"".join(chunks)))
     assert (await journal(client))[0]["answered"] is True
 
 
@@ -183,7 +183,7 @@ async def test_a_fault_with_a_count_ends_by_itself(aiohttp_client: AiohttpClient
     await ask(client, symbol="AAPL")
     types = [(await ask(client))[1] for _ in range(3)]
 
-    assert types == ["text/html", "text/html", "application/json"]
+    assert ["text/html", "text/html", "application/json"] == types
 
 
 async def test_a_faulted_call_counts_against_the_limits(aiohttp_client: AiohttpClient) -> None:
@@ -191,5 +191,5 @@ async def test_a_faulted_call_counts_against_the_limits(aiohttp_client: AiohttpC
     await client.put("/_fault", json={"kind": "http_503"})
     statuses = [(await ask(client))[0] for _ in range(2)]
 
-    assert statuses == [503, 200]
-    assert [call["outcome"] for call in await journal(client)] == ["fault:http_503", "over_limit:1/1d"]
+    assert [503, 200] == statuses
+    assert ["fault:http_503", "over_limit:1/1d"] == [call["outcome"] for call in await journal(client)]

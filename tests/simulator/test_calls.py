@@ -52,9 +52,9 @@ def test_counters_tell_total_violations_and_the_fullest_window() -> None:
         _arrive(log, at)
     report = log.report()
 
-    assert (report["total"], report["over_limit"]) == (5, 2)
-    assert report["by_rule"] == {"1/1s": 1, "3/1min": 1}
-    assert report["max_in_window"] == {"1/1s": 2, "3/1min": 4}
+    assert (5, 2) == (report["total"], report["over_limit"])
+    assert {"1/1s": 1, "3/1min": 1} == report["by_rule"]
+    assert {"1/1s": 2, "3/1min": 4} == report["max_in_window"]
 
 
 def test_only_the_latest_calls_are_kept_while_counters_stay_exact() -> None:
@@ -62,11 +62,11 @@ def test_only_the_latest_calls_are_kept_while_counters_stay_exact() -> None:
     for at in range(10):
         log.arrive(at / 10, NOON, function="GLOBAL_QUOTE", symbol=f"S{at}")
 
-    assert log.report()["total"] == 10
-    assert log.report()["over_limit"] == 9
-    assert symbols(log, 0) == ["S7", "S8", "S9"]
-    assert symbols(log, 8) == ["S8", "S9"]
-    assert symbols(log, 10) == []
+    assert 10 == log.report()["total"]
+    assert 9 == log.report()["over_limit"]
+    assert ["S7", "S8", "S9"] == symbols(log, 0)
+    assert ["S8", "S9"] == symbols(log, 8)
+    assert [] == symbols(log, 10)
 
 
 def symbols(log: CallLog, since: int) -> list[str]:
@@ -81,9 +81,9 @@ def test_new_limits_see_the_arrivals_of_the_past_but_do_not_judge_them_again() -
         _arrive(log, at)
     log.use(parse_limits("2/1min", "limits"))
 
-    assert log.report()["over_limit"] == 0
-    assert log.report()["max_in_window"] == {"100/1s": 3, "2/1min": 3}
-    assert _arrive(log, 30.0) == "2/1min"
+    assert 0 == log.report()["over_limit"]
+    assert {"100/1s": 3, "2/1min": 3} == log.report()["max_in_window"]
+    assert "2/1min" == _arrive(log, 30.0)
 
 
 def test_a_forgetful_log_starts_anew() -> None:
@@ -92,4 +92,4 @@ def test_a_forgetful_log_starts_anew() -> None:
     log.forget()
 
     assert _arrive(log, 1.0) is None
-    assert log.report()["total"] == 1
+    assert 1 == log.report()["total"]

@@ -11,7 +11,7 @@ def limits_of(env: dict[str, str]) -> str:
 def test_an_empty_environment_is_the_free_plan_of_old_on_port_5002() -> None:
     config = from_env({})
 
-    assert limits_of({}) == "1/1s,5/1min"
+    assert "1/1s,5/1min" == limits_of({})
     assert (config.host, config.port, config.latency, config.entitled) == ("127.0.0.1", 5002, (0.05, 0.05), False)
 
 

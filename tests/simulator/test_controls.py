@@ -27,15 +27,15 @@ async def test_calls_can_be_forgotten_together_with_their_windows(aiohttp_client
     after = await body(client, "/_calls")
     quote = await (await client.get("/query", params=QUOTE)).json()
 
-    assert response.status == 204
-    assert after == {
+    assert 204 == response.status
+    assert {
         "total": 0,
         "over_limit": 0,
         "by_rule": {"2/1d": 0},
         "max_in_window": {"2/1d": 0},
         "calls": [],
-    }
-    assert list(quote) == ["Global Quote"]
+    } == after
+    assert ["Global Quote"] == list(quote)
 
 
 @pytest.mark.parametrize("since", ["-1", "x", "9" * 30])
@@ -43,7 +43,7 @@ async def test_a_wrong_since_is_refused(aiohttp_client: AiohttpClient, since: st
     client = await aiohttp_client(create_app(CONFIG))
     response = await client.get("/_calls", params={"since": since})
 
-    assert response.status == 400
+    assert 400 == response.status
     assert "since: expected a whole number" in (await response.json())["error"]
 
 
@@ -51,7 +51,7 @@ async def test_reading_the_journal_is_not_a_call(aiohttp_client: AiohttpClient) 
     client = await aiohttp_client(create_app(CONFIG))
     await body(client, "/_calls")
 
-    assert (await body(client, "/_calls"))["total"] == 0
+    assert 0 == (await body(client, "/_calls"))["total"]
 
 
 async def test_a_fault_is_set_shown_and_cleared(aiohttp_client: AiohttpClient) -> None:
@@ -60,9 +60,9 @@ async def test_a_fault_is_set_shown_and_cleared(aiohttp_client: AiohttpClient) -
     shown = await body(client, "/_fault")
     await client.delete("/_fault")
 
-    assert shown["left"] == 3
-    assert (shown["fault"]["kind"], shown["fault"]["symbol"]) == ("hang", "IBM")
-    assert await body(client, "/_fault") == {"fault": None, "left": None}
+    assert 3 == shown["left"]
+    assert ("hang", "IBM") == (shown["fault"]["kind"], shown["fault"]["symbol"])
+    assert {"fault": None, "left": None} == await body(client, "/_fault")
 
 
 @pytest.mark.parametrize("text", ['{"kind": "melt"}', "{}", "[]", "not json"])
@@ -71,9 +71,9 @@ async def test_a_wrong_fault_is_refused_and_changes_nothing(aiohttp_client: Aioh
     await client.put("/_fault", json={"kind": "html_200"})
     response = await client.put("/_fault", data=text)
 
-    assert response.status == 400
+    assert 400 == response.status
     assert "expected" in (await response.json())["error"]
-    assert (await body(client, "/_fault"))["fault"]["kind"] == "html_200"
+    assert "html_200" == (await body(client, "/_fault"))["fault"]["kind"]
 
 
 async def test_an_unknown_kind_is_told_the_known_ones(aiohttp_client: AiohttpClient) -> None:
@@ -88,9 +88,9 @@ async def test_limits_change_at_run_time(aiohttp_client: AiohttpClient) -> None:
     response = await client.put("/_limits", json={"limits": "1/d,9/1s"})
     fields = [list(await (await client.get("/query", params=QUOTE)).json()) for _ in range(2)]
 
-    assert await response.json() == {"limits": "9/1s,1/1d"}
-    assert await body(client, "/_limits") == {"limits": "9/1s,1/1d"}
-    assert fields == [["Global Quote"], ["Information"]]
+    assert {"limits": "9/1s,1/1d"} == await response.json()
+    assert {"limits": "9/1s,1/1d"} == await body(client, "/_limits")
+    assert [["Global Quote"], ["Information"]] == fields
 
 
 @pytest.mark.parametrize("text", ['{"limits": "many"}', '{"limits": 5}', "{}", "not json"])
@@ -98,6 +98,6 @@ async def test_wrong_limits_are_refused_and_change_nothing(aiohttp_client: Aioht
     client = await aiohttp_client(create_app(CONFIG))
     response = await client.put("/_limits", data=text)
 
-    assert response.status == 400
+    assert 400 == response.status
     assert "expected" in (await response.json())["error"]
-    assert await body(client, "/_limits") == {"limits": "2/1d"}
+    assert {"limits": "2/1d"} == await body(client, "/_limits")

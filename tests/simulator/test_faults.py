@@ -14,7 +14,7 @@ def test_a_fault_strikes_as_often_as_it_was_told() -> None:
     box.put(Fault("html_200", count=2))
     struck = [box.strike("GLOBAL_QUOTE", "IBM") is not None for _ in range(3)]
 
-    assert struck == [True, True, False]
+    assert [True, True, False] == struck
     assert box.fault is None
 
 
@@ -47,8 +47,8 @@ def test_a_probable_fault_strikes_by_chance_and_a_miss_uses_nothing_up() -> None
     box = FaultBox(lambda: next(chances))
     box.put(Fault("html_200", count=2, probability=0.5))
 
-    assert [box.strike("F", "") is not None for _ in range(3)] == [False, True, False]
-    assert box.left == 1
+    assert [False, True, False] == [box.strike("F", "") is not None for _ in range(3)]
+    assert 1 == box.left
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,8 @@ async def test_a_wrong_setting_ends_with_2_and_one_line() -> None:
     async with simulator(SIMULATOR_LIMITS="lots") as process:
         out, err = await process.communicate()
 
-    assert (process.returncode, out) == (2, b"")
-    assert err == b"SIMULATOR_LIMITS: expected rules such as 5/min or 1/2s,5/1min,25/1d, not 'lots'\n"
+    assert (2, b"") == (process.returncode, out)
+    assert b"SIMULATOR_LIMITS: expected rules such as 5/min or 1/2s,5/1min,25/1d, not 'lots'\n" == err
 
 
 async def test_a_taken_port_ends_with_2_and_one_line() -> None:
@@ -49,9 +49,9 @@ async def test_a_taken_port_ends_with_2_and_one_line() -> None:
         async with simulator(SIMULATOR_PORT=str(taken.getsockname()[1])) as process:
             _, err = await process.communicate()
 
-    assert process.returncode == 2
+    assert 2 == process.returncode
     assert err.startswith(b"SIMULATOR_PORT: expected a free port")
-    assert err.count(b"\n") == 1
+    assert 1 == err.count(b"\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -70,7 +70,7 @@ async def test_a_signal_ends_it_within_two_seconds_though_a_call_hangs(number: s
         out, err = await process.communicate()
 
         assert monotonic() - start < 2
-        assert process.returncode == 0
+        assert 0 == process.returncode
         assert b"ALICE" not in out + err
         with pytest.raises(aiohttp.ClientError):
             await hung

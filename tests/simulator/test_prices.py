@@ -43,7 +43,7 @@ def test_history_agrees_with_the_quote(now: datetime) -> None:
 def test_a_hundred_bars_are_sound_and_fall_on_trading_days_newest_first(now: datetime) -> None:
     bars = bars_at(WALK, now, 100)
 
-    assert len(bars) == 100
+    assert 100 == len(bars)
     assert all(is_sound(bar) and is_trading_day(bar.day) for bar in bars)
     assert all(newer.day > older.day for newer, older in pairwise(bars))
 

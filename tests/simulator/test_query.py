@@ -32,8 +32,8 @@ def test_a_quote_has_its_ten_numbered_fields_as_strings() -> None:
         *("01. symbol", "02. open", "03. high", "04. low", "05. price", "06. volume", "07. latest trading day"),
         *("08. previous close", "09. change", "10. change percent"),
     ]
-    assert quote["01. symbol"] == "IBM"
-    assert quote["07. latest trading day"] == "2026-11-20"
+    assert "IBM" == quote["01. symbol"]
+    assert "2026-11-20" == quote["07. latest trading day"]
     assert quote["06. volume"].isdigit()
     assert all(MONEY.fullmatch(quote[field]) for field in quote if field[:2] in ("02", "03", "04", "05", "08", "09"))
     assert re.fullmatch(r"-?\d+\.\d{4}%", quote["10. change percent"])
@@ -43,13 +43,13 @@ def test_a_delayed_quote_says_so_and_is_fifteen_minutes_old() -> None:
     delayed = ask(function="GLOBAL_QUOTE", symbol="IBM", entitlement="delayed")
     earlier = ask(function="GLOBAL_QUOTE", symbol="IBM", now=NOW - timedelta(minutes=15))
 
-    assert delayed == {"Global Quote - DATA DELAYED BY 15 MINUTES": earlier["Global Quote"]}
+    assert {"Global Quote - DATA DELAYED BY 15 MINUTES": earlier["Global Quote"]} == delayed
 
 
 @pytest.mark.parametrize("symbol", ["NOPE", "DEAD", "BRK.B"])
 def test_a_symbol_without_data_gets_an_empty_quote(symbol: str) -> None:
-    assert ask(function="GLOBAL_QUOTE", symbol=symbol) == {"Global Quote": {}}
-    assert outcome(function="GLOBAL_QUOTE", symbol=symbol) == "no_data"
+    assert {"Global Quote": {}} == ask(function="GLOBAL_QUOTE", symbol=symbol)
+    assert "no_data" == outcome(function="GLOBAL_QUOTE", symbol=symbol)
 
 
 @pytest.mark.parametrize(("form", "keys"), [("empty_object", []), ("error_message", ["Error Message"])])
@@ -65,15 +65,15 @@ def test_the_daily_series_has_a_hundred_bars_that_agree_with_the_quote() -> None
     series = body["Time Series (Daily)"]
     today, yesterday = sorted(series, reverse=True)[:2]
 
-    assert len(series) == 100
-    assert list(series["2026-11-20"]) == ["1. open", "2. high", "3. low", "4. close", "5. volume"]
-    assert body["Meta Data"] == {
+    assert 100 == len(series)
+    assert ["1. open", "2. high", "3. low", "4. close", "5. volume"] == list(series["2026-11-20"])
+    assert {
         "1. Information": "Daily Prices (open, high, low, close) and Volumes",
         "2. Symbol": "aapl",
         "3. Last Refreshed": "2026-11-20",
         "4. Output Size": "Compact",
         "5. Time Zone": "US/Eastern",
-    }
+    } == body["Meta Data"]
     assert (today, quote["05. price"]) == (quote["07. latest trading day"], series[today]["4. close"])
     assert quote["08. previous close"] == series[yesterday]["4. close"]
 
@@ -92,7 +92,7 @@ def test_a_series_without_data_is_an_invalid_call(symbol: str) -> None:
 
 
 def test_a_search_shows_region_hours_and_currency() -> None:
-    assert ask(function="SYMBOL_SEARCH", keywords="m&m")["bestMatches"] == [
+    assert [
         {
             "1. symbol": "M&M.BSE",
             "2. name": "Mahindra & Mahindra Ltd",
@@ -104,8 +104,8 @@ def test_a_search_shows_region_hours_and_currency() -> None:
             "8. currency": "INR",
             "9. matchScore": "0.7100",
         }
-    ]
-    assert ask(function="SYMBOL_SEARCH", keywords="zzzz") == {"bestMatches": []}
+    ] == ask(function="SYMBOL_SEARCH", keywords="m&m")["bestMatches"]
+    assert {"bestMatches": []} == ask(function="SYMBOL_SEARCH", keywords="zzzz")
 
 
 @pytest.mark.parametrize(("month", "zone"), [(1, "UTC-05"), (7, "UTC-04")])
@@ -120,8 +120,8 @@ def test_bulk_quotes_agree_with_single_ones() -> None:
     quote = ask(function="GLOBAL_QUOTE", symbol="IBM")["Global Quote"]
     row = body["data"][0]
 
-    assert (body["message"], [r["symbol"] for r in body["data"]]) == ("success", ["IBM", "AAPL"])
-    assert row["timestamp"] == "2026-11-20 14:14:59.291"
+    assert ("success", ["IBM", "AAPL"]) == (body["message"], [r["symbol"] for r in body["data"]])
+    assert "2026-11-20 14:14:59.291" == row["timestamp"]
     assert (row["close"], row["previous_close"]) == (quote["05. price"], quote["08. previous close"])
     assert row["change_percent"] + "%" == quote["10. change percent"]
 
@@ -138,7 +138,7 @@ def test_without_the_right_bulk_prices_are_artificial() -> None:
     good = ask(PREMIUM, function="REALTIME_BULK_QUOTES", symbol="TSLA")
 
     assert body["message"] == ARTIFICIAL
-    assert [row["symbol"] for row in body["data"]] == ["MSFT", "AAPL", "IBM"]
+    assert ["MSFT", "AAPL", "IBM"] == [row["symbol"] for row in body["data"]]
     assert list(body["data"][0]) == list(good["data"][0])
 
 
@@ -147,7 +147,7 @@ def test_the_listing_is_csv_of_all_us_symbols_dead_ones_included() -> None:
     rows = list(csv.DictReader(text.splitlines()))
 
     assert text.count("\r\n") == len(rows) + 1
-    assert list(rows[0]) == ["symbol", "name", "exchange", "assetType", "ipoDate", "delistingDate", "status"]
+    assert ["symbol", "name", "exchange", "assetType", "ipoDate", "delistingDate", "status"] == list(rows[0])
     assert {row["symbol"] for row in rows} == {s.symbol for s in UNIVERSE.values() if s.region == "United States"}
     assert "DEAD" in {row["symbol"] for row in rows}
 
@@ -165,9 +165,9 @@ def test_the_listing_is_csv_of_all_us_symbols_dead_ones_included() -> None:
 def test_the_status_of_new_york_follows_hours_and_holidays(now: datetime, status: str) -> None:
     markets = ask(function="MARKET_STATUS", now=now)["markets"]
 
-    assert len(markets) == 16
+    assert 16 == len(markets)
     assert (markets[0]["region"], markets[0]["current_status"]) == ("United States", status)
-    assert (markets[15]["market_type"], markets[15]["current_status"]) == ("Cryptocurrency", "open")
+    assert ("Cryptocurrency", "open") == (markets[15]["market_type"], markets[15]["current_status"])
 
 
 @pytest.mark.parametrize(

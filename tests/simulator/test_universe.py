@@ -8,8 +8,8 @@ def test_the_universe_holds_hundreds_of_us_listings_and_a_few_foreign_ones() -> 
     american = [security for security in UNIVERSE.values() if security.region == US]
 
     assert len(american) >= 400
-    assert {security.exchange for security in american} == {"NYSE", "NASDAQ", "NYSE ARCA"}
-    assert {security.kind for security in american} == {"Stock", "ETF"}
+    assert {"NYSE", "NASDAQ", "NYSE ARCA"} == {security.exchange for security in american}
+    assert {"Stock", "ETF"} == {security.kind for security in american}
     assert {"AAPL", "GOOGL", "GOOG", "BRK-A", "BRK-B", "BF-B", "SPY", "QQQ"} <= set(UNIVERSE)
     assert {"TSCO.LON", "SHOP.TRT", "600104.SHH", "M&M.BSE"} <= set(UNIVERSE) - {s.symbol for s in american}
 
@@ -29,19 +29,19 @@ def test_extra_symbols_are_added_on_top() -> None:
 def test_a_dead_symbol_is_listed_whether_it_was_known_or_not() -> None:
     universe = load_universe(seed=1, dead=["IBM", "GONE"])
 
-    assert [symbol for symbol, security in universe.items() if security.dead] == ["GONE", "IBM"]
+    assert ["GONE", "IBM"] == [symbol for symbol, security in universe.items() if security.dead]
 
 
 def test_search_prefers_the_exact_symbol_then_its_beginning_then_the_name() -> None:
-    assert find(UNIVERSE, "msft")[0][1] == 1.0
-    assert find(UNIVERSE, "micros")[0][0].symbol == "MSFT"
-    assert [s.symbol for s, _ in find(UNIVERSE, "tesco")] == ["TSCO.LON"]
-    assert [s.symbol for s, _ in find(UNIVERSE, "brk")] == ["BRK-A", "BRK-B"]
+    assert 1.0 == find(UNIVERSE, "msft")[0][1]
+    assert "MSFT" == find(UNIVERSE, "micros")[0][0].symbol
+    assert ["TSCO.LON"] == [s.symbol for s, _ in find(UNIVERSE, "tesco")]
+    assert ["BRK-A", "BRK-B"] == [s.symbol for s, _ in find(UNIVERSE, "brk")]
 
 
 def test_search_gives_ten_at_most_best_first() -> None:
     scores = [score for _, score in find(UNIVERSE, "a")]
 
-    assert len(scores) == 10
+    assert 10 == len(scores)
     assert scores == sorted(scores, reverse=True)
-    assert find(UNIVERSE, "zzzzzz") == []
+    assert [] == find(UNIVERSE, "zzzzzz")

@@ -93,7 +93,7 @@ async def test_a_slot_is_free_exactly_a_period_after_the_response(db: asyncpg.Po
     clock.pass_(59.999)
     assert timedelta(milliseconds=1) == (await waits(db, asks("1/1min"), turn())).wait
     clock.pass_(0.001)
-    assert (await granted(db, asks("1/1min"), turn())).subjects == ("B",)
+    assert ("B",) == (await granted(db, asks("1/1min"), turn())).subjects
 
 
 async def test_a_call_that_nobody_settles_counts_until_its_lease_and_the_period(db: asyncpg.Pool, clock: Clock) -> None:
@@ -130,7 +130,7 @@ async def test_calls_of_another_account_do_not_count(db: asyncpg.Pool, clock: Cl
     await want(db, "A", "B")
     await granted(db, asks("1/1min", account="a"), turn())
 
-    assert (await granted(db, asks("1/1min", account="b"), turn())).subjects == ("B",)
+    assert ("B",) == (await granted(db, asks("1/1min", account="b"), turn())).subjects
 
 
 async def test_the_line_goes_by_purpose_and_then_by_time(db: asyncpg.Pool, clock: Clock) -> None:
@@ -143,7 +143,7 @@ async def test_the_line_goes_by_purpose_and_then_by_time(db: asyncpg.Pool, clock
 
     order = [(await granted(db, rules, turn())).subjects[0] for _ in range(3)]
 
-    assert order == ["MISS", "LATER", "OLD"]
+    assert ["MISS", "LATER", "OLD"] == order
 
 
 async def test_joining_raises_the_purpose_and_makes_no_second_row(db: asyncpg.Pool, clock: Clock) -> None:
@@ -155,7 +155,7 @@ async def test_joining_raises_the_purpose_and_makes_no_second_row(db: asyncpg.Po
 
     assert [first.subjects, second.subjects] == [("B",), ("A",)]
     assert [first.purpose, second.purpose] == [Purpose.INTERACTIVE, Purpose.OPERATOR]
-    assert (await waits(db, rules, turn())).reason == "idle"
+    assert "idle" == (await waits(db, rules, turn())).reason
 
 
 async def test_joining_a_call_under_way_makes_no_second_call(db: asyncpg.Pool, clock: Clock) -> None:
@@ -164,7 +164,7 @@ async def test_joining_a_call_under_way_makes_no_second_call(db: asyncpg.Pool, c
     await granted(db, rules, turn())
     await want(db, "A")
 
-    assert (await waits(db, rules, turn())).reason == "idle"
+    assert "idle" == (await waits(db, rules, turn())).reason
 
 
 async def test_a_call_whose_process_died_leaves_its_demand_to_the_next(db: asyncpg.Pool, clock: Clock) -> None:
@@ -172,7 +172,7 @@ async def test_a_call_whose_process_died_leaves_its_demand_to_the_next(db: async
     await granted(db, asks("100/1min"), turn())
 
     clock.pass_(LEASE)
-    assert (await granted(db, asks("100/1min"), turn())).subjects == ("A",)
+    assert ("A",) == (await granted(db, asks("100/1min"), turn())).subjects
 
 
 async def test_demand_that_nobody_asked_for_again_expires(db: asyncpg.Pool, clock: Clock) -> None:
@@ -180,15 +180,15 @@ async def test_demand_that_nobody_asked_for_again_expires(db: asyncpg.Pool, cloc
         await line.join_line(held, Function.QUOTE, ["A"], Purpose.INTERACTIVE, stay=timedelta(seconds=60))
     clock.pass_(60)
 
-    assert (await waits(db, asks(), turn())).reason == "idle"
+    assert "idle" == (await waits(db, asks(), turn())).reason
 
 
 async def test_a_hundred_interactive_rows_are_all_that_may_wait(db: asyncpg.Pool, clock: Clock) -> None:
     await want(db, *(f"S{n}" for n in range(100)))
 
-    assert await want(db, "ONE-MORE") == "full"
-    assert await want(db, "S7") == "joined"
-    assert await want(db, "ONE-MORE", purpose=Purpose.OPERATOR) == "joined"
+    assert "full" == await want(db, "ONE-MORE")
+    assert "joined" == await want(db, "S7")
+    assert "joined" == await want(db, "ONE-MORE", purpose=Purpose.OPERATOR)
 
 
 async def test_one_asker_has_three_misses_a_minute(db: asyncpg.Pool, clock: Clock) -> None:
@@ -199,14 +199,14 @@ async def test_one_asker_has_three_misses_a_minute(db: asyncpg.Pool, clock: Cloc
                 held, Function.QUOTE, [symbol], Purpose.INTERACTIVE, stay=stay, asker=asker, fair=3
             )
 
-    assert [await miss(symbol, "eve") for symbol in "ABC"] == ["joined"] * 3
+    assert ["joined"] * 3 == [await miss(symbol, "eve") for symbol in "ABC"]
     await settle(db, await granted(db, asks("100/1min"), turn()))
 
-    assert await miss("D", "eve") == "unfair"
-    assert await miss("C", "eve") == "joined"
-    assert await miss("D", "bob") == "joined"
+    assert "unfair" == await miss("D", "eve")
+    assert "joined" == await miss("C", "eve")
+    assert "joined" == await miss("D", "bob")
     clock.pass_(61)
-    assert await miss("E", "eve") == "joined"
+    assert "joined" == await miss("E", "eve")
 
 
 async def test_background_keeps_a_share_of_the_minute_while_it_is_due(db: asyncpg.Pool, clock: Clock) -> None:
@@ -215,7 +215,7 @@ async def test_background_keeps_a_share_of_the_minute_while_it_is_due(db: asyncp
 
     purposes = [(await granted(db, asks(), turn())).purpose for _ in range(5)]
 
-    assert purposes == [Purpose.INTERACTIVE] * 4 + [Purpose.BACKGROUND]
+    assert [Purpose.INTERACTIVE] * 4 + [Purpose.BACKGROUND] == purposes
 
 
 async def test_without_background_due_interactive_calls_may_take_the_whole_minute(
@@ -223,7 +223,7 @@ async def test_without_background_due_interactive_calls_may_take_the_whole_minut
 ) -> None:
     await want(db, *(f"S{n}" for n in range(6)))
 
-    assert [(await granted(db, asks(), turn())).purpose for _ in range(5)] == [Purpose.INTERACTIVE] * 5
+    assert [Purpose.INTERACTIVE] * 5 == [(await granted(db, asks(), turn())).purpose for _ in range(5)]
 
 
 async def test_the_pace_is_a_gap_without_a_margin(db: asyncpg.Pool, clock: Clock) -> None:
@@ -244,13 +244,13 @@ async def test_the_highest_weight_times_age_squared_goes_first(db: asyncpg.Pool,
         await held.execute("UPDATE symbols SET watchers = 9 WHERE symbol = 'HEAVY'")
 
     # 9 * 1000**2 against 1 * 2500**2 by the square; 9 * 1000 against 2500 after the close
-    assert (await granted(db, asks(), turn())).subjects == ("HEAVY",)
+    assert ("HEAVY",) == (await granted(db, asks(), turn())).subjects
     async with connection(db) as held:
         await held.execute("UPDATE symbols SET watchers = 6 WHERE symbol = 'HEAVY'")
         await held.execute("UPDATE symbols SET attempted_clock = 9000 WHERE symbol = 'HEAVY'")
         await held.execute("DELETE FROM demand")
     clock.pass_(60)
-    assert (await granted(db, asks(), turn())).subjects == ("OLD",)
+    assert ("OLD",) == (await granted(db, asks(), turn())).subjects
 
 
 async def test_after_the_close_each_symbol_is_swept_once_by_weight_and_age(db: asyncpg.Pool, clock: Clock) -> None:
@@ -265,29 +265,29 @@ async def test_after_the_close_each_symbol_is_swept_once_by_weight_and_age(db: a
         order.append((await granted(db, rules, closed)).subjects[0])
         clock.pass_(1)
 
-    assert order == ["HEAVY", "LIGHT"]
-    assert (await waits(db, rules, closed)).reason == "idle"
+    assert ["HEAVY", "LIGHT"] == order
+    assert "idle" == (await waits(db, rules, closed)).reason
 
 
 async def test_a_symbol_without_any_quote_is_due_at_any_hour_and_first(db: asyncpg.Pool, clock: Clock) -> None:
     await attempted(db, "a", OLD=0)
     await pin(db, "NEW", "OLD")
 
-    assert (await granted(db, asks(), turn(power=NO_POWER))).subjects == ("NEW",)
-    assert (await waits(db, asks(), turn(power=NO_POWER, gap=0.001))).reason == "idle"
+    assert ("NEW",) == (await granted(db, asks(), turn(power=NO_POWER))).subjects
+    assert "idle" == (await waits(db, asks(), turn(power=NO_POWER, gap=0.001))).reason
 
 
 async def test_attempts_under_another_account_count_for_nothing(db: asyncpg.Pool, clock: Clock) -> None:
     await attempted(db, "simulator", A=10_000)
 
-    assert (await granted(db, asks(account="real"), turn())).subjects == ("A",)
+    assert ("A",) == (await granted(db, asks(account="real"), turn())).subjects
 
 
 async def test_a_symbol_that_nobody_wants_is_not_refreshed(db: asyncpg.Pool, clock: Clock) -> None:
     await attempted(db, "a", A=0)
     await pin(db)
 
-    assert (await waits(db, asks(), turn())).reason == "idle"
+    assert "idle" == (await waits(db, asks(), turn())).reason
 
 
 async def test_half_a_read_wants_a_symbol_and_its_weight_decays(db: asyncpg.Pool, clock: Clock) -> None:
@@ -296,9 +296,9 @@ async def test_half_a_read_wants_a_symbol_and_its_weight_decays(db: asyncpg.Pool
     await settle(db, await granted(db, asks(), turn(gap=1)))
 
     clock.pass_(timedelta(hours=23))
-    assert (await granted(db, asks(), turn(gap=1, clock=20_000))).subjects == ("READ",)
+    assert ("READ",) == (await granted(db, asks(), turn(gap=1, clock=20_000))).subjects
     clock.pass_(timedelta(hours=2))
-    assert (await waits(db, asks(), turn(gap=1, clock=30_000))).reason == "idle"
+    assert "idle" == (await waits(db, asks(), turn(gap=1, clock=30_000))).reason
 
 
 async def test_quarantined_symbols_take_at_most_a_twentieth_of_the_calls(db: asyncpg.Pool, clock: Clock) -> None:
@@ -322,12 +322,12 @@ async def test_a_new_watcher_ends_a_quarantine(db: asyncpg.Pool, clock: Clock) -
     async with connection(db) as held:
         await symbols.update_failed(held, ["DEAD"], clock.now, timedelta(hours=9))
         user = await insert_user(held, "ada", "ada@example.com", "hash", "scheme")
-    assert (await waits(db, asks(), turn())).reason == "idle"
+    assert "idle" == (await waits(db, asks(), turn())).reason
 
     async with connection(db) as held:
         await watchlists.insert_item(held, user.id, "DEAD", most=5)
 
-    assert (await granted(db, asks(), turn())).subjects == ("DEAD",)
+    assert ("DEAD",) == (await granted(db, asks(), turn())).subjects
 
 
 async def test_an_operators_refresh_asks_for_a_quarantined_symbol(db: asyncpg.Pool, clock: Clock) -> None:
@@ -336,7 +336,7 @@ async def test_an_operators_refresh_asks_for_a_quarantined_symbol(db: asyncpg.Po
         await symbols.update_failed(held, ["DEAD"], clock.now, timedelta(hours=9))
     await want(db, "DEAD", purpose=Purpose.OPERATOR)
 
-    assert (await granted(db, asks(), turn())).purpose == Purpose.OPERATOR
+    assert Purpose.OPERATOR == (await granted(db, asks(), turn())).purpose
 
 
 async def test_a_hold_closes_the_gate_for_all_and_ends_by_itself(db: asyncpg.Pool, clock: Clock) -> None:
@@ -370,7 +370,7 @@ async def test_after_a_used_up_day_one_call_goes_first(db: asyncpg.Pool, clock: 
     clock.pass_(1)
 
     probe = await granted(db, rules, turn())
-    assert (await waits(db, rules, turn())).reason == "day_used_up"
+    assert "day_used_up" == (await waits(db, rules, turn())).reason
     await settle(db, probe)
     async with connection(db) as held:
         await ledger.update_probed(held, "a")
@@ -384,8 +384,8 @@ async def test_a_refused_key_stops_background_and_leaves_interactive_calls(db: a
         await held.execute("INSERT INTO ledgers (account) VALUES ('a')")
         await ledger.update_background_hold(held, "a", START + timedelta(hours=1))
 
-    assert (await granted(db, asks(), turn())).subjects == ("MISS",)
-    assert (await waits(db, asks(), turn())).reason == "idle"
+    assert ("MISS",) == (await granted(db, asks(), turn())).subjects
+    assert "idle" == (await waits(db, asks(), turn())).reason
 
 
 async def test_a_step_back_of_the_clock_holds(db: asyncpg.Pool, clock: Clock) -> None:
@@ -406,7 +406,7 @@ async def test_a_bulk_call_is_filled_from_the_line_and_then_by_background(db: as
     grant = await granted(db, asks(bulk=True), turn())
 
     assert (grant.function, grant.subjects) == (Function.BULK, ("MISS", "ORDER", "OLD", "NEWER"))
-    assert (await granted(db, asks(bulk=True), turn())).subjects == ("TSCO.LON",)
+    assert ("TSCO.LON",) == (await granted(db, asks(bulk=True), turn())).subjects
 
 
 async def test_a_key_without_the_right_to_bulk_asks_one_by_one(db: asyncpg.Pool, clock: Clock) -> None:
@@ -415,7 +415,7 @@ async def test_a_key_without_the_right_to_bulk_asks_one_by_one(db: asyncpg.Pool,
     async with connection(db) as held:
         await ledger.update_bulk_denied(held, "a", START + timedelta(days=1))
 
-    assert (await granted(db, asks(bulk=True), turn())).function == Function.QUOTE
+    assert Function.QUOTE == (await granted(db, asks(bulk=True), turn())).function
 
 
 async def test_the_ledger_refuses_a_snapshot_that_is_older_than_its_lock(db: asyncpg.Pool) -> None:
