@@ -193,7 +193,8 @@ def _store_url(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> s
 def _redis_url(env: Mapping[str, str]) -> str:
     if env.get("REDIS_URL") or not env.get("REDIS_HOST"):
         return _store_url(env, "REDIS_URL", ("redis", "rediss"))
-    return f"redis://{env['REDIS_HOST']}:{_number(env, 'REDIS_PORT', int, 6379, 1, 65535)}/0"
+    port = _number(env, "REDIS_PORT", int, 6379, 1, 65535)
+    return f"redis://{env['REDIS_HOST']}:{port}/0"
 
 
 def _jwt_secret(env: Mapping[str, str], environment: str) -> str:

@@ -16,8 +16,8 @@ import redis
 
 from common import embedded
 from common.embedded import stores
-from common.servers import Postgres, Redis
 from common.errors import InvalidSettings
+from common.servers import Postgres, Redis
 
 ENV = {"QUOTEWELL_ENV": "testing"}
 ROOT = Path(__file__).parent.parent

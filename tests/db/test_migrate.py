@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from common.servers import Postgres
 from common.errors import InvalidSettings, StoreUnavailable
+from common.servers import Postgres
 from db import migrate as module
 from db.migrate import main, migrate, rollback
 

