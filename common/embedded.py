@@ -8,7 +8,7 @@ attaches to them. It refuses production, where an unset store URL is a mistake.
 import fcntl
 import os
 import signal
-import subprocess  # nosec B404: the operator's own command, no shell
+import subprocess  # the operator's own command, no shell  # nosec B404
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress

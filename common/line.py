@@ -79,7 +79,7 @@ async def carry_out(resources: Resources, permit: Permit) -> Outcome:
         outcome = Outcome.OK
     except Refusal as refusal:
         outcome = refusal.outcome
-        _log_refusal(resources, grant, refusal)
+        _log_refusal(grant, refusal)
     prices = tuple(item for item in answer if isinstance(item, Price))
     try:
         saved = await asyncio.shield(settle(resources, grant, outcome, prices))
@@ -92,17 +92,16 @@ async def carry_out(resources: Resources, permit: Permit) -> Outcome:
     return outcome
 
 
-def _log_refusal(resources: Resources, grant: Grant, refusal: Refusal) -> None:
+def _log_refusal(grant: Grant, refusal: Refusal) -> None:
     """A refused key is shouted, for nothing but a person helps. A text that nobody knows may echo the key."""
     told = log.error if refusal.outcome is Outcome.BAD_KEY else log.warning
-    notice = refusal.notice.replace(resources.provider.key, "***") or None
     told(
         "call_refused",
         call=grant.id,
         subjects=grant.subjects,
         outcome=refusal.outcome,
         reason=str(refusal),
-        notice=notice,
+        notice=refusal.notice or None,
     )
 
 

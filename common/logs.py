@@ -14,7 +14,7 @@ SECRET_TEXT = (
     (re.compile(r"(?i)(apikey|api_key|token|password|secret)=[^&\s'\"]+"), r"\1=***"),
     (re.compile(r"(?i)(API key as )\S+"), r"\1***"),
     (re.compile(r"(?i)(authorization: *)?bearer +[\w.~+/=-]+"), "Bearer ***"),
-    (re.compile(r"(\w+://)[^/\s@]*@"), r"\1***@"),
+    (re.compile(r"(\w+://)[^/\s]*@"), r"\1***@"),
 )
 TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 QUIET = {
@@ -80,7 +80,11 @@ class Health:
 
 
 def _redactor(secrets: list[str]) -> Processor:
-    known = re.compile("|".join(re.escape(secret) for secret in secrets)) if secrets else None
+    known = (
+        re.compile("|".join(re.escape(secret) for secret in sorted(secrets, key=len, reverse=True)))
+        if secrets
+        else None
+    )
 
     def clean(value: Any) -> Any:
         if isinstance(value, str):
@@ -89,10 +93,13 @@ def _redactor(secrets: list[str]) -> Processor:
                 text = pattern.sub(replacement, text)
             return text
         if isinstance(value, dict):
-            return {key: "***" if SECRET_NAMES.search(str(key)) else clean(item) for key, item in value.items()}
+            return {
+                clean(str(key)): "***" if SECRET_NAMES.search(str(key)) else clean(item) for key, item in value.items()
+            }
         if isinstance(value, list | tuple):
             return [clean(item) for item in value]
-        return value
+        # anything else becomes a text only when it is written, after this
+        return value if value is None or isinstance(value, bool | int | float) else clean(repr(value))
 
     def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         cleaned: EventDict = clean(event)

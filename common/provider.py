@@ -5,10 +5,11 @@ deadline is checked after the connection is made and just before the write; what
 """
 
 import time
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import aiohttp
+from aiohttp.connector import Connection
 from yarl import URL
 
 from common.core.alpha_vantage import Answer, Refusal, decipher, query
@@ -21,6 +22,7 @@ WRITE_BY = 7.0  # seconds after the ledger was asked: well inside the lease of 1
 ANSWER_BY = 11.5  # seconds after the ledger was asked: the lease still stands
 LARGEST = 1 << 20  # bytes of an answer
 LARGEST_LISTING = 8 << 20
+LONGEST_NOTICE = 300  # characters that are logged
 SIMULATOR = "X-Quotewell-Simulator"
 
 
@@ -46,23 +48,28 @@ class Permit:
 
 def open_http() -> aiohttp.ClientSession:
     """The session for the provider alone."""
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_end.append(_check_permit)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True, limit=64),
         headers={"Accept": "application/json", "User-Agent": "quotewell"},
-        trace_configs=[trace],
+        request_class=_Request,
         cookie_jar=aiohttp.DummyCookieJar(),
     )
 
 
-async def _check_permit(
-    _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceConnectionCreateEndParams
-) -> None:
-    permit: Permit = context.trace_request_ctx
-    if time.monotonic() > permit.asked + WRITE_BY:
-        raise Refusal(Outcome.UNSENT, "the permit ran out before the request was written")
-    permit.sent = True
+_permit: ContextVar[Permit] = ContextVar("permit")
+
+
+class _Request(aiohttp.ClientRequest):
+    """Written once and in time. aiohttp sends a GET again when its connection drops, a fresh one included."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        permit = _permit.get()
+        if permit.sent:
+            raise Refusal(Outcome.UNAVAILABLE, "the connection was dropped; a call is not sent twice")
+        if time.monotonic() > permit.asked + WRITE_BY:
+            raise Refusal(Outcome.UNSENT, "the permit ran out before the request was written")
+        permit.sent = True
+        return await super().send(conn)
 
 
 async def fetch(provider: Provider, permit: Permit) -> Answer:
@@ -75,19 +82,23 @@ async def fetch(provider: Provider, permit: Permit) -> Answer:
         raise Refusal(outcome, f"the call failed: {type(error).__name__}") from None
     if status == 200 and simulated != (provider.source == "simulated"):
         raise Refusal(Outcome.BAD_KEY, "the prices are simulated where real ones are expected, or the reverse")
-    return decipher(grant.function, grant.subjects, status, body)
+    try:
+        return decipher(grant.function, grant.subjects, status, body)
+    except Refusal as refusal:
+        refusal.notice = refusal.notice.replace(provider.key, "***")[:LONGEST_NOTICE]
+        raise
 
 
 async def _get(provider: Provider, permit: Permit) -> tuple[int, bytes, bool]:
     parameters = {**query(permit.grant.function, permit.grant.subjects), "apikey": provider.key}
     accept = "*/*" if permit.grant.function is Function.LISTING else "application/json"
+    _permit.set(permit)
     total = min(provider.timeout, permit.asked + ANSWER_BY - time.monotonic())
     async with provider.http.get(
         URL(f"{provider.base_url}/query").with_query(parameters),
         headers={"Accept": accept},
         allow_redirects=False,
         timeout=aiohttp.ClientTimeout(total=max(total, 0.001), connect=CONNECT),
-        trace_request_ctx=permit,
     ) as response:
         body = await _read(response, LARGEST_LISTING if permit.grant.function is Function.LISTING else LARGEST)
         return response.status, body, SIMULATOR in response.headers

@@ -9,7 +9,7 @@ import pwd
 import shutil
 import signal
 import socket
-import subprocess  # nosec B404: the two servers, no shell
+import subprocess  # the two servers, no shell  # nosec B404
 import tempfile
 import time
 from collections.abc import Callable
@@ -203,8 +203,7 @@ def _programs(package: str, pattern: str) -> Path:
 
 
 def _argument(process: Any, option: str) -> str:
-    words: list[str] = process.cmdline()
-    return words[words.index(option) + 1]
+    return str(process.cmdline()[process.cmdline().index(option) + 1])
 
 
 def _hand_over(folder: Path) -> None:

@@ -20,7 +20,7 @@ MARKET_HOURS = ("nyse", "always")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 ALPHA_VANTAGE = "https://www.alphavantage.co"
 SAMPLE_SECRETS = frozenset({"change-me-to-a-long-random-string-of-your-own"})
-DEVELOPMENT_SECRET = "development-only-never-in-production"  # nosec B105: production refuses to start with it
+DEVELOPMENT_SECRET = "development-only-never-in-production"  # production refuses to start with it  # nosec B105
 OVERVIEW = "AAPL,GOOGL,MSFT,TSLA,AMZN,META,NVDA,NFLX"
 
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class Settings:
         )
         return cls(
             environment=environment,
-            host=env.get("HOST", "0.0.0.0" if environment == "production" else "127.0.0.1"),  # nosec B104: a container's port
+            host=env.get("HOST") or ("0.0.0.0" if environment == "production" else "127.0.0.1"),  # a container's port  # nosec B104
             port=_number(env, "PORT", int, 5001, 0, 65535),
             database_url=_store_url(env, "DATABASE_URL", ("postgres", "postgresql")),
             redis_url=_redis_url(env),
@@ -172,10 +172,18 @@ def _plan(env: Mapping[str, str], default: str) -> str:
 
 def _base_url(env: Mapping[str, str]) -> str:
     url = env.get("ALPHA_VANTAGE_BASE_URL", "").strip().rstrip("/")
-    parts = urlsplit(url)
-    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query):
+    if url and not _is_base_url(url):
         raise InvalidSettings("ALPHA_VANTAGE_BASE_URL: expected http(s)://host[:port] without /query")
     return url.removesuffix("/query")
+
+
+def _is_base_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  raises for what is none
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
 
 
 def _store_url(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str:
@@ -183,11 +191,18 @@ def _store_url(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> s
     url = env.get(name, "").strip()
     if not url:
         raise InvalidSettings(f"{name}: expected a URL, not nothing; `make run` brings stores of its own")
-    if urlsplit(url).scheme not in schemes:
+    if not _has_scheme(url, schemes):
         raise InvalidSettings(
             f"{name}: expected a URL that starts with {' or '.join(f'{scheme}:' for scheme in schemes)}"
         )
     return url
+
+
+def _has_scheme(url: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        return urlsplit(url).scheme in schemes
+    except ValueError:
+        return False
 
 
 def _redis_url(env: Mapping[str, str]) -> str:

@@ -121,4 +121,4 @@ async def _put_back(held: Connection, grant: Grant, *, counts: bool) -> None:
 
 def _backoff() -> timedelta:
     """Between the tries of one demand; jitter keeps processes apart."""
-    return timedelta(seconds=random.uniform(0.5, 2.0))
+    return timedelta(seconds=random.uniform(0.5, 2.0))  # nosec B311

@@ -15,7 +15,7 @@ from common.settings import Settings
 from common.store.pool import open_pool, transaction
 from common.store.users import insert_user
 
-USERNAME, EMAIL, PASSWORD = "demo", "demo@robinhoodclone.com", "demo123"  # nosec B105: everybody may know it
+USERNAME, EMAIL, PASSWORD = "demo", "demo@robinhoodclone.com", "demo123"  # everybody may know it
 WATCHLIST = ("AAPL", "GOOGL", "MSFT", "TSLA", "AMZN", "META", "NVDA", "NFLX", "SPY", "BRK-B")
 AGAIN = 0.3  # seconds between two looks
 

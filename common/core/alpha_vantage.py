@@ -7,16 +7,14 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from common.core.fields import read_date, read_decimal, read_integer, read_text
 from common.core.models import Bar, Function, Listed, Match, Price
 from common.core.outcomes import Outcome
 
-NULLS = frozenset({"None", "-", ".", "null", "N/A", "n/a", ""})
 BULK_LIMIT = 100
-LONGEST_NOTICE = 300  # characters that are logged
 Answer = tuple[Price, ...] | tuple[Bar, ...] | tuple[Match, ...] | tuple[Listed, ...]
 
 # Judged in this order, over the lower-cased text: the notice for a second also speaks of the day and of premium endpoints.
@@ -36,7 +34,7 @@ NOTICES: tuple[tuple[Outcome, tuple[str, ...]], ...] = (
 class Refusal(Exception):
     """The answer holds no data. The message is ours, never the provider's text: that one can echo the key.
 
-    `notice` is that text where nobody knows what it means; it goes to the log alone, redacted.
+    `notice` is that text where nobody knows what it means: for the log alone, once the key is struck out of it.
     """
 
     def __init__(self, outcome: Outcome, message: str, notice: str = "") -> None:
@@ -47,11 +45,12 @@ class Refusal(Exception):
 
 def query(function: Function, subjects: Sequence[str]) -> dict[str, str]:
     """The parameters of a call, the key apart."""
+    asked = ",".join(subjects)
     extra = {
-        Function.QUOTE: {"symbol": subjects[0]},
-        Function.BULK: {"symbol": ",".join(subjects)},
-        Function.SEARCH: {"keywords": subjects[0]},
-        Function.DAILY: {"symbol": subjects[0], "outputsize": "compact"},
+        Function.QUOTE: {"symbol": asked},
+        Function.BULK: {"symbol": asked},
+        Function.SEARCH: {"keywords": asked},
+        Function.DAILY: {"symbol": asked, "outputsize": "compact"},
         Function.LISTING: {},
     }
     return {"function": function.value, **extra[function]}
@@ -87,7 +86,7 @@ def _refuse_notices(content: Mapping[str, Any]) -> None:
     for key in ("note", "information", "error message"):
         if isinstance(text := top.get(key), str):
             outcome = notice(text)
-            unknown = text[:LONGEST_NOTICE] if outcome is Outcome.UNKNOWN_NOTICE else ""
+            unknown = text if outcome is Outcome.UNKNOWN_NOTICE else ""
             raise Refusal(outcome, f"the provider sent a notice: {outcome}", unknown)
 
 
@@ -116,20 +115,20 @@ def _quote(content: Mapping[str, Any], subjects: Sequence[str]) -> tuple[Price, 
 
 def _price(symbol: str, row: Mapping[str, Any], price: str, day: str, previous: str, percent: str) -> Price:
     """A plausible price: above zero, finite, with a day; everything else may be unknown."""
-    value, trading_day = _decimal(row.get(price)), _date(row.get(day))
+    value, trading_day = read_decimal(row.get(price)), read_date(row.get(day))
     if value is None or value <= 0 or trading_day is None:
         raise _no_data("plausible price")
     return Price(
         symbol=symbol,
         price=value,
         trading_day=trading_day,
-        change=_decimal(row.get("change")),
-        change_percent=_decimal(str(row.get(percent, "")).removesuffix("%")),
-        volume=_integer(row.get("volume")),
-        open=_decimal(row.get("open")),
-        high=_decimal(row.get("high")),
-        low=_decimal(row.get("low")),
-        previous_close=_decimal(row.get(previous)),
+        change=read_decimal(row.get("change")),
+        change_percent=read_decimal(str(row.get(percent, "")).removesuffix("%")),
+        volume=read_integer(row.get("volume")),
+        open=read_decimal(row.get("open")),
+        high=read_decimal(row.get("high")),
+        low=read_decimal(row.get("low")),
+        previous_close=read_decimal(row.get(previous)),
     )
 
 
@@ -157,16 +156,18 @@ def _search(content: Mapping[str, Any], _: Sequence[str]) -> tuple[Match, ...]:
     if not isinstance(rows := content.get("bestMatches"), list):
         raise _no_data("matches")
     named = (
-        {key.partition(". ")[2]: str(value) for key, value in row.items()} for row in rows if isinstance(row, dict)
+        {key.partition(". ")[2]: read_text(value) for key, value in row.items()}
+        for row in rows
+        if isinstance(row, dict)
     )
     return tuple(
         Match(
             symbol=row["symbol"].upper(),
-            name="" if row.get("name", "") in NULLS else row["name"],
+            name=row.get("name", ""),
             type=row.get("type", ""),
             region=row.get("region", ""),
             currency=row.get("currency", ""),
-            score=_decimal(row.get("matchScore")) or Decimal(0),
+            score=read_decimal(row.get("matchScore")) or Decimal(0),
         )
         for row in named
         if row.get("symbol")
@@ -186,24 +187,29 @@ def _daily(content: Mapping[str, Any], _: Sequence[str]) -> tuple[Bar, ...]:
 
 def _bar(day: str, row: Any) -> Bar | None:
     named = {key.partition(". ")[2]: value for key, value in row.items()} if isinstance(row, dict) else {}
-    at = _date(day)
-    prices = [_decimal(named.get(name)) for name in ("open", "high", "low", "close")]
+    at = read_date(day)
+    prices = [read_decimal(named.get(name)) for name in ("open", "high", "low", "close")]
     known = [price for price in prices if price is not None and price > 0]
     if at is None or len(known) < 4:
         return None
-    return Bar(at, known[0], known[1], known[2], known[3], _integer(named.get("volume")))
+    return Bar(at, known[0], known[1], known[2], known[3], read_integer(named.get("volume")))
 
 
 def _listing(body: bytes) -> tuple[Listed, ...]:
     """A CSV table; over a limit it is a good header over a notice spelt one letter a column, which no row survives."""
     rows = csv.DictReader(io.StringIO(body.decode("utf-8", "replace")))
-    if not {"symbol", "name", "exchange", "assetType", "status"} <= set(rows.fieldnames or ()):
-        raise Refusal(Outcome.UNAVAILABLE, "expected a listing in CSV")
-    listed = tuple(
-        Listed(row["symbol"], row["name"] or "", row["exchange"], row["assetType"], _date(row.get("ipoDate")))
-        for row in rows
-        if row["symbol"] and row["status"] == "Active"
-    )
+    try:
+        if not {"symbol", "name", "exchange", "assetType", "status"} <= set(rows.fieldnames or ()):
+            raise Refusal(Outcome.UNAVAILABLE, "expected a listing in CSV")
+        listed = tuple(
+            Listed(
+                row["symbol"], read_text(row["name"]), row["exchange"], row["assetType"], read_date(row.get("ipoDate"))
+            )
+            for row in rows
+            if row["symbol"] and row["status"] == "Active"
+        )
+    except csv.Error:
+        raise Refusal(Outcome.UNAVAILABLE, "expected a listing in CSV") from None
     if not listed:
         raise Refusal(Outcome.UNKNOWN_NOTICE, "the listing is empty")
     return listed
@@ -211,28 +217,6 @@ def _listing(body: bytes) -> tuple[Listed, ...]:
 
 def _no_listing(_: Mapping[str, Any], __: Sequence[str]) -> Answer:
     raise Refusal(Outcome.UNAVAILABLE, "expected a listing in CSV")
-
-
-def _decimal(value: Any) -> Decimal | None:
-    if value is None or str(value).strip() in NULLS:
-        return None
-    try:
-        number = Decimal(str(value).strip())
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() and abs(number) < Decimal("1e12") else None
-
-
-def _integer(value: Any) -> int | None:
-    number = _decimal(value)
-    return int(number) if number is not None and number >= 0 else None
-
-
-def _date(value: Any) -> date | None:
-    try:
-        return date.fromisoformat(str(value)[:10])
-    except ValueError:
-        return None
 
 
 READERS: dict[Function, Callable[[Mapping[str, Any], Sequence[str]], Answer]] = {

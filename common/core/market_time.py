@@ -72,8 +72,7 @@ def fresh_until(calendar: Calendar, fetched_at: datetime, ttl: timedelta, lag: t
     """
     if not calendar.sessions:
         return fetched_at + ttl
-    seen = fetched_at - lag
-    session = calendar.session(seen)
+    session = calendar.session(fetched_at) or calendar.session(fetched_at - lag)
     if session is not None:
         return min(fetched_at + ttl, max(session[1], fetched_at))
-    return calendar.next_open(seen) or fetched_at + ttl
+    return calendar.next_open(fetched_at) or fetched_at + ttl

@@ -1,0 +1,163 @@
+"""What background may do at a moment: how fast, and by which order."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from common.core.limits import PLANS, parse_limits
+from common.core.market_time import ALWAYS, Calendar
+from common.core.refresh import (
+    CLOSING_POWER,
+    NO_POWER,
+    OPEN_POWER,
+    Policy,
+    Use,
+    probe_due,
+    sweep_share,
+    turn,
+)
+from common.sessions import nyse
+
+NYSE = nyse(2027)
+FRIDAY, THURSDAY = date(2026, 11, 20), date(2026, 11, 19)
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def policy(limits: str, data: str = "realtime") -> Policy:
+    return Policy(parse_limits(limits, "limits"), data, 0.2)
+
+
+STANDARD, FREE = policy("1/1s,5/1min"), Policy(PLANS["free"].limits, "end_of_day", 0.2)
+
+
+@pytest.mark.parametrize(
+    ("data", "now", "power"),
+    [
+        ("realtime", "2026-11-20T14:30", OPEN_POWER),
+        ("realtime", "2026-11-20T20:59:59", OPEN_POWER),
+        ("realtime", "2026-11-20T21:00", NO_POWER),  # closed, and not yet the final price
+        ("realtime", "2026-11-20T21:04:59", NO_POWER),
+        ("realtime", "2026-11-20T21:05", CLOSING_POWER),
+        ("delayed", "2026-11-20T21:19:59", NO_POWER),
+        ("delayed", "2026-11-20T21:20", CLOSING_POWER),
+        ("realtime", "2026-11-27T18:05", CLOSING_POWER),  # a half day
+        ("realtime", "2026-11-22T12:00", CLOSING_POWER),  # Sunday: what Friday's sweep did not reach
+        ("realtime", "2026-11-23T14:29", CLOSING_POWER),
+        ("realtime", "2026-11-23T14:30", OPEN_POWER),
+        ("realtime", "2023-06-01T12:00", NO_POWER),  # before the calendar begins
+    ],
+)
+def test_the_square_root_law_while_open_and_one_sweep_once_the_close_is_final(data: str, now: str, power: int) -> None:
+    now_turn = turn(policy("1/1s,5/1min", data), NYSE, at(now), Use())
+
+    assert (power, NYSE.clock(at(now))) == (now_turn.power, now_turn.clock)
+
+
+@pytest.mark.parametrize("now", ["2026-11-20T16:00", "2026-11-20T23:00", "2026-11-22T12:00"])
+def test_where_the_market_never_closes_the_law_always_holds(now: str) -> None:
+    now_turn = turn(STANDARD, ALWAYS, at(now), Use())
+
+    assert (OPEN_POWER, at(now).timestamp()) == (now_turn.power, now_turn.clock)
+
+
+@pytest.mark.parametrize(
+    ("limits", "seconds"), [("1/1s,5/1min", 12), ("5/1min,60/1h", 60), ("10/1s,75/1min", 0.8), ("1/2s", 2)]
+)
+@pytest.mark.parametrize("now", ["2026-11-20T16:00", "2026-11-20T22:00"])
+def test_without_a_quota_the_slowest_rule_sets_the_pace(limits: str, seconds: float, now: str) -> None:
+    gap = turn(policy(limits), NYSE, at(now), Use(busy=10**6, wanted=10**6)).gap
+
+    assert gap.total_seconds() == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("now", "use"),
+    [
+        ("2026-11-20T14:30", Use(wanted=20)),
+        ("2026-11-20T16:00", Use(busy=100, urgent=10, wanted=20)),
+        ("2026-11-20T18:00", Use(busy=300, wanted=20)),
+        ("2026-11-20T20:30", Use(busy=470, urgent=100, wanted=20)),
+    ],
+)
+def test_a_quota_is_spread_over_what_is_left_of_the_session(now: str, use: Use) -> None:
+    quota, close = 500, at("2026-11-20T21:00")
+    gap = turn(policy(f"1/1s,5/1min,{quota}/1d"), NYSE, at(now), use).gap
+    left = close - at(now)
+
+    assert gap >= timedelta(seconds=12)
+    assert left / gap <= quota - use.busy - sweep_share(quota, use.wanted) + 1e-6
+    assert gap < left
+
+
+def test_the_interactive_share_is_held_back_early_and_given_to_background_in_the_last_hour() -> None:
+    quota, close = policy("1/1s,5/1min,500/1d"), at("2026-11-20T21:00")
+    early, late = at("2026-11-20T14:30"), at("2026-11-20T20:00")
+    at_first = (close - early) / turn(quota, NYSE, early, Use(wanted=20)).gap
+    at_last = (close - late) / turn(quota, NYSE, late, Use(busy=300, wanted=20)).gap
+
+    assert at_first == pytest.approx(500 - 20 - 100)
+    assert at_last == pytest.approx(500 - 300 - 20)
+
+
+def test_interactive_calls_that_were_made_are_not_held_back_again() -> None:
+    quota, now = policy("1/1s,5/1min,500/1d"), at("2026-11-20T14:30")
+    gaps = [turn(quota, NYSE, now, Use(busy=busy, urgent=busy, wanted=20)).gap for busy in (0, 100)]
+
+    assert gaps[0] == gaps[1]
+
+
+@pytest.mark.parametrize("busy", [500, 480, 5000])
+def test_a_spent_quota_leaves_the_rest_of_the_session_without_background(busy: int) -> None:
+    gap = turn(policy("1/1s,5/1min,500/1d"), NYSE, at("2026-11-20T16:00"), Use(busy=busy, wanted=20)).gap
+
+    assert gap >= timedelta(hours=5)
+
+
+@pytest.mark.parametrize(
+    ("newest", "clock"),
+    # 252 sessions in 2024, 250 in 2025, and Friday's is the 224th of 2026
+    [(None, 0), (date(2024, 1, 2), 1), (THURSDAY, 725), (FRIDAY, 726), (date(2026, 11, 22), 726)],
+)
+@pytest.mark.parametrize("now", ["2026-11-20T16:00", "2026-11-22T12:00"])
+def test_with_end_of_day_prices_each_trading_day_opens_one_turn(newest: date | None, clock: int, now: str) -> None:
+    now_turn = turn(FREE, NYSE, at(now), Use(newest_day=newest))
+
+    assert (CLOSING_POWER, clock) == (now_turn.power, now_turn.clock)
+
+
+@pytest.mark.parametrize(
+    ("quota", "wanted", "share"), [(500, 0, 0), (500, 20, 20), (500, 500, 500), (500, 501, 250), (25, 26, 12)]
+)
+def test_the_sweep_keeps_a_call_a_symbol_or_half_of_the_quota(quota: int, wanted: int, share: int) -> None:
+    assert share == sweep_share(quota, wanted)
+
+
+@pytest.mark.parametrize(
+    ("now", "newest", "last_asked", "due"),
+    [
+        ("2026-11-20T21:59:59", THURSDAY, None, False),  # the close is less than an hour ago
+        ("2026-11-20T22:00", THURSDAY, None, True),
+        ("2026-11-20T22:00", THURSDAY, "2026-11-20T21:01", False),  # asked within the hour
+        ("2026-11-20T22:00", THURSDAY, "2026-11-20T21:00", True),
+        ("2026-11-20T23:30", FRIDAY, None, False),  # it is out
+        ("2026-11-20T16:00", THURSDAY, None, False),  # in the session
+        ("2026-11-22T12:00", THURSDAY, "2026-11-22T10:00", True),
+        ("2026-11-22T12:00", None, None, True),
+        ("2026-11-27T19:00", date(2026, 11, 25), None, True),  # a half day
+        ("2024-01-02T15:00", None, None, False),  # no session has closed
+    ],
+)
+def test_one_symbol_is_asked_hourly_until_the_days_close_is_out(
+    now: str, newest: date | None, last_asked: str | None, due: bool
+) -> None:
+    asked = at(last_asked) if last_asked else None
+
+    assert due == probe_due(FREE, NYSE, at(now), Use(newest_day=newest), asked)
+
+
+@pytest.mark.parametrize(("data", "calendar"), [("realtime", NYSE), ("delayed", NYSE), ("end_of_day", ALWAYS)])
+def test_nothing_is_probed_where_prices_move_or_the_market_never_closes(data: str, calendar: Calendar) -> None:
+    assert not probe_due(policy("5/1min", data), calendar, at("2026-11-20T23:00"), Use(), None)

@@ -1,0 +1,220 @@
+"""Which folder may know which: the rules of the architecture, held over the syntax tree. Each rule is shown a text that breaks it."""
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROCESSES = ("api", "worker", "scheduler", "ops", "simulator")
+PACKAGES = (*PROCESSES, "common", "db")
+KNOW_THE_KEY = ("common.resources", "common.settings", "common.entry", "common.provider")
+READ_THE_SETTING = ("common.settings", "ops.run")  # the latter only looks whether the simulator is needed
+SPELL_THE_KEY = ("common.provider", "simulator")
+RUNS_SQL = re.compile(r"(execute(many)?|fetch\w*|cursor)$")
+BUILT = (ast.JoinedStr, ast.BinOp)
+Rule = Callable[[str, ast.Module], Iterator[str]]
+
+
+def modules() -> dict[str, ast.Module]:
+    """Every module that is shipped, by its dotted name."""
+    paths = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text()) for path in paths}
+
+
+def within(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """All that is imported, at any depth; of `from a import b` both a and a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            source = "." * node.level + (node.module or "")
+            yield source
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def forbidden(module: str, imported: str) -> bool:
+    """The import rules of architecture.md."""
+    if imported.startswith("."):  # a relative import hides where it leads
+        return True
+    if within(module, *PROCESSES):
+        return within(imported, *(process for process in PROCESSES if not within(module, process)))
+    if within(module, "common") and within(imported, *PROCESSES, "db"):
+        return True
+    if within(module, "common.core"):
+        standard = imported.partition(".")[0] in sys.stdlib_module_names
+        return not (standard or imported == "common" or within(imported, "common.core", "common.errors"))
+    if within(module, "common.store", "common.provider"):
+        return within(imported, "common.settings", "common.resources", "aiohttp.web", "aiohttp.web_request")
+    return False
+
+
+def no_forbidden_import(module: str, tree: ast.Module) -> Iterator[str]:
+    yield from (f"imports {imported}" for imported in imports(tree) if forbidden(module, imported))
+
+
+def no_clock_in_the_core(module: str, tree: ast.Module) -> Iterator[str]:
+    """Pure: no await, no clock, no environment."""
+    if not within(module, "common.core"):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AsyncFunctionDef | ast.Await):
+            yield f"awaits in line {node.lineno}"
+        if isinstance(node, ast.Attribute) and node.attr in (
+            "now",
+            "utcnow",
+            "today",
+            "monotonic",
+            "environ",
+            "getenv",
+        ):
+            yield f"calls {node.attr} in line {node.lineno}"
+
+
+def no_key_elsewhere(module: str, tree: ast.Module) -> Iterator[str]:
+    """Who touches the setting, who reads its variable, who spells the parameter, who reads what the provider holds."""
+    owners = {
+        "provider_key": KNOW_THE_KEY,
+        "ALPHA_VANTAGE_API_KEY": READ_THE_SETTING,
+        "apikey": SPELL_THE_KEY,
+        "provider.key": ("common.provider",),
+    }
+    for node in ast.walk(tree):
+        for name in names_of(node):
+            if name in owners and not within(module, *owners[name]):
+                yield f"knows {name}"
+
+
+def names_of(node: ast.AST) -> Iterator[str]:
+    """What a node calls by name: attributes with and without their owner, keyword arguments, strings."""
+    if isinstance(node, ast.Attribute):
+        yield from (node.attr, f"{ast.unparse(node.value).rpartition('.')[2]}.{node.attr}")
+    if isinstance(node, ast.keyword) and node.arg:
+        yield node.arg
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+
+
+def docstring(module: str, tree: ast.Module) -> Iterator[str]:
+    if not ast.get_docstring(tree):
+        yield "has no docstring"
+
+
+def short_functions(module: str, tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            if length > 50:
+                yield f"{node.name} has {length} lines, expected at most 50"
+
+
+def short_modules(module: str, tree: ast.Module) -> Iterator[str]:
+    length = max((getattr(node, "end_lineno", 0) or 0 for node in ast.walk(tree)), default=0)
+    if length > 250:
+        yield f"has {length} lines, expected at most 250"
+
+
+def constant_statements(module: str, tree: ast.Module) -> Iterator[str]:
+    """SQL is never put together: no f-string, no % and no + as a statement."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and RUNS_SQL.match(node.func.attr):
+            statement = node.args[0] if node.args else None
+            yield from [f"puts a statement together in line {node.lineno}"] * isinstance(statement, BUILT)
+
+
+RULES: tuple[Rule, ...] = (
+    no_forbidden_import,
+    no_clock_in_the_core,
+    no_key_elsewhere,
+    docstring,
+    short_functions,
+    short_modules,
+    constant_statements,
+)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_every_module_keeps_the_rule(rule: Rule) -> None:
+    assert [] == [f"{module} {breach}" for module, tree in modules().items() for breach in rule(module, tree)]
+
+
+def test_every_process_and_room_is_looked_at() -> None:
+    names = modules()
+
+    assert all(any(within(name, package) for name in names) for package in PACKAGES)
+    assert {"common.core.alpha_vantage", "common.store.ledger", "common.provider", "api.app"} <= set(names)
+
+
+DOC = '"""Doc."""\n'
+LONG = "def long():\n" + "    x = 1\n" * 50
+
+
+@pytest.mark.parametrize(
+    ("rule", "module", "text"),
+    [
+        (no_forbidden_import, "api.app", "import worker.jobs"),
+        (no_forbidden_import, "api.app", "from simulator import app"),
+        (no_forbidden_import, "worker.jobs", "def late():\n    from api.app import create_app"),
+        (no_forbidden_import, "simulator.app", "from ops import run"),
+        (no_forbidden_import, "scheduler.app", "import worker"),
+        (no_forbidden_import, "ops.run", "import scheduler.app as beat"),
+        (no_forbidden_import, "common.line", "from api import app"),
+        (no_forbidden_import, "common.line", "from db.migrate import migrate"),
+        (no_forbidden_import, "common.line", "from . import provider"),
+        (no_forbidden_import, "common.core.limits", "import aiohttp"),
+        (no_forbidden_import, "common.core.limits", "from common import provider"),
+        (no_forbidden_import, "common.core.limits", "from common.settings import Settings"),
+        (no_forbidden_import, "common.store.ledger", "from common.settings import Settings"),
+        (no_forbidden_import, "common.store.ledger", "from aiohttp import web"),
+        (no_forbidden_import, "common.provider", "from common import settings"),
+        (no_clock_in_the_core, "common.core.limits", "async def f(): ..."),
+        (no_clock_in_the_core, "common.core.limits", "now = datetime.now(UTC)"),
+        (no_clock_in_the_core, "common.core.limits", "start = time.monotonic()"),
+        (no_clock_in_the_core, "common.core.limits", "home = os.environ['HOME']"),
+        (no_key_elsewhere, "api.app", "key = settings.provider_key"),
+        (no_key_elsewhere, "worker.jobs", "replace(settings, provider_key='x')"),
+        (no_key_elsewhere, "api.app", "params = {'apikey': 'x'}"),
+        (no_key_elsewhere, "common.resources", "env['ALPHA_VANTAGE_API_KEY']"),
+        (no_key_elsewhere, "common.line", "log.info('x', key=resources.provider.key)"),
+        (docstring, "api.app", "x = 1"),
+        (short_functions, "api.app", LONG),
+        (short_functions, "api.app", "async " + LONG),
+        (short_functions, "api.app", "class C:\n" + "".join(f"    {line}\n" for line in LONG.splitlines())),
+        (short_modules, "api.app", "x = 1\n" * 251),
+        (constant_statements, "api.app", "await db.execute(f'DELETE FROM {table}')"),
+        (constant_statements, "api.app", "await db.fetchrow('SELECT ' + column)"),
+        (constant_statements, "api.app", "await db.fetchval('SELECT %s' % column)"),
+        (constant_statements, "api.app", "cursor.executemany(f'INSERT {x}', rows)"),
+    ],
+)
+def test_a_text_that_breaks_the_rule_is_found(rule: Rule, module: str, text: str) -> None:
+    assert list(rule(module, ast.parse(text)))
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("api.app", "from aiohttp import web\nfrom common.settings import Settings\nfrom api import tail"),
+        ("simulator.app", "from common.core.limits import Rule"),
+        ("common.core.limits", "import re\nfrom datetime import timedelta\nfrom common.errors import InvalidSettings"),
+        ("common.core.limits", "def f(now): return now.timestamp()"),
+        ("common.store.ledger", "import asyncpg\nfrom common.core.limits import Rule"),
+        ("common.provider", "import aiohttp\nkey = provider.key\nparams = {'apikey': key}"),
+        ("common.resources", "Provider(settings.provider_key)"),
+        ("api.app", "def f(row): return row.key"),
+        ("api.app", "await db.execute('SELECT 1', f'%{text}%')"),
+        ("api.app", LONG.replace("    x = 1\n", "", 1)),
+        ("api.app", "x = 1\n" * 249),
+    ],
+)
+def test_a_text_that_keeps_the_rules_is_let_through(module: str, text: str) -> None:
+    tree = ast.parse(DOC + text)
+
+    assert [] == [breach for rule in RULES for breach in rule(module, tree)]
