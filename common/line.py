@@ -13,7 +13,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from common.core.alpha_vantage import Answer, Refusal
-from common.core.limits import DAY, LEASE
+from common.core.limits import DAY, LEASE, longest_period
 from common.core.models import Function, Price, Purpose, Quote
 from common.core.outcomes import (
     Hold,
@@ -52,7 +52,13 @@ async def _turn(held: Connection, resources: Resources) -> Turn:
     after = busy_after(policy, calendar, now)
     if after is None:
         return turn(policy, calendar, now, Use())
-    use, last_asked = await ledger.select_use(held, resources.ask, resources.settings.source, busy_after=after)
+    use, last_asked = await ledger.select_use(
+        held,
+        resources.ask,
+        resources.settings.source,
+        taken_after=now - longest_period(policy.limits),
+        busy_after=after,
+    )
     if probe_due(policy, calendar, now, use, last_asked) and (symbol := await symbols.select_probe(held)) is not None:
         await line.join_line(held, Function.QUOTE, [symbol], Purpose.BACKGROUND, stay=line.INTERACTIVE_STAY)
     return turn(policy, calendar, now, use)

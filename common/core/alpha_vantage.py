@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,7 @@ from common.core.models import Bar, Function, Listed, Match, Price
 from common.core.outcomes import Outcome
 
 BULK_LIMIT = 100
+FIRST_DAY = date(1970, 1, 1)  # no price that we ask for is older
 Answer = tuple[Price, ...] | tuple[Bar, ...] | tuple[Match, ...] | tuple[Listed, ...]
 
 # Judged in this order, over the lower-cased text: the notice for a second also speaks of the day and of premium endpoints.
@@ -116,7 +118,7 @@ def _quote(content: Mapping[str, Any], subjects: Sequence[str]) -> tuple[Price, 
 def _price(symbol: str, row: Mapping[str, Any], price: str, day: str, previous: str, percent: str) -> Price:
     """A plausible price: above zero, finite, with a day; everything else may be unknown."""
     value, trading_day = read_decimal(row.get(price)), read_date(row.get(day))
-    if value is None or value <= 0 or trading_day is None:
+    if value is None or value <= 0 or trading_day is None or trading_day < FIRST_DAY:
         raise _no_data("plausible price")
     return Price(
         symbol=symbol,
@@ -133,12 +135,13 @@ def _price(symbol: str, row: Mapping[str, Any], price: str, day: str, previous: 
 
 
 def _bulk(content: Mapping[str, Any], subjects: Sequence[str]) -> tuple[Price, ...]:
+    """The rows that were asked for. An answer that holds none of them says nothing about any symbol."""
     if content.get("message") != "success" or not isinstance(rows := content.get("data"), list):
-        raise _no_data("bulk quotes")
+        raise Refusal(Outcome.UNKNOWN_NOTICE, "expected bulk quotes with the message success")
     asked = {row["symbol"].upper(): row for row in rows if isinstance(row, dict) and isinstance(row.get("symbol"), str)}
     prices = tuple(filter(None, (_bulk_price(symbol, asked.get(symbol)) for symbol in subjects)))
     if not prices:
-        raise _no_data("quote that was asked for")
+        raise Refusal(Outcome.UNKNOWN_NOTICE, "no quote in the answer that was asked for")
     return prices
 
 

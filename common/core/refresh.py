@@ -12,6 +12,10 @@ from common.core.market_time import Calendar
 
 OPEN_POWER, CLOSING_POWER, NO_POWER = 2, 1, 0
 RELEASE = timedelta(hours=1)  # before the close the interactive share of a quota is background's
+SWEEP = timedelta(hours=1)  # the closing sweep is over by then
+STANDING_RESERVE = (
+    0.01  # of a quota: what background never takes, so that a miss finds a slot after a day that was used up
+)
 PROBE = timedelta(hours=1)  # after the close, and between two probes
 # How long after the close the provider's price is the final one: the closing auction, and the delay of the data.
 LAG = {"realtime": timedelta(minutes=5), "delayed": timedelta(minutes=20), "end_of_day": PROBE}
@@ -43,9 +47,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What the journal and the tables say: calls that occupy the quota at today's close, those of them that were interactive
-    or an operator's, the wanted symbols, and the newest trading day of any quote."""
+    """What the journal and the tables say: calls that occupy the quota now (`taken`) and from `busy_after` on (`busy`), those of
+    the latter that were interactive or an operator's, the wanted symbols, and the newest trading day of any quote."""
 
+    taken: int = 0
     busy: int = 0
     urgent: int = 0
     wanted: int = 0
@@ -67,14 +72,15 @@ class Turn:
 def busy_after(policy: Policy, calendar: Calendar, now: datetime) -> datetime | None:
     """From when on calls are counted in `Use`; None: no table need be asked, for neither a quota nor end-of-day data bind.
 
-    In a session the quota is what is free at its close; after it, what the sweep took since; end-of-day data have a plain day.
+    In a session: what will still be busy when today's sweep is done (yesterday's makes room for it). After it: what the sweep took
+    since. End-of-day data have a plain day.
     """
     if policy.quota is None:
         return now - DAY if policy.data == "end_of_day" else None
     last = calendar.last_session(now)
     if policy.data == "end_of_day" or last is None:
         return now - policy.quota.period
-    return last[1] - policy.quota.period if calendar.is_open(now) else last[1]
+    return last[1] + SWEEP - policy.quota.period if calendar.is_open(now) else last[1]
 
 
 def turn(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> Turn:
@@ -87,7 +93,8 @@ def turn(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> Turn:
         return Turn(policy.gap, float(calendar.sessions_until(use.newest_day)), power)
     clock = calendar.clock(now)
     if calendar.is_open(now):
-        return Turn(_open_gap(policy, calendar, now, use), clock, OPEN_POWER)
+        gap = _open_gap(policy, calendar, now, use)
+        return Turn(policy.gap, clock, NO_POWER) if gap is None else Turn(gap, clock, OPEN_POWER)
     return Turn(policy.gap, clock, CLOSING_POWER if _sweeps(policy, calendar, now, use) else NO_POWER)
 
 
@@ -104,10 +111,15 @@ def _sweeps(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> bool
     return policy.quota is None or use.busy - use.urgent < sweep_share(policy.quota.calls, use.wanted)
 
 
-def _open_gap(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> timedelta:
-    """A quota is a pace, not a wall: what is left of it, the sweep's and the interactive share apart, over the time left."""
+def _open_gap(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> timedelta | None:
+    """A quota is a pace, not a wall: what is left of it, the sweep's and the interactive share apart, over the time left.
+
+    None: nothing is left for background.
+    """
     if (quota := policy.quota) is None:
         return policy.gap
+    if quota.calls - use.taken <= max(1.0, STANDING_RESERVE * quota.calls):
+        return None
     session = calendar.session(now)
     if session is None:
         return max(policy.gap, quota.period / max(1.0, quota.calls * (1 - policy.interactive_share)))
@@ -117,7 +129,7 @@ def _open_gap(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> ti
     held = max(0.0, (left - RELEASE) / (length - RELEASE))
     reserve = max(0.0, policy.interactive_share * quota.calls - use.urgent) * held
     spare = quota.calls - use.busy - sweep_share(quota.calls, use.wanted) - reserve
-    return max(policy.gap, left / spare) if spare >= 1 else max(policy.gap, left)
+    return max(policy.gap, left / spare) if spare >= 1 else None
 
 
 def sweep_share(quota: int, wanted: int) -> int:

@@ -74,12 +74,13 @@ async def select_now(connection: Connection) -> datetime:
 
 
 async def select_use(
-    connection: Connection, ask: Ask, source: str, *, busy_after: datetime
+    connection: Connection, ask: Ask, source: str, *, taken_after: datetime, busy_after: datetime
 ) -> tuple[Use, datetime | None]:
-    """What the policy asks of the journal and the tables: `busy_after` is a day before today's close. And the last quote's call."""
+    """What the policy asks of the journal and the tables, and when a quote was last asked for."""
     row = await connection.fetchrow(
         """
         SELECT
+            (SELECT count(*) FROM calls WHERE account = $1 AND outcome IS DISTINCT FROM 'unsent' AND ends_at > $5) AS taken,
             (SELECT count(*) FROM calls WHERE account = $1 AND outcome IS DISTINCT FROM 'unsent' AND ends_at > $2) AS busy,
             (SELECT count(*) FROM calls WHERE account = $1 AND outcome IS DISTINCT FROM 'unsent' AND ends_at > $2
                 AND purpose < 2) AS urgent,
@@ -93,8 +94,9 @@ async def select_use(
         busy_after,
         ask.half_life,
         source,
+        taken_after,
     )
-    return Use(row["busy"], row["urgent"], row["wanted"], row["newest_day"]), row["last_asked"]
+    return Use(row["taken"], row["busy"], row["urgent"], row["wanted"], row["newest_day"]), row["last_asked"]
 
 
 async def update_bulk_denied(connection: Connection, account: str, until: datetime) -> None:

@@ -127,7 +127,7 @@ DECISIONS = [
     # 10: the expected key is absent or empty
     ("quote_empty.json", Function.QUOTE, 200, Outcome.NO_DATA),
     ("empty_object.json", Function.QUOTE, 200, Outcome.NO_DATA),
-    ("empty_object.json", Function.BULK, 200, Outcome.NO_DATA),
+    ("empty_object.json", Function.BULK, 200, Outcome.UNKNOWN_NOTICE),
     ("empty_object.json", Function.SEARCH, 200, Outcome.NO_DATA),
     ("empty_object.json", Function.DAILY, 200, Outcome.NO_DATA),
     ("daily_meta_only.json", Function.DAILY, 200, Outcome.NO_DATA),
@@ -331,7 +331,7 @@ def test_a_bulk_row_without_a_price_takes_no_other_down() -> None:
 def test_bulk_quotes_need_the_word_success_and_a_symbol_that_was_asked_for(name: str) -> None:
     subjects = ("MSFT",) if name == "bulk_other_message.json" else ("IBM", "NOPE")
 
-    assert Outcome.NO_DATA == refused(Function.BULK, subjects, sample(name)).outcome
+    assert Outcome.UNKNOWN_NOTICE == refused(Function.BULK, subjects, sample(name)).outcome
 
 
 @pytest.mark.parametrize("message", ["THE DATA BELOW IS ARTIFICIAL", "This is a Premium Endpoint."])

@@ -109,11 +109,9 @@ def test_interactive_calls_that_were_made_are_not_held_back_again() -> None:
     assert gaps[0] == gaps[1]
 
 
-@pytest.mark.parametrize("busy", [500, 480, 5000])
-def test_a_spent_quota_leaves_the_rest_of_the_session_without_background(busy: int) -> None:
-    gap = turn(policy("1/1s,5/1min,500/1d"), NYSE, at("2026-11-20T16:00"), Use(busy=busy, wanted=20)).gap
-
-    assert gap >= timedelta(hours=5)
+@pytest.mark.parametrize("use", [Use(busy=500), Use(busy=480, wanted=20), Use(busy=5000), Use(taken=495)])
+def test_a_spent_quota_leaves_background_only_symbols_without_a_quote(use: Use) -> None:
+    assert NO_POWER == turn(policy("1/1s,5/1min,500/1d"), NYSE, at("2026-11-20T16:00"), use).power
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,167 @@
+"""A day of the market in virtual time: the real turn, grant and settlement on a real PostgreSQL whose ledger tells a set time.
+
+Only the provider's answers are made up, and time passes exactly as the ledger tells to wait; nothing sleeps.
+"""
+
+import heapq
+import itertools
+import random
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+from common import line
+from common.core.ledger_clock import LedgerClock
+from common.core.market_time import Calendar
+from common.core.models import Function, Price, Purpose
+from common.core.outcomes import Outcome
+from common.core.refresh import LAG
+from common.core.staleness import zipf
+from common.provider import Permit
+from common.resources import Resources
+from common.sessions import open_calendar
+from common.settlement import settle
+from common.store import line as rows
+from common.store.ledger import Grant, Wait
+from common.store.pool import connection
+from tests.policy.record import Call, Record
+from tests.store.conftest import Clock
+
+LOOK = timedelta(seconds=line.PATIENCE)  # how soon a process that was told nothing looks again
+GRAIN = timedelta(microseconds=1)
+SCALE = 100  # watchers of the least wanted symbol: whole numbers that keep the weights' proportions
+
+Provider = Callable[[Grant, datetime], Outcome]
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def crowd(symbols: int) -> dict[str, int]:
+    """Symbols S0001, S0002, ... and their watchers, Zipf(1) by rank."""
+    return {f"S{rank:04}": round(SCALE * weight) for rank, weight in enumerate(zipf(symbols), 1)}
+
+
+def knows_all(_grant: Grant, _now: datetime) -> Outcome:
+    return Outcome.OK
+
+
+def prices_of_today(calendar: Calendar, now: datetime) -> date:
+    """The trading day of a price: prices move in the session."""
+    session = calendar.last_session(now)
+    return now.date() if session is None else session[0].date()
+
+
+class Unjumped(LedgerClock):
+    """Virtual time jumps all day."""
+
+    def jumped(self, **_: object) -> bool:
+        return False
+
+
+@dataclass(slots=True)
+class Day:
+    """Runs from one moment to the next. `cap` bounds how long nobody asks, `latency` is the least and the most a call takes [s]."""
+
+    resources: Resources
+    clock: Clock
+    provider: Provider = knows_all
+    trading_day: Callable[[Calendar, datetime], date] = prices_of_today
+    cap: timedelta = timedelta(minutes=1)
+    latency: tuple[float, float] = (0.1, 0.5)
+    record: Record = field(default_factory=Record)
+    _random: random.Random = field(default_factory=lambda: random.Random(7))
+    _planned: list[tuple[datetime, int, Callable[[], Awaitable[None]]]] = field(default_factory=list)
+    _order: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.now
+
+    @property
+    def calendar(self) -> Calendar:
+        return open_calendar(self.resources.settings.market_hours, self.now)
+
+    async def watch(self, watchers: Mapping[str, int]) -> None:
+        """Symbols that are watched, and refreshed just now: as after a full sweep."""
+        newest, clock = self.trading_day(self.calendar, self.now), self.calendar.clock(self.now)
+        self.record.weights |= watchers
+        self.record.since = clock
+        counts_days = self.resources.policy.data == "end_of_day"
+        async with connection(self.resources.db) as held:
+            await held.execute(
+                """
+                INSERT INTO symbols (symbol, watchers, account, attempted_at, attempted_clock, quoted)
+                SELECT symbol, watchers, $3, ledger_now(), $4, true
+                FROM unnest($1::text[], $2::int[]) AS watched (symbol, watchers)
+                """,
+                list(watchers),
+                list(watchers.values()),
+                self.resources.ask.account,
+                float(self.calendar.sessions_until(newest)) if counts_days else clock,
+            )
+            await held.execute(
+                """
+                INSERT INTO quotes (symbol, source, price, trading_day, fetched_at)
+                SELECT unnest($1::text[]), $2, 100, $3, ledger_now()
+                """,
+                list(watchers),
+                self.resources.settings.source,
+                newest,
+            )
+
+    async def add(self, symbol: str) -> None:
+        """One watcher for a symbol that has no quote."""
+        async with connection(self.resources.db) as held:
+            await held.execute("INSERT INTO symbols (symbol, watchers) VALUES ($1, 1)", symbol)
+
+    async def miss(self, symbol: str, *, stay: timedelta = rows.INTERACTIVE_STAY) -> None:
+        """Somebody waits for a symbol."""
+        async with connection(self.resources.db) as held:
+            told = await rows.join_line(held, Function.QUOTE, [symbol], Purpose.INTERACTIVE, stay=stay)
+        assert told == "joined"
+
+    def plan(self, moment: datetime, act: Callable[[], Awaitable[None]]) -> None:
+        """Do something when its time has come."""
+        heapq.heappush(self._planned, (moment, next(self._order), act))
+
+    async def run(self, until: datetime) -> None:
+        """Work the line until then as workers do: ask, wait exactly as told, ask again; calls end while others begin."""
+        while True:
+            while self._planned and self._planned[0][0] <= self.now:
+                await heapq.heappop(self._planned)[2]()
+            if self.now >= until:
+                return
+            answer = await line.ask(self.resources)
+            if isinstance(answer, Permit):
+                self._send(answer.grant)
+            else:
+                self.clock.set(min(until, self._next_look(answer)))
+
+    def _next_look(self, told: Wait) -> datetime:
+        """The end of what was told, or what may change the answer before."""
+        wait = self.cap if told.wait is None else min(self.cap, max(told.wait, GRAIN))
+        return min(self.now + wait, *self._turning_points(), *(moment for moment, *_ in self._planned[:1]))
+
+    def _turning_points(self) -> list[datetime]:
+        """When the policy's mind may change: a session's open and close, the final price's time; and the next look after each."""
+        last, following = self.calendar.last_session(self.now), self.calendar.next_open(self.now)
+        points = [following] if following else []
+        points += [*last, last[1] + LAG[self.resources.policy.data]] if last else []
+        return [look for point in points for look in (point, point + LOOK) if look > self.now] or [
+            datetime.max.replace(tzinfo=UTC)
+        ]
+
+    def _send(self, grant: Grant) -> None:
+        outcome = self.provider(grant, self.now)
+        ended = self.now + timedelta(milliseconds=round(1000 * self._random.uniform(*self.latency)))
+        self.record.calls.append(Call(self.now, ended, grant.function, grant.subjects, grant.purpose, outcome))
+
+        async def end() -> None:
+            day = self.trading_day(self.calendar, self.now)
+            prices = [Price(symbol, Decimal(100), day) for symbol in grant.subjects if outcome is Outcome.OK]
+            await settle(self.resources, grant, outcome, tuple(prices))
+
+        self.plan(ended, end)
