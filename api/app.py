@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from aiohttp import web
+from aiohttp import web, web_response
 
 from api import accounts, health, middlewares, stocks, watchlist
 from api.quotes import Quotes
@@ -16,6 +16,7 @@ from common.queue import open_celery
 from common.resources import open_resources
 from common.settings import Settings
 
+web_response.SERVER_SOFTWARE = "quotewell"  # type: ignore[attr-defined]  # malformed requests never reach a middleware
 LARGEST_BODY = 64 << 10  # bytes
 PATIENCE = 0.9  # seconds a statement may take while somebody waits for the answer
 
@@ -42,12 +43,18 @@ def create_app(settings: Settings) -> web.Application:
                 asyncio.create_task(reads.flush_for_ever(resources)),
             ]
             yield
-            for task in aside:
-                task.cancel()
-            await asyncio.gather(*aside, return_exceptions=True)
+            await _cancel(set(aside))
             await quotes.close()
             await reads.flush(resources)
             passwords.close()
 
     app.cleanup_ctx.append(hold)
     return app
+
+
+async def _cancel(running: set[asyncio.Task[None]]) -> None:
+    """End tasks for certain: on Python 3.11 a `wait_for` inside one may swallow a single cancellation."""
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=0.5)

@@ -51,7 +51,6 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     if not response.prepared:
         response.headers["X-Request-ID"] = request_id
         response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Server"] = "quotewell"
     return response
 
 

@@ -108,7 +108,7 @@ class Quotes:
                 await self._refuse_hopeless(symbol)
                 if time.monotonic() >= until:
                     raise await self._pending(symbol)
-                await self._wait_for_turn(arrival, until)
+                await self._wait_for_turn(symbol, arrival, until)
         finally:
             if self._arrivals.get(symbol) is arrival:
                 del self._arrivals[symbol]
@@ -119,9 +119,15 @@ class Quotes:
             if await symbols.select_unknown(held, self._resources.ask.account, symbol):
                 raise UnknownSymbol(f"the provider does not have {symbol}")
             fair = self._resources.policy.misses_a_minute
-            stay = rows.INTERACTIVE_STAY
             verdict = await rows.join_line(
-                held, Function.QUOTE, [symbol], Purpose.INTERACTIVE, stay=stay, asker=asker, fair=fair
+                held,
+                Function.QUOTE,
+                [symbol],
+                Purpose.INTERACTIVE,
+                stay=rows.INTERACTIVE_STAY,
+                asker=asker,
+                fair=fair,
+                source=self._resources.settings.source,
             )
         if verdict == "full":
             raise Overloaded("too many symbols are waited for", retry_after=60)
@@ -140,7 +146,7 @@ class Quotes:
             raise UnknownSymbol(f"the provider does not have {symbol}")
         raise ProviderUnavailable("the provider does not answer for this symbol now", retry_after=5)
 
-    async def _wait_for_turn(self, arrival: asyncio.Event, until: float) -> None:
+    async def _wait_for_turn(self, symbol: str, arrival: asyncio.Event, until: float) -> None:
         """Take a call if one is granted (whoever's it is); then sleep until something may have changed."""
         answer = await line.ask(self._resources)
         if isinstance(answer, Permit):
@@ -148,7 +154,9 @@ class Quotes:
             call = asyncio.create_task(line.carry_out(self._resources, answer))
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
-            await asyncio.wait({call}, timeout=max(0.0, until - time.monotonic()))
+            mine = symbol in answer.grant.subjects
+            pause = max(0.0, until - time.monotonic())
+            await asyncio.wait({call}, timeout=pause if mine else min(line.PATIENCE, pause))
             return
         pause = min(line.pause(answer), max(0.0, until - time.monotonic()))
         try:

@@ -22,7 +22,7 @@ async def read_object(request: web.Request) -> dict[str, Any]:
         content = json.loads(
             (await request.read()).decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant
         )
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, web.RequestPayloadError):
         raise InvalidRequest("expected a JSON object in UTF-8, without duplicate keys") from None
     if not isinstance(content, dict):
         raise InvalidRequest("expected a JSON object")
@@ -81,7 +81,7 @@ def seconds(request: web.Request, name: str, default: float, *, most: float) -> 
     if value is None:
         return default
     try:
-        number = float(value)
+        number = float(value) if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{0,6})?", value) else -1
         if not 0 <= number <= most:
             raise ValueError
     except ValueError:

@@ -35,13 +35,13 @@ async def _follow_once(redis: Redis, resources: Resources, quotes: Quotes) -> No
     last = await feed.select_last_id(redis)
     await _resync(redis, resources, quotes)
     quotes.followed = True
-    resources.health.note("redis", up=True)
     while True:
+        resources.health.note("redis", up=True)
         events = await feed.read_events(redis, last, block_ms=BLOCK_MS, most=MOST_EVENTS)
         if len(events) == MOST_EVENTS and await _trimmed(redis, last):
             await _resync(redis, resources, quotes)
         for last, quote in events:  # noqa: B007
-            if quote.source == resources.settings.source:
+            if quote is not None and quote.source == resources.settings.source:
                 quotes.remember(quote)
 
 

@@ -5,6 +5,7 @@ of the header, our own required claims, its verdicts mapped to ours, and the rea
 """
 
 import hashlib
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ ISSUER = "quotewell"
 AUDIENCE = "quotewell-api"
 CLAIMS = ("exp", "iat", "nbf", "sub", "jti", "iss", "aud", "typ")
 LONGEST_HEADER = 4096
+ID = re.compile(r"[1-9][0-9]{0,17}")
 
 Check = Callable[[web.Request, Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[web.StreamResponse]]
 
@@ -98,7 +100,7 @@ def _bearer(request: web.Request) -> str:
 async def _lacks_claims(_: web.Request, claims: dict[str, Any]) -> bool:
     """What PyJWT leaves optional is required here, and a `sub` must be one of our ids."""
     wrong = any(claims.get(name) is None for name in CLAIMS) or claims["typ"] != "access"
-    return wrong or not isinstance(claims["jti"], str) or not str(claims["sub"]).isdecimal()
+    return wrong or not isinstance(claims["jti"], str) or ID.fullmatch(str(claims["sub"])) is None
 
 
 async def _answer_nothing(_: web.Request) -> web.StreamResponse:

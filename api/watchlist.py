@@ -8,8 +8,9 @@ from common.core.models import Function, Purpose
 from common.core.symbols import normalize_symbol
 from common.errors import NotOnWatchlist, UnknownSymbol
 from common.queue import wake_worker
+from common.resources import Resources
 from common.store import line, symbols, watchlists
-from common.store.pool import connection
+from common.store.pool import Connection, connection, transaction
 
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -28,16 +29,22 @@ async def add(request: web.Request) -> web.Response:
     symbol = requests.symbol_in(await requests.read_object(request))
     resources = request.app[RESOURCES]
     known = await request.app[QUOTES].lookup(symbol)
-    async with connection(resources.db) as held:
-        if known is None and await symbols.select_unknown(held, resources.ask.account, symbol):
-            raise UnknownSymbol(f"the provider does not have {symbol}")
-        await watchlists.insert_item(held, request[CALLER].id, symbol, most=resources.settings.max_watchlist_size)
+    async with transaction(resources.db) as held:
         if known is None:
-            await line.join_line(held, Function.QUOTE, [symbol], Purpose.INTERACTIVE, stay=line.INTERACTIVE_STAY)
+            await _ask_for(held, resources, symbol)
+        await watchlists.insert_item(held, request[CALLER].id, symbol, most=resources.settings.max_watchlist_size)
     if known is None:
         await wake_worker(request.app[QUEUE], request_id=request[REQUEST_ID])
     body = {"message": f"{symbol} was added", "symbol": symbol, "verified": known is not None}
     return web.json_response(body, status=201, headers=NO_STORE)
+
+
+async def _ask_for(held: Connection, resources: Resources, symbol: str) -> None:
+    """Put a symbol without a quote in the line, unless the provider is known not to have it. First: its lock comes before rows."""
+    if await symbols.select_unknown(held, resources.ask.account, symbol):
+        raise UnknownSymbol(f"the provider does not have {symbol}")
+    stay, source = line.INTERACTIVE_STAY, resources.settings.source
+    await line.join_line(held, Function.QUOTE, [symbol], Purpose.INTERACTIVE, stay=stay, source=source)
 
 
 @routes.delete("/api/watchlist/{symbol}")

@@ -39,7 +39,7 @@ class _Response(ClientResponse):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
 
 
-aioresponses.core.ClientResponse = _Response
+aioresponses.core.ClientResponse = _Response  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ async def select_published(redis: "Redis", source: str, symbols: Sequence[str]) 
     async with redis.pipeline(transaction=False) as pipe:
         for symbol in symbols:
             pipe.hget(key(source, symbol), "body")
-        return [decode(body) for body in await pipe.execute() if body is not None]
+        return [quote for body in await pipe.execute() if (quote := _read(body)) is not None]
 
 
 async def select_last_id(redis: "Redis") -> str:
@@ -46,10 +46,18 @@ async def select_last_id(redis: "Redis") -> str:
     return str(newest[0][0]) if newest else "0-0"
 
 
-async def read_events(redis: "Redis", after: str, *, block_ms: int, most: int) -> list[tuple[str, Quote]]:
-    """Events newer than `after`, oldest first; waits up to `block_ms` for the first."""
+async def read_events(redis: "Redis", after: str, *, block_ms: int, most: int) -> list[tuple[str, Quote | None]]:
+    """Events newer than `after`, oldest first; waits up to `block_ms` for the first. None: written by another version of us."""
     answer: Any = await redis.xread({STREAM: after}, count=most, block=block_ms)
-    return [(str(at), decode(event["body"])) for _, events in answer or () for at, event in events]
+    return [(str(at), _read(event.get("body"))) for _, events in answer or () for at, event in events]
+
+
+def _read(body: str | None) -> Quote | None:
+    """A cache fails open: what cannot be read is not there."""
+    try:
+        return None if body is None else decode(body)
+    except (ValueError, TypeError, KeyError, ArithmeticError):
+        return None
 
 
 async def select_restarted(redis: "Redis") -> str | None:

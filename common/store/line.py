@@ -20,13 +20,15 @@ async def join_line(
     stay: timedelta,
     asker: str | None = None,
     fair: int = 0,
+    source: str | None = None,
 ) -> str:
     """Put subjects in the line, or raise the purpose of those that stand there: `joined`.
 
-    `full`: a hundred interactive rows wait. `unfair`: `asker` had `fair` other subjects within a minute.
+    Nothing is put if it is `full` (a hundred interactive rows wait), `unfair` (`asker` had `fair` other subjects within a
+    minute) or `known` (the quote of `source` that a miss waits for has come meanwhile).
     """
     verdict: str = await connection.fetchval(
-        "SELECT join_line($1, $2, $3, $4, $5, $6, $7)",
+        "SELECT join_line($1, $2, $3, $4, $5, $6, $7, $8)",
         function,
         list(subjects),
         purpose,
@@ -34,6 +36,7 @@ async def join_line(
         INTERACTIVE_ROWS,
         asker,
         fair,
+        source,
     )
     return verdict
 

@@ -9,6 +9,6 @@ DROP FUNCTION IF EXISTS is_ready(timestamptz, timestamptz, timestamptz);
 
 DROP FUNCTION IF EXISTS decayed(double precision, timestamptz, timestamptz, interval);
 
-DROP FUNCTION IF EXISTS join_line(text, text[], integer, interval, integer, text, integer);
+DROP FUNCTION IF EXISTS join_line(text, text[], integer, interval, integer, text, integer, text);
 
 DROP FUNCTION IF EXISTS lock_ledger();

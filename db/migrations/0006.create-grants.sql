@@ -12,9 +12,10 @@ BEGIN
 END $$;
 
 -- Put subjects in the line. Who stands there already is joined: the purpose is raised, the stay prolonged, no second call is made.
--- Nothing is put if p_bound interactive rows wait ('full'), or if p_asker had p_fair other subjects within a minute ('unfair').
+-- Nothing is put if p_bound interactive rows wait ('full'), if p_asker had p_fair other subjects within a minute ('unfair'), or if what
+-- a miss of p_source waits for has come meanwhile ('known').
 CREATE OR REPLACE FUNCTION join_line(
-    p_function text, p_subjects text[], p_purpose integer, p_stay interval, p_bound integer, p_asker text, p_fair integer
+    p_function text, p_subjects text[], p_purpose integer, p_stay interval, p_bound integer, p_asker text, p_fair integer, p_source text
 ) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     t timestamptz := lock_ledger();
@@ -24,6 +25,9 @@ BEGIN
     SELECT array_agg(wanted) INTO newcomers FROM unnest(p_subjects) AS wanted
     WHERE NOT EXISTS (SELECT FROM demand d WHERE d.function = p_function AND d.subject = wanted);
     IF p_purpose = 0 AND newcomers IS NOT NULL THEN
+        IF EXISTS (SELECT FROM quotes WHERE symbol = ANY (newcomers) AND source = p_source AND p_function = 'GLOBAL_QUOTE') THEN
+            RETURN 'known';
+        END IF;
         IF cardinality(newcomers) + (SELECT count(*) FROM demand WHERE purpose = 0) > p_bound THEN
             RETURN 'full';
         END IF;

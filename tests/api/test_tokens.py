@@ -1,0 +1,252 @@
+"""Access tokens over HTTP: what is refused, how, and that nothing in a header is ever a 500."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import jwt
+import pytest
+from aiohttp.test_utils import make_mocked_request
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from api.tokens import Tokens
+from common.errors import InvalidToken
+from common.settings import Settings
+from tests.api.conftest import Client, OpenApi, User
+
+SECRET = "a secret of the tests, which is sixty-four bytes long or longer."
+KID = hashlib.sha256(SECRET.encode()).hexdigest()[:8]
+HEADER = {"alg": "HS256", "typ": "JWT", "kid": KID}
+CHALLENGE = 'Bearer realm="quotewell", error="invalid_token"'
+REQUIRED = ["exp", "iat", "nbf", "sub", "jti", "iss", "aud", "typ"]
+
+Me = Callable[[list[tuple[str, str]]], Awaitable[tuple[int, str | None, str | None]]]
+
+
+def claims(**changes: object) -> dict[str, object]:
+    """Good claims; a change to None takes a claim out."""
+    now = int(time.time())
+    good: dict[str, object] = {
+        "iss": "quotewell",
+        "aud": "quotewell-api",
+        "sub": "1",
+        "jti": uuid.uuid4().hex,
+        "typ": "access",
+        "scope": "",
+        "iat": now,
+        "nbf": now,
+        "exp": now + 60,
+    }
+    return {name: value for name, value in {**good, **changes}.items() if value is not None}
+
+
+def token(content: object, *, header: object = HEADER, secret: str = SECRET, digest: str = "sha256") -> str:
+    """A token signed by hand, so that no library refuses to make a wrong one."""
+    parts = b".".join(_base64(json.dumps(part).encode()) for part in (header, content))
+    signature = hmac.new(secret.encode(), parts, digest).digest()
+    return (parts + b"." + _base64(signature)).decode()
+
+
+def _base64(raw: bytes) -> bytes:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=")
+
+
+def bearer(text: str) -> list[tuple[str, str]]:
+    return [("Authorization", f"Bearer {text}")]
+
+
+def good() -> str:
+    return token(claims())
+
+
+def with_header(**changes: object) -> str:
+    return token(claims(), header={**HEADER, **changes})
+
+
+@pytest.fixture
+async def me(api: Client, ada: User) -> Me:
+    """Ask who one is, with these headers: status, code, WWW-Authenticate."""
+
+    async def ask(headers: list[tuple[str, str]]) -> tuple[int, str | None, str | None]:
+        response = await api.get("/api/auth/me", headers=CIMultiDict(headers))
+        return response.status, (await response.json()).get("code"), response.headers.get("WWW-Authenticate")
+
+    return ask
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_a_good_token_is_accepted_whatever_the_case_of_its_scheme(api: Client, ada: User, scheme: str) -> None:
+    response = await api.get("/api/auth/me", headers={"Authorization": f"{scheme} {token(claims(sub=str(ada.id)))}"})
+
+    assert 200 == response.status
+
+
+BAD: dict[str, Callable[[], list[tuple[str, str]]]] = {
+    "none": list,
+    "empty": lambda: [("Authorization", "")],
+    "the scheme alone": lambda: [("Authorization", "Bearer")],
+    "garbage": lambda: bearer("garbage"),
+    "three parts of garbage": lambda: bearer("a.b.c"),
+    "dots": lambda: bearer(".."),
+    "not ascii": lambda: bearer("té.kè.n"),
+    "two tokens": lambda: bearer(f"{good()} {good()}"),
+    "two headers": lambda: [*bearer(good()), *bearer(good())],
+    "another scheme": lambda: [("Authorization", f"Basic {good()}")],
+    "a scheme that only starts so": lambda: [("Authorization", f"BearerX {good()}")],
+    "no scheme": lambda: [("Authorization", good())],
+    "5000 bytes": lambda: bearer("a" * 5000),
+    "5000 bytes of a good token": lambda: bearer(token(claims(more="x" * 4000))),
+    "alg none": lambda: bearer(jwt.encode(claims(), None, algorithm="none", headers={"kid": KID})),
+    "alg none, signed": lambda: bearer(with_header(alg="none")),
+    "no alg": lambda: bearer(token(claims(), header={"kid": KID})),
+    "alg null": lambda: bearer(with_header(alg=None)),
+    "alg a list": lambda: bearer(with_header(alg=["HS256"])),
+    "HS512": lambda: bearer(token(claims(), header={**HEADER, "alg": "HS512"}, digest="sha512")),
+    "another key": lambda: bearer(token(claims(), secret="another key of at least 32 bytes...")),
+    "no signature": lambda: bearer(good().rpartition(".")[0] + "."),
+    "unknown kid": lambda: bearer(with_header(kid="00000000")),
+    "kid a number": lambda: bearer(with_header(kid=7)),
+    "kid a list": lambda: bearer(with_header(kid=[KID])),
+    "no kid": lambda: bearer(token(claims(), header={"alg": "HS256"})),
+    "a header that is a list": lambda: bearer(token(claims(), header=[KID])),
+    "crit": lambda: bearer(with_header(crit=["a\r\n"])),
+    "crit b64": lambda: bearer(with_header(crit=["b64"], b64=False)),
+    "crit a number": lambda: bearer(with_header(crit=5)),
+    "claims that are a list": lambda: bearer(token([1])),
+    "deep claims": lambda: bearer(token(json.loads("[" * 900 + "]" * 900))),
+    "of another issuer": lambda: bearer(token(claims(iss="somebody"))),
+    "issuer a list": lambda: bearer(token(claims(iss=["quotewell"]))),
+    "for somebody else": lambda: bearer(token(claims(aud="another-api"))),
+    "a refresh token": lambda: bearer(token(claims(typ="refresh"))),
+    "typ a list": lambda: bearer(token(claims(typ=["access"]))),
+    "jti a number": lambda: bearer(token(claims(jti=7))),
+    "sub not a number": lambda: bearer(token(claims(sub="ada"))),
+    "sub negative": lambda: bearer(token(claims(sub="-1"))),
+    "sub with a blank": lambda: bearer(token(claims(sub="1 "))),
+    "sub empty": lambda: bearer(token(claims(sub=""))),
+    "sub an integer": lambda: bearer(token(claims(sub=1))),
+    "not yet valid": lambda: bearer(token(claims(nbf=int(time.time()) + 600))),
+    "issued tomorrow": lambda: bearer(token(claims(iat=int(time.time()) + 86400))),
+    "exp a word": lambda: bearer(token(claims(exp="soon"))),
+    "exp endless": lambda: bearer(token(claims(exp=float("inf")))),
+    "exp not a number": lambda: bearer(token(claims(exp=float("nan")))),
+    **{f"no {name}": lambda name=name: bearer(token(claims(**{name: None}))) for name in REQUIRED},  # type: ignore[misc]
+}
+
+
+async def test_a_bad_token_is_refused_with_401_a_code_and_a_challenge(me: Me) -> None:
+    answers = {name: await me(make()) for name, make in BAD.items()}
+
+    assert dict.fromkeys(BAD, (401, "invalid_token", CHALLENGE)) == answers
+
+
+async def test_a_token_for_a_number_past_any_account_is_refused(me: Me) -> None:
+    assert (401, "invalid_token", CHALLENGE) == await me(bearer(token(claims(sub=str(2**63)))))
+
+
+async def test_an_expired_token_is_refused_with_a_code_of_its_own(
+    me: Me,
+) -> None:
+    status, code, challenge = await me(bearer(token(claims(exp=int(time.time()) - 1))))
+
+    assert (401, "token_expired") == (status, code)
+    assert challenge is not None
+
+
+async def test_a_forged_token_is_not_called_expired(me: Me) -> None:
+    expired = claims(exp=int(time.time()) - 1)
+    _, code, _ = await me(bearer(token(expired, secret="another key of at least 32 bytes...")))
+
+    assert "invalid_token" == code
+
+
+async def test_a_token_in_the_query_or_a_cookie_is_none(api: Client, ada: User) -> None:
+    text = ada.headers["Authorization"].removeprefix("Bearer ")
+    response = await api.get(f"/api/auth/me?access_token={text}&token={text}", headers={"Cookie": f"token={text}"})
+
+    assert 401 == response.status
+
+
+async def test_an_issued_token_holds_what_is_required_for_the_time_that_is_set(ready: Settings, ada: User) -> None:
+    content = jwt.decode(
+        ada.headers["Authorization"].removeprefix("Bearer "), SECRET, algorithms=["HS256"], audience="quotewell-api"
+    )
+
+    assert set(REQUIRED) <= set(content)
+    assert (content["sub"], content["iss"], content["typ"]) == (str(ada.id), "quotewell", "access")
+    assert content["exp"] - content["iat"] == ready.access_token_ttl.total_seconds()
+
+
+async def test_a_token_of_a_process_with_another_secret_is_refused(ada: User, open_api: OpenApi) -> None:
+    other = await open_api(jwt_secret="another secret that has more than 32 bytes")
+    response = await other.get("/api/auth/me", headers=ada.headers)
+
+    assert 401 == response.status
+
+
+def _wild_headers(chance: random.Random) -> str:
+    """Header values between noise and nearly right."""
+    letters = [chr(n) for n in (*range(0x20, 0x7F), 0xE9, 0x20AC, 0x1F600)]
+    noise = "".join(chance.choices(letters, k=chance.randrange(200)))
+    some_json = json.dumps(chance.choice([None, 7, [], {"alg": noise}, {**HEADER, noise: noise}, {"kid": KID}]))
+    part = _base64(chance.choice([some_json.encode(), noise.encode(), chance.randbytes(40)])).decode()
+    right = good()
+    at = chance.randrange(len(right) - 1)
+    # the letter is another one whatever it was
+    mutated = right[:at] + ("A" if right[at] != "A" else "B") + right[at + 1 :]
+    return chance.choice(
+        [noise, f"Bearer {noise}", f"Bearer {part}.{part}.{part}", f"Bearer {mutated}", f"Bearer {part}.{right}"]
+    ).strip()
+
+
+async def test_thousands_of_random_headers_are_401_each(api: Client, ada: User) -> None:
+    chance = random.Random(1)
+    values = [_wild_headers(chance) for _ in range(3000)]
+    wrong: list[tuple[int, str]] = []
+
+    async def send(some: list[str]) -> None:
+        for value in some:
+            async with api.get("/api/watchlist", headers={"Authorization": value}) as response:
+                if response.status != 401:
+                    wrong.append((response.status, value))
+
+    await asyncio.gather(*(send(values[start::4]) for start in range(4)))
+
+    assert [] == wrong
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+ODD_HEADERS = st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit", "b64", "jwk", "zip"]), JSON, max_size=3)
+ODD_CLAIMS = st.dictionaries(st.sampled_from([*REQUIRED, "scope"]), JSON, max_size=3)
+
+
+@settings(max_examples=200, deadline=None)
+@given(header=ODD_HEADERS, content=ODD_CLAIMS)
+def test_whatever_a_signed_token_says_it_is_taken_or_refused(header: dict[str, Any], content: dict[str, Any]) -> None:
+    text = token({**claims(), **content}, header={**HEADER, **header})
+    tokens = Tokens(SECRET, ttl=timedelta(hours=1))
+    request = make_mocked_request("GET", "/", headers={"Authorization": f"Bearer {text}"})
+    if len(text) > 4000:
+        return
+
+    try:
+        taken = asyncio.run(tokens.verify(request))
+    except InvalidToken:
+        return
+
+    assert str(taken["sub"]).isdecimal()
+    assert ("quotewell", "access") == (taken["iss"], taken["typ"])
