@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web, web_response
 
-from api import accounts, health, middlewares, stocks, watchlist
+from api import accounts, health, market, middlewares, stocks, watchlist
+from api.live import Live
+from api.memory import Memory
+from api.outlook import keep_outlook
 from api.quotes import Quotes
 from api.reads import Reads
-from api.state import PASSWORDS, QUEUE, QUOTES, READS, RESOURCES, TOKENS
+from api.state import LIVE, MEMORY, PASSWORDS, QUEUE, QUOTES, READS, RESOURCES, TOKENS
 from api.tail import follow
 from api.tokens import Tokens
 from common.passwords import Passwords
@@ -25,26 +28,29 @@ def create_app(settings: Settings) -> web.Application:
     """The aiohttp application for these settings; it starts though no store answers."""
     app = web.Application(
         client_max_size=LARGEST_BODY,
-        middlewares=[middlewares.identify, middlewares.shape_errors, middlewares.admit],
+        middlewares=[middlewares.answer_hot, middlewares.identify, middlewares.shape_errors, middlewares.admit],
     )
     app[TOKENS] = Tokens(settings.jwt_secret, ttl=settings.access_token_ttl)
     app[QUEUE] = open_celery(settings)
-    for routes in (accounts.routes, health.routes, stocks.routes, watchlist.routes):
+    app[MEMORY] = memory = Memory()
+    app[READS] = reads = Reads()
+    for routes in (accounts.routes, health.routes, market.routes, stocks.routes, watchlist.routes):
         app.add_routes(routes)
 
     async def hold(app: web.Application) -> AsyncIterator[None]:
         async with open_resources(settings, name="api", patience=PATIENCE) as resources:
             app[RESOURCES] = resources
-            app[QUOTES] = quotes = Quotes(resources)
+            app[LIVE] = live = Live(resources)
+            app[QUOTES] = Quotes(resources, memory, live)
             app[PASSWORDS] = passwords = Passwords(cost=settings.bcrypt_cost)
-            app[READS] = reads = Reads()
             aside = [
-                asyncio.create_task(follow(resources, quotes)),
+                asyncio.create_task(follow(resources, memory)),
                 asyncio.create_task(reads.flush_for_ever(resources)),
+                asyncio.create_task(keep_outlook(resources, memory)),
             ]
             yield
             await _cancel(set(aside))
-            await quotes.close()
+            await live.close()
             await reads.flush(resources)
             passwords.close()
 

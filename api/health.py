@@ -7,7 +7,7 @@ from aiohttp import web
 from redis.exceptions import RedisError
 
 from api.middlewares import public
-from api.state import QUOTES, RESOURCES
+from api.state import MEMORY, RESOURCES
 from common.errors import StoreUnavailable
 from common.resources import Resources
 from common.store import ledger
@@ -30,7 +30,7 @@ async def health(request: web.Request) -> web.Response:
         "redis": _word(redis),
         "environment": resources.settings.environment,
     }
-    nothing = status == "unhealthy" and not request.app[QUOTES].remembered()
+    nothing = status == "unhealthy" and not request.app[MEMORY].symbols()
     return web.json_response(body, status=503 if nothing else 200, headers={"Cache-Control": "no-store"})
 
 

@@ -87,3 +87,12 @@ def seconds(request: web.Request, name: str, default: float, *, most: float) -> 
     except ValueError:
         raise InvalidRequest(f"{name}: expected seconds from 0 to {most:g}, not {value[:20]!r}") from None
     return number
+
+
+def symbols(request: web.Request, *, most: int) -> list[str]:
+    """The query's `symbols=A,B,...`: one such parameter, 1 to `most` symbols, each once."""
+    given = request.query.getall("symbols", [])
+    parts = given[0].split(",") if len(given) == 1 else []
+    if not 1 <= len(parts) <= most or not given[0].strip():
+        raise InvalidRequest(f"symbols: expected one list of 1 to {most} symbols, not {len(parts) or len(given)}")
+    return list(dict.fromkeys(normalize_symbol(part) for part in parts))

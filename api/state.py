@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from aiohttp import web
 from celery import Celery
 
+from api.live import Live
+from api.memory import Memory
 from api.quotes import Quotes
 from api.reads import Reads
 from api.tokens import Tokens
@@ -12,6 +14,8 @@ from common.passwords import Passwords
 from common.resources import Resources
 
 RESOURCES = web.AppKey("resources", Resources)
+MEMORY = web.AppKey("memory", Memory)
+LIVE = web.AppKey("live", Live)
 QUOTES = web.AppKey("quotes", Quotes)
 READS = web.AppKey("reads", Reads)
 PASSWORDS = web.AppKey("passwords", Passwords)

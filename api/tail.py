@@ -6,7 +6,7 @@ import asyncio
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from api.quotes import Quotes
+from api.memory import Memory
 from common.resources import Resources, open_redis
 from common.store import feed
 
@@ -15,41 +15,42 @@ MOST_EVENTS = 500
 AGAIN = 0.5  # seconds between two tries to reach Redis
 
 
-async def follow(resources: Resources, quotes: Quotes) -> None:
+async def follow(resources: Resources, memory: Memory) -> None:
     """Run until cancelled."""
     while True:
         redis = open_redis(resources.settings.redis_url, timeout=BLOCK_MS / 1000 + 2, retries=0)
         try:
-            await _follow_once(redis, resources, quotes)
+            await _follow_once(redis, resources, memory)
         except (RedisError, OSError, TimeoutError) as error:
-            quotes.followed = False
+            memory.followed = False
             resources.health.note("redis", up=False, reason=type(error).__name__)
             await asyncio.sleep(AGAIN)
         finally:
-            quotes.followed = False
+            memory.followed = False
             await redis.aclose()
 
 
-async def _follow_once(redis: Redis, resources: Resources, quotes: Quotes) -> None:
+async def _follow_once(redis: Redis, resources: Resources, memory: Memory) -> None:
     """From the newest event on; the id is read before the snapshot, so that nothing falls between."""
     last = await feed.select_last_id(redis)
-    await _resync(redis, resources, quotes)
-    quotes.followed = True
+    await _resync(redis, resources, memory)
+    memory.followed = True
     while True:
         resources.health.note("redis", up=True)
         events = await feed.read_events(redis, last, block_ms=BLOCK_MS, most=MOST_EVENTS)
         if len(events) == MOST_EVENTS and await _trimmed(redis, last):
-            await _resync(redis, resources, quotes)
-        for last, quote in events:  # noqa: B007
+            await _resync(redis, resources, memory)
+        for last, quote in events:
             if quote is not None and quote.source == resources.settings.source:
-                quotes.remember(quote)
+                memory.remember(quote, last)
 
 
-async def _resync(redis: Redis, resources: Resources, quotes: Quotes) -> None:
-    known = quotes.remembered()
+async def _resync(redis: Redis, resources: Resources, memory: Memory) -> None:
+    known = memory.symbols()
     for start in range(0, len(known), MOST_EVENTS):
-        for quote in await feed.select_published(redis, resources.settings.source, known[start : start + MOST_EVENTS]):
-            quotes.remember(quote)
+        known_now = known[start : start + MOST_EVENTS]
+        for event, quote in await feed.select_published(redis, resources.settings.source, known_now):
+            memory.remember(quote, event)
 
 
 async def _trimmed(redis: Redis, last: str) -> bool:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import asyncpg
 from redis.asyncio import Redis
@@ -36,6 +37,7 @@ class Resources:
     policy: Policy
     clock: LedgerClock
     health: Health
+    started: datetime
 
 
 @asynccontextmanager
@@ -62,7 +64,9 @@ async def open_resources(settings: Settings, *, name: str, patience: float) -> A
         )
         policy = Policy(settings.limits, settings.provider_data, settings.quota_interactive_share)
         try:
-            yield Resources(settings, await pool, redis, provider, ask, policy, LedgerClock(), Health())
+            yield Resources(
+                settings, await pool, redis, provider, ask, policy, LedgerClock(), Health(), datetime.now(UTC)
+            )
         finally:
             await _close(pool, redis)
 

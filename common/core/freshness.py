@@ -6,24 +6,29 @@ from decimal import Decimal
 
 from common.core.market_time import Calendar, fresh_until
 from common.core.models import Quote
-from common.core.refresh import LAG
+from common.core.outlook import Outlook, next_refresh, reason
+from common.core.refresh import LAG, Policy
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """The verdict on a quote at one moment; `reason` says why a stale one was not refreshed yet."""
+    """The verdict on a quote at one moment. For a stale one: why it was not refreshed yet, and an estimate of when it will be."""
 
     until: datetime
     stale: bool
-    reason: str | None
+    reason: str | None = None
+    next_refresh: datetime | None = None
 
 
-def judge(quote: Quote, calendar: Calendar, now: datetime, *, ttl: timedelta, data: str) -> Freshness:
+def judge(
+    quote: Quote, calendar: Calendar, now: datetime, *, ttl: timedelta, policy: Policy, outlook: Outlook
+) -> Freshness:
     """Fresh or stale, by the market's time."""
-    until = _until(quote, calendar, ttl, data)
+    until = _until(quote, calendar, ttl, policy.data)
     if now < until:
-        return Freshness(until, stale=False, reason=None)
-    return Freshness(until, stale=True, reason="budget" if calendar.is_open(now) else "market_closed")
+        return Freshness(until, stale=False)
+    expected = next_refresh(outlook, policy, calendar, quote, now)
+    return Freshness(until, stale=True, reason=reason(outlook, calendar, now), next_refresh=expected)
 
 
 def _until(quote: Quote, calendar: Calendar, ttl: timedelta, data: str) -> datetime:
@@ -53,7 +58,10 @@ def shape(quote: Quote, freshness: Freshness) -> dict[str, object]:
         "stale": freshness.stale,
         "source": quote.source,
     }
-    return body | ({"reason": freshness.reason} if freshness.stale else {})
+    if freshness.stale:
+        expected = freshness.next_refresh
+        body |= {"reason": freshness.reason, "next_refresh_at": None if expected is None else _time(expected)}
+    return body
 
 
 def _number(value: Decimal | None) -> float | None:

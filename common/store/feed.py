@@ -12,12 +12,14 @@ STREAM = "quotes"
 TOLD = "quotes:told"
 KEPT_EVENTS = 10_000
 
+Event = tuple[str, Quote]  # the event's id in the stream, and the quote that it told
+
 # KEYS: the quote's key, the stream. ARGV: version, body, events kept. One step, so that key and stream never disagree.
 PUBLISH = """
 local held = redis.call('HGET', KEYS[1], 'version')
 if held and tonumber(held) >= tonumber(ARGV[1]) then return 0 end
-redis.call('HSET', KEYS[1], 'version', ARGV[1], 'body', ARGV[2])
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'body', ARGV[2])
+local event = redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'body', ARGV[2])
+redis.call('HSET', KEYS[1], 'version', ARGV[1], 'body', ARGV[2], 'event', event)
 return 1
 """
 
@@ -32,12 +34,13 @@ async def publish(redis: "Redis", quote: Quote) -> bool:
     return bool(await redis.eval(PUBLISH, 2, *keys, version(quote), encode(quote), KEPT_EVENTS))
 
 
-async def select_published(redis: "Redis", source: str, symbols: Sequence[str]) -> list[Quote]:
-    """The quotes that Redis holds of these symbols."""
+async def select_published(redis: "Redis", source: str, symbols: Sequence[str]) -> list[Event]:
+    """The quotes that Redis holds of these symbols, with the events that brought them."""
     async with redis.pipeline(transaction=False) as pipe:
         for symbol in symbols:
-            pipe.hget(key(source, symbol), "body")
-        return [quote for body in await pipe.execute() if (quote := _read(body)) is not None]
+            pipe.hmget(key(source, symbol), "event", "body")
+        answers = await pipe.execute()
+    return [(str(event), quote) for event, body in answers if (quote := _read(body)) is not None]
 
 
 async def select_last_id(redis: "Redis") -> str:

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import fsum, sqrt
 
 from common.core.alpha_vantage import BULK_LIMIT
-from common.core.limits import LEASE, Rule
+from common.core.limits import DAY, LEASE, Rule
 from common.core.models import Function, Purpose
 from common.core.outcomes import Hold, Outcome
+from common.core.outlook import Outlook
 from common.core.refresh import Turn, Use
 from common.store.pool import Connection
 
@@ -97,6 +99,37 @@ async def select_use(
         taken_after,
     )
     return Use(row["taken"], row["busy"], row["urgent"], row["wanted"], row["newest_day"]), row["last_asked"]
+
+
+async def select_outlook(connection: Connection, ask: Ask, *, most: int) -> Outlook:
+    """The ledger's state for readers: holds, whether the last five calls all failed, quota, and the heaviest wanted symbols."""
+    quota = next((rule for rule in ask.limits if rule.period >= DAY), None)
+    row = await connection.fetchrow(
+        """
+        SELECT held_until, held_for,
+            (SELECT count(*) = 5 AND bool_and(outcome IN ('unavailable', 'unsent')) FROM (
+                SELECT outcome FROM calls WHERE account = $1 AND outcome IS NOT NULL ORDER BY id DESC LIMIT 5
+            ) AS latest) AS fails,
+            (SELECT count(*) FROM calls WHERE account = $1 AND outcome IS DISTINCT FROM 'unsent'
+                AND ends_at > ledger_now() - $2::interval) AS taken
+        FROM (SELECT 1) AS one LEFT JOIN ledgers ON account = $1
+        """,
+        ask.account,
+        quota.period if quota else timedelta(),
+    )
+    wanted = await connection.fetch(
+        """
+        SELECT symbol, weight FROM (
+            SELECT symbol, greatest(1, watchers + decayed(reads, reads_at, ledger_now(), $1)) AS weight
+            FROM symbols WHERE watchers > 0 OR pinned OR decayed(reads, reads_at, ledger_now(), $1) >= 0.5
+        ) AS weighed ORDER BY weight DESC LIMIT $2
+        """,
+        ask.half_life,
+        most,
+    )
+    weights = {row["symbol"]: row["weight"] for row in wanted}
+    left = quota is None or row["taken"] < quota.calls
+    return Outlook(row["held_for"], row["held_until"], row["fails"], left, fsum(map(sqrt, weights.values())), weights)
 
 
 async def update_bulk_denied(connection: Connection, account: str, until: datetime) -> None:

@@ -22,17 +22,21 @@ async def upsert_pins(connection: Connection, symbols: Sequence[str]) -> None:
 
 async def select_unknown(connection: Connection, account: str, symbol: str) -> bool:
     """Whether the provider, asked within the hour, had no such symbol."""
-    return bool(
-        await connection.fetchval(
-            """
-            SELECT NOT quoted AND failures > 0 AND attempted_at > ledger_now() - $3::interval
-            FROM symbols WHERE symbol = $2 AND account = $1
-            """,
-            account,
-            symbol,
-            UNKNOWN_FOR,
-        )
+    return bool(await select_unknown_among(connection, account, [symbol]))
+
+
+async def select_unknown_among(connection: Connection, account: str, symbols: Sequence[str]) -> set[str]:
+    """Those of them that the provider, asked within the hour, did not have."""
+    rows = await connection.fetch(
+        """
+        SELECT symbol FROM symbols
+        WHERE symbol = ANY ($2) AND account = $1 AND NOT quoted AND failures > 0 AND attempted_at > ledger_now() - $3::interval
+        """,
+        account,
+        list(symbols),
+        UNKNOWN_FOR,
     )
+    return {row["symbol"] for row in rows}
 
 
 async def update_quoted(connection: Connection, symbols: Sequence[str]) -> None:

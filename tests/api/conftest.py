@@ -18,7 +18,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from redis.asyncio import Redis
 
 from api.app import create_app
-from api.state import QUOTES
+from api.state import MEMORY
 from common.core.limits import parse_limits
 from common.core.models import Function, Price, Purpose, Quote
 from common.settings import Settings
@@ -153,7 +153,7 @@ async def register(client: Client, name: str) -> User:
 async def followed(client: Client) -> bool:
     """Whether the stream keeps this process's memory right."""
     assert client.app is not None
-    return client.app[QUOTES].followed
+    return client.app[MEMORY].followed
 
 
 def a_quote(symbol: str, price: str, *, age: float = 0.0, source: str = "simulated") -> Quote:

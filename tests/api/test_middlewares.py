@@ -19,6 +19,16 @@ PUBLIC = {
     ("POST", "/api/auth/register"),
     ("POST", "/api/auth/login"),
     ("GET", "/api/stock/{symbol}"),
+    ("GET", "/api/stock/{symbol}/chart"),
+    ("GET", "/api/stock/{symbol}/history"),
+    ("GET", "/api/stocks"),
+    ("GET", "/api/stream"),
+    ("GET", "/api/search/{query}"),
+    ("GET", "/api/market/overview"),
+    ("GET", "/api/openapi.json"),
+    ("GET", "/api/docs"),
+    ("GET", "/api/health/live"),
+    ("GET", "/api/health/ready"),
     ("GET", "/api/health"),
 }
 SECRET_TEXT = "postgresql://user:hunter2@10.0.0.1/quotes"

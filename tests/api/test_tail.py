@@ -52,7 +52,7 @@ async def test_an_older_version_does_not_replace_a_newer_one_in_redis(redis: Red
     taken = [await feed.publish(redis, newer), await feed.publish(redis, older), await feed.publish(redis, newer)]
 
     assert [True, False, False] == taken
-    assert [newer] == await feed.select_published(redis, "simulated", ["AAPL"])
+    assert [newer] == [quote for _, quote in await feed.select_published(redis, "simulated", ["AAPL"])]
     assert 1 == await redis.xlen(feed.STREAM)
 
 

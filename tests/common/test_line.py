@@ -34,4 +34,4 @@ async def test_a_wanted_symbol_is_fetched_saved_published_and_settled(resources:
         assert "ok" == await held.fetchval("SELECT outcome FROM calls")
         assert await held.fetchval("SELECT published_at IS NOT NULL FROM quotes")
         assert 1 == await held.fetchval("SELECT count(*) FROM quote_history")
-    assert [saved] == await feed.select_published(resources.redis, "simulated", ["AAPL"])
+    assert [saved] == [quote for _, quote in await feed.select_published(resources.redis, "simulated", ["AAPL"])]

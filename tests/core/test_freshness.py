@@ -6,9 +6,13 @@ from decimal import Decimal
 
 import pytest
 
-from common.core.freshness import Freshness, judge, shape
-from common.core.market_time import ALWAYS
+from common.core.freshness import Freshness, shape
+from common.core.freshness import judge as judge_by
+from common.core.limits import PLANS
+from common.core.market_time import ALWAYS, Calendar
 from common.core.models import Price, Quote
+from common.core.outlook import Outlook
+from common.core.refresh import Policy
 from common.sessions import nyse
 
 NYSE = nyse(2027)
@@ -22,6 +26,12 @@ def at(text: str) -> datetime:
 
 def quote(fetched_at: str, day: date = FRIDAY) -> Quote:
     return Quote(Price("IBM", Decimal("133.6900"), day), "alphavantage", at(fetched_at))
+
+
+def judge(held: Quote, calendar: Calendar, now: datetime, *, ttl: timedelta, data: str) -> Freshness:
+    """As a process judges that has no news of the budget."""
+    policy = Policy(PLANS["standard"].limits, data, 0.2)
+    return judge_by(held, calendar, now, ttl=ttl, policy=policy, outlook=Outlook())
 
 
 @pytest.mark.parametrize("data", ["realtime", "delayed"])
@@ -128,7 +138,7 @@ def test_a_quote_reads_as_one_flat_object_with_numbers() -> None:
 def test_what_is_unknown_reads_as_null_and_a_stale_quote_tells_its_reason() -> None:
     body = shape(quote("2026-11-20T16:00"), Freshness(at("2026-11-20T16:01"), stale=True, reason="budget"))
 
-    assert {"change", "change_percent", "volume", "open", "high", "low", "previous_close"} == {
+    assert {"change", "change_percent", "volume", "open", "high", "low", "previous_close", "next_refresh_at"} == {
         name for name, value in body.items() if value is None
     }
     assert (True, "budget") == (body["stale"], body["reason"])

@@ -1,0 +1,128 @@
+"""Answers that are ready to be written: encoded once, with their validators and the caching headers that a CDN, nginx and a browser obey.
+
+One design for quotes, charts, searches and the overview. A hot answer is written as bytes through aiohttp's public interface, head and
+all; the ordinary path builds the same head as a response. A test holds the two equal.
+"""
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import formatdate
+from hashlib import blake2b
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+MOST_ANSWERS = 50_000
+REVALIDATE = 30  # seconds that a cache may serve an old answer while it asks for a new one
+SAFETY = {"X-Content-Type-Options": "nosniff"}
+
+
+@dataclass(slots=True)
+class Answer:
+    """A body with what caches need. Times are unix seconds.
+
+    Until `fresh_until` it may be cached for what is left; past it for `stale_for` seconds. At `good_until` it must be made anew.
+    `symbol`: whose read it is.
+    """
+
+    body: bytes
+    modified: datetime
+    fresh_until: float
+    stale_for: int
+    good_until: float
+    symbol: str = ""
+    etag: str = ""
+    _second: int = 0
+    _heads: dict[int, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.etag = f'"{blake2b(self.body, digest_size=12).hexdigest()}"'
+
+    def headers(self, now: float) -> dict[str, str]:
+        """What goes beside the body, or without one in a 304."""
+        left = int(self.fresh_until - now)
+        return {
+            "ETag": self.etag,
+            "Cache-Control": f"public, max-age={left if left > 0 else self.stale_for}, "
+            f"stale-while-revalidate={REVALIDATE}",
+            "Age": "0",
+            "Last-Modified": formatdate(self.modified.timestamp(), usegmt=True),
+        }
+
+    def respond(self, request: web.Request) -> web.Response:
+        """The ordinary response: 304 if the client holds this very body."""
+        headers = self.headers(time.time())
+        if matches(request.headers.get("If-None-Match"), self.etag):
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=self.body, content_type="application/json", charset="utf-8", headers=headers)
+
+    def raw(self, status: int, now: float, request_id: str) -> bytes:
+        """The whole answer as it stands on the wire; what is the same within a second is put together once."""
+        if int(now) != self._second:
+            self._second, self._heads = int(now), {}
+        head = self._heads.get(status)
+        if head is None:
+            head = self._heads[status] = self._head(status, now)
+        return b"%bX-Request-ID: %b\r\n\r\n%b" % (head, request_id.encode(), self.body if status == 200 else b"")
+
+    def _head(self, status: int, now: float) -> bytes:
+        lines = {"Content-Type": "application/json; charset=utf-8"} if status == 200 else {}
+        lines |= self.headers(now) | SAFETY
+        if status == 200:
+            lines["Content-Length"] = str(len(self.body))
+        lines |= {"Date": formatdate(now, usegmt=True), "Server": "quotewell"}
+        start = "HTTP/1.1 200 OK" if status == 200 else "HTTP/1.1 304 Not Modified"
+        return "\r\n".join([start, *(f"{name}: {value}" for name, value in lines.items()), ""]).encode()
+
+
+def matches(if_none_match: str | None, etag: str) -> bool:
+    """Whether one of the validators that a client sent is this one; weak ones compare by their text."""
+    if if_none_match is None:
+        return False
+    return any(part.strip().removeprefix("W/") in (etag, "*") for part in if_none_match.split(","))
+
+
+class Ready(web.StreamResponse):
+    """An answer whose bytes are complete: preparing it writes them."""
+
+    def __init__(self, wire: bytes, status: int) -> None:
+        super().__init__(status=status)
+        self._wire = wire
+        self._keep_alive = True
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        writer = request.writer
+        await writer.write(self._wire)
+        return writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """All is written."""
+
+    @property
+    def prepared(self) -> bool:
+        return True
+
+
+class Answers:
+    """The answers of one process by path, the least used leave first."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[str, Answer] = OrderedDict()
+
+    def find(self, path: str, now: float) -> Answer | None:
+        answer = self._held.get(path)
+        if answer is None or now >= answer.good_until:
+            return None
+        self._held.move_to_end(path)
+        return answer
+
+    def keep(self, path: str, answer: Answer) -> Answer:
+        self._held[path] = answer
+        if len(self._held) > MOST_ANSWERS:
+            self._held.popitem(last=False)
+        return answer
+
+    def drop(self, path: str) -> None:
+        self._held.pop(path, None)

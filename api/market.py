@@ -1,0 +1,36 @@
+"""The market overview: quotes of the pinned symbols, which cost no call of their own and have no lifetime of their own."""
+
+import json
+import time
+
+from aiohttp import web
+
+from api.answers import Answer
+from api.middlewares import public
+from api.state import MEMORY, QUOTES, RESOURCES
+from api.stocks import STALE_FOR, judge_now
+from common.core.freshness import shape
+
+GOOD_FOR = 1.0  # seconds: its quotes change under it
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/api/market/overview")
+@public
+async def overview(request: web.Request) -> web.Response:
+    """A list in the order of the setting; symbols whose first quote has not come yet are left out."""
+    resources, memory = request.app[RESOURCES], request.app[MEMORY]
+    wanted = resources.settings.overview_symbols
+    found = await request.app[QUOTES].lookup_all(wanted)
+    quotes = [found[symbol] for symbol in wanted if symbol in found]
+    judged = [(quote, judge_now(quote, resources, memory)) for quote in quotes]
+    now = time.time()
+    answer = Answer(
+        body=json.dumps([shape(quote, freshness) for quote, freshness in judged], separators=(",", ":")).encode(),
+        modified=max((quote.fetched_at for quote in quotes), default=resources.started),
+        fresh_until=min((freshness.until.timestamp() for _, freshness in judged), default=now),
+        stale_for=int(STALE_FOR),
+        good_until=now + GOOD_FOR,
+    )
+    return memory.answers.keep(request.path, answer).respond(request)

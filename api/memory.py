@@ -1,0 +1,74 @@
+"""One process's memory of quotes, and of the answers made of them. A newer version always wins, so a price never goes back here.
+
+The stream makes it right (api/tail.py); while that is broken an entry is good for a second and then looked up again.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from api.answers import Answers
+from common.core.models import Quote
+from common.core.outlook import Outlook
+
+MOST_REMEMBERED = 20_000  # symbols
+RECHECK = 1.0  # seconds
+
+
+@dataclass(slots=True)
+class Entry:
+    """A symbol's newest quote, the id of the event that told it (empty: a store did), and when it was last known to be newest."""
+
+    quote: Quote
+    event: str
+    checked: float
+
+
+class Memory:
+    """`followed`: the stream keeps it right. `listeners` hear of each newer quote, on the loop, and must not wait."""
+
+    def __init__(self) -> None:
+        self.followed = False
+        self.outlook = Outlook()
+        self.answers = Answers()
+        self.listeners: set[Callable[[Entry], None]] = set()
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._arrivals: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
+
+    def remember(self, quote: Quote, event: str = "") -> None:
+        """Take a quote in unless memory has a newer one; whoever waits for it wakes up."""
+        held = self._entries.get(quote.symbol)
+        if held is not None and held.quote.fetched_at >= quote.fetched_at:
+            held.checked = time.monotonic()
+            held.event = held.event or event
+            return
+        entry = self._entries[quote.symbol] = Entry(quote, event, time.monotonic())
+        if len(self._entries) > MOST_REMEMBERED:
+            self._entries.popitem(last=False)
+        self.answers.drop(f"/api/stock/{quote.symbol}")
+        if (arrival := self._arrivals.pop(quote.symbol, None)) is not None:
+            arrival.set()
+        for listener in self.listeners:
+            listener(entry)
+
+    def symbols(self) -> list[str]:
+        return list(self._entries)
+
+    def entry(self, symbol: str) -> Entry | None:
+        """What is remembered, right or not."""
+        return self._entries.get(symbol)
+
+    def recall(self, symbol: str) -> Quote | None:
+        """What may be answered without asking a store."""
+        held = self._entries.get(symbol)
+        if held is None:
+            return None
+        self._entries.move_to_end(symbol)
+        return held.quote if self.followed or time.monotonic() - held.checked < RECHECK else None
+
+    def arrival(self, symbol: str) -> asyncio.Event:
+        """Set when the next quote of a symbol is remembered; kept for as long as somebody waits."""
+        return self._arrivals.setdefault(symbol, asyncio.Event())
