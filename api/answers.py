@@ -79,8 +79,8 @@ class Answer:
 
 def matches(if_none_match: str | None, etag: str) -> bool:
     """Whether one of the validators that a client sent is this one; weak ones compare by their text."""
-    if if_none_match is None:
-        return False
+    if if_none_match is None or if_none_match == etag:
+        return if_none_match is not None
     return any(part.strip().removeprefix("W/") in (etag, "*") for part in if_none_match.split(","))
 
 

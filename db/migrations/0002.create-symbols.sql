@@ -14,6 +14,8 @@ CREATE TABLE IF NOT EXISTS symbols (
     quarantined_until timestamptz
 );
 
+CREATE INDEX IF NOT EXISTS symbols_failing ON symbols (quarantined_until) WHERE failures > 0;
+
 COMMENT ON COLUMN symbols.reads IS 'reads as they weighed at reads_at; they decay with a half-life';
 
 COMMENT ON COLUMN symbols.attempted_clock IS 'the market clock (open seconds) of the last attempt that was sent';

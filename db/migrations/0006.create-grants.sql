@@ -60,8 +60,9 @@ $$;
 -- What reads that weighed so much at one time weigh at another.
 CREATE OR REPLACE FUNCTION decayed(p_reads double precision, p_at timestamptz, p_now timestamptz, p_half_life interval)
 RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
+    -- all in float8: in numeric, where extract() leads, a hundred thousand symbols take a quarter of a second
     SELECT CASE WHEN p_at IS NULL OR p_reads = 0 THEN 0
-        ELSE p_reads * exp(-0.6931471805599453 * extract(epoch FROM p_now - p_at) / extract(epoch FROM p_half_life))
+        ELSE p_reads * exp(-0.6931471805599453::float8 / date_part('epoch', p_half_life) * date_part('epoch', p_now - p_at))
     END
 $$;
 
@@ -82,7 +83,7 @@ CREATE OR REPLACE FUNCTION background_candidates(
         WHERE a.watchers > 0 OR a.pinned OR a.reads_now >= 0.5
     )
     SELECT w.symbol, w.first,
-        CASE WHEN w.first THEN w.weight ELSE w.weight * power(w.age, p_power) END,
+        CASE WHEN w.first THEN w.weight ELSE w.weight * CASE p_power WHEN 2 THEN w.age * w.age ELSE power(w.age, p_power) END END,
         CASE WHEN w.failures > 0 AND NOT w.never THEN w.quarantined_until END
     FROM weighed w
     WHERE (w.first OR (p_power > 0 AND w.age > 0))
@@ -133,7 +134,8 @@ BEGIN
     END IF;
 
     DELETE FROM demand d WHERE d.expires <= t AND coalesce(d.taken_until <= t, true);
-    due := greatest(least(book.background_at, t) + p_gap, t - p_gap);
+    -- A second of backlog is made good, so that jitter does not add up; more would take two slots at once and leave a hole for ever.
+    due := greatest(least(book.background_at, t) + p_gap, t - least(p_gap, interval '1 second'));
     background := coalesce(due <= t, false) AND coalesce(book.background_held_until <= t, true);
     SELECT * INTO top FROM demand d
     WHERE is_ready(d.ready_at, d.taken_until, t)
@@ -152,7 +154,7 @@ BEGIN
 
     IF background AND (top.subject IS NULL OR crowded) THEN
         -- Quarantined symbols together take at most a twentieth of all calls.
-        IF book.retry_credit >= 1 THEN
+        IF book.retry_credit >= 1 AND EXISTS (SELECT FROM symbols WHERE failures > 0 AND quarantined_until <= t) THEN
             SELECT array_agg(c.symbol) INTO chosen FROM (
                 SELECT symbol FROM background_candidates(p_account, t, p_clock, p_power, p_half_life)
                 WHERE retry_at <= t ORDER BY retry_at, symbol LIMIT 1

@@ -18,7 +18,7 @@ GRANT = """
 SELECT call, subjects, purpose, wait, reason
 FROM grant_call('a', 'machine', %s::int[], %s::interval[], %s, 0.8, NULL, 0, 0, interval '1 day', 1)
 """
-JOIN = "SELECT join_line('GLOBAL_QUOTE', %s, %s::int, interval '1 day', 100000, NULL, 0, NULL)"
+JOIN = "SELECT join_line('GLOBAL_QUOTE', %s, %s::int, interval '1000 days', 100000, NULL, 0, NULL)"
 RULES = ("1/2s,3/10s", "5/1min", "2/1s,5/1min,7/1d", "1/1min", "3/7s,4/1min")
 AWAY = timedelta(seconds=11)  # the longest that a response may take: the permit sees to it
 

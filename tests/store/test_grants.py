@@ -226,16 +226,20 @@ async def test_without_background_due_interactive_calls_may_take_the_whole_minut
     assert [Purpose.INTERACTIVE] * 5 == [(await granted(db, asks(), turn())).purpose for _ in range(5)]
 
 
-async def test_the_pace_is_a_gap_without_a_margin(db: asyncpg.Pool, clock: Clock) -> None:
+async def test_the_pace_is_a_gap_without_a_margin_and_makes_good_a_second_of_backlog(
+    db: asyncpg.Pool, clock: Clock
+) -> None:
     await attempted(db, "a", A=0, B=1, C=2, D=3)
     rules = asks("100/1min")
     await granted(db, rules, turn())
-    await granted(db, rules, turn())  # one gap of backlog after a long silence
 
-    assert timedelta(seconds=12) == (await waits(db, rules, turn())).wait
-    clock.pass_(12.5)  # late by half a second, which the next gap makes good
+    assert timedelta(seconds=11) == (await waits(db, rules, turn())).wait
+    clock.pass_(11.5)  # late by half a second, which the next gap makes good
     await granted(db, rules, turn())
     assert timedelta(seconds=11.5) == (await waits(db, rules, turn())).wait
+    clock.pass_(60)
+    await granted(db, rules, turn())
+    assert timedelta(seconds=11) == (await waits(db, rules, turn())).wait
 
 
 async def test_the_highest_weight_times_age_squared_goes_first(db: asyncpg.Pool, clock: Clock) -> None:

@@ -1,0 +1,49 @@
+"""How old prices were while they could be read, from the times at which they came. Pure; one unit of time throughout."""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from math import fsum, sqrt
+
+from common.core.staleness import mean_age
+
+
+def stationary(weights: Mapping[str, float], per_unit: float, chance: random.Random) -> dict[str, float]:
+    """An age for each symbol as the square-root law leaves it: anything up to the time between two of its refreshes."""
+    values = list(weights.values())
+    return {symbol: chance.uniform(0, 2 * mean_age(weight, values, per_unit)) for symbol, weight in weights.items()}
+
+
+def observed(last: float, arrivals: Iterable[float], start: float, end: float) -> float:
+    """The mean over [start, end] of the time since the newest arrival; `last` came before all of them, in order."""
+    area, since = 0.0, start
+    for arrival in arrivals:
+        if arrival >= end:
+            break
+        if arrival > start:
+            area += _trapezoid(since - last, arrival - last)
+            since = arrival
+        last = arrival
+    return (area + _trapezoid(since - last, end - last)) / (end - start)
+
+
+def read_weighted(weights: Mapping[str, float], ages: Mapping[str, float]) -> float:
+    """The mean age of a price as it is read."""
+    return fsum(weight * ages[symbol] for symbol, weight in weights.items()) / fsum(weights.values())
+
+
+def by_symbol(arrivals: Iterable[tuple[str, float]], symbols: Iterable[str]) -> dict[str, list[float]]:
+    """Times in order for each of these symbols."""
+    times: dict[str, list[float]] = {symbol: [] for symbol in symbols}
+    for symbol, at in arrivals:
+        if symbol in times:
+            times[symbol].append(at)
+    return {symbol: sorted(each) for symbol, each in times.items()}
+
+
+def longest_period(weights: Sequence[float], per_unit: float) -> float:
+    """Between two refreshes of the least wanted symbol under the square-root law."""
+    return fsum(map(sqrt, weights)) / (per_unit * sqrt(min(weights)))
+
+
+def _trapezoid(young: float, old: float) -> float:
+    return (old * old - young * young) / 2

@@ -1,0 +1,206 @@
+"""Runs with the real processes: beat, a Celery worker of two processes, the simulator, and the API where reads are the weights.
+
+The rate is scaled, the window of 60 s is not. A run starts as a system that has been running: ages at the stationary
+distribution, and a journal that holds the calls of the minute before.
+"""
+
+import asyncio
+import json
+import random
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from bench.ages import by_symbol, observed, read_weighted, stationary
+from bench.reads import read_for
+from bench.stage import Stage, answers, open_stage
+from common.core.limits import parse_limits, slowest
+from common.core.staleness import lower_bound, zipf
+
+LATENCY = 0.05  # seconds, the simulator's
+LATE = 1.0  # seconds after the window in which its last responses come
+
+HOLD = "INSERT INTO ledgers (account, held_until, held_for) VALUES (%s, now() + interval '1 day', 'bench')"
+RELEASE = "UPDATE ledgers SET held_until = NULL, held_for = NULL WHERE account = %s"
+NOW = "SELECT extract(epoch FROM ledger_now())::float8"
+CONNECTED = (
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'quotewell-worker' AND datname = current_database()"
+)
+INSERT_SYMBOL = """
+    INSERT INTO symbols (symbol, watchers, quoted, account, attempted_at, attempted_clock, failures, quarantined_until)
+    VALUES (%(symbol)s, %(watchers)s, true, %(account)s, to_timestamp(%(at)s), %(at)s, %(failures)s,
+        CASE WHEN %(failures)s > 0 THEN to_timestamp(%(at)s) END)
+    ON CONFLICT (symbol) DO UPDATE SET watchers = excluded.watchers, quoted = true, account = excluded.account,
+        attempted_at = excluded.attempted_at, attempted_clock = excluded.attempted_clock,
+        failures = excluded.failures, quarantined_until = excluded.quarantined_until
+"""
+INSERT_QUOTE = """
+    INSERT INTO quotes (symbol, source, price, trading_day, fetched_at, published_at)
+    VALUES (%s, %s, 1, current_date, now() - interval '1 hour', now())
+"""
+# The n-th newest of these ended a minute ago, less one gap: from here on a slot comes free every gap, as in a running system.
+INSERT_MINUTE = """
+    INSERT INTO calls (account, function, subjects, purpose, granted_at, ends_at, outcome, caller)
+    SELECT %(account)s, 'GLOBAL_QUOTE', '{BEFORE}', 2, ended - make_interval(secs => %(latency)s), ended, 'ok', 'before'
+    FROM (
+        SELECT ledger_now() - (interval '1 minute' * (n - 1)) / %(calls)s AS ended FROM generate_series(1, %(calls)s) AS n
+    ) AS minute
+"""
+SELECT_CALLS = """
+    SELECT subjects[1], extract(epoch FROM granted_at)::float8, extract(epoch FROM ends_at)::float8, outcome
+    FROM calls WHERE caller <> 'before' ORDER BY id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is run: so many symbols at these limits, every `dead_every`-th without data, weights known or learnt from reads.
+
+    Measured for `seconds` after `warm` seconds; both together are more than the limit's window.
+    """
+
+    name: str
+    symbols: int
+    limits: str
+    warm: float
+    seconds: float
+    dead_every: int = 0
+    reads_per_second: float = 0.0
+
+    @property
+    def per_second(self) -> float:
+        return slowest(parse_limits(self.limits, "limits")).per_minute / 60
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Zipf(1), as the table holds it: whole watchers, or else the true distribution of the reads."""
+        exact = zipf(self.symbols)
+        known = exact if self.reads_per_second else [float(max(1, round(weight))) for weight in exact]
+        return {f"SIM{number:04}": weight for number, weight in enumerate(known, 1)}
+
+    @property
+    def dead(self) -> frozenset[str]:
+        return frozenset(list(self.weights)[self.dead_every // 2 :: self.dead_every] if self.dead_every else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came of a scene: ages in seconds, `used` of the calls that were allowed, and the simulator's own count."""
+
+    scene: Scene
+    age: float
+    bound: float
+    used: float
+    calls: int
+    refused: int
+    over_limit: int
+    most_in_window: int
+
+    @property
+    def ratio(self) -> float:
+        return self.age / self.bound
+
+
+def run(urls: Mapping[str, str], folder: Path, scene: Scene) -> Seen:
+    """Play a scene and look at its journal."""
+    with open_stage(
+        urls,
+        folder,
+        scene.name,
+        PROVIDER_LIMITS=scene.limits,
+        SIMULATOR_EXTRA_SYMBOLS=str(scene.symbols),
+        SIMULATOR_DEAD_SYMBOLS=",".join(sorted(scene.dead)),
+        SIMULATOR_LATENCY=str(LATENCY),
+        OVERVIEW_SYMBOLS="SIM0001",
+    ) as stage:
+        with psycopg.connect(stage.settings.database_url, autocommit=True) as held:
+            _start(stage, held, scene)
+            ages = stationary(scene.weights, scene.per_second, random.Random(1))  # nosec B311
+            begun = _load(stage, held, scene, ages)
+            _let_run(stage, scene)
+            calls = held.execute(SELECT_CALLS).fetchall()
+        return _judge(scene, ages, begun, calls, _count_of(stage))
+
+
+def _start(stage: Stage, held: psycopg.Connection, scene: Scene) -> None:
+    """Everything up and held back by the ledger, so that nothing happens before the symbols are there."""
+    held.execute(HOLD, [stage.settings.account])
+    stage.start("simulator", "worker", "beat", *(["api"] if scene.reads_per_second else []))
+    stage.wait_until(lambda: answers(f"{stage.simulator}/_limits"), "the simulator")
+    stage.wait_until(lambda: _number(held, CONNECTED) >= 2, "two worker processes at the line")
+    if scene.reads_per_second:
+        stage.wait_until(lambda: answers(f"http://127.0.0.1:{stage.settings.port}/api/health"), "the API")
+
+
+def _load(stage: Stage, held: psycopg.Connection, scene: Scene, ages: Mapping[str, float]) -> float:
+    """Write the symbols and the minute before, and let go: the ledger's time, in unix seconds."""
+    account, failing = stage.settings.account, sorted(scene.dead)
+    failures = {symbol: 1 + number % 3 for number, symbol in enumerate(failing)}
+    with held.transaction():
+        now = _number(held, NOW)
+        rows = [
+            {
+                "symbol": symbol,
+                "watchers": 0 if scene.reads_per_second else int(weight),
+                "account": account,
+                "at": now - ages[symbol],
+                "failures": failures.get(symbol, 0),
+            }
+            for symbol, weight in scene.weights.items()
+        ]
+        cursor = held.cursor()
+        cursor.executemany(INSERT_SYMBOL, rows)
+        cursor.executemany(INSERT_QUOTE, [(row["symbol"], stage.settings.source) for row in rows])
+        calls = slowest(stage.settings.limits).calls
+        held.execute(INSERT_MINUTE, {"account": account, "calls": calls, "latency": LATENCY})
+        held.execute(RELEASE, [account])
+    return now
+
+
+def _let_run(stage: Stage, scene: Scene) -> None:
+    seconds = scene.warm + scene.seconds + LATE
+    if scene.reads_per_second:
+        asyncio.run(read_for(stage.settings.port, scene.weights, seconds=seconds, per_second=scene.reads_per_second))
+    else:
+        time.sleep(seconds)
+
+
+def _judge(
+    scene: Scene,
+    ages: Mapping[str, float],
+    begun: float,
+    calls: Sequence[tuple[str, float, float, str | None]],
+    counted: Mapping[str, int],
+) -> Seen:
+    """A price is as old as its response, not as its request; only `ok` makes it young."""
+    start, end = begun + scene.warm, begun + scene.warm + scene.seconds
+    weights = {symbol: weight for symbol, weight in scene.weights.items() if symbol not in scene.dead}
+    arrivals = by_symbol(((symbol, at) for symbol, _, at, outcome in calls if outcome == "ok"), weights)
+    seen = {symbol: observed(begun - ages[symbol], arrivals[symbol], start, end) for symbol in weights}
+    granted = [outcome for _, at, _, outcome in calls if start <= at < end and outcome != "unsent"]
+    return Seen(
+        scene,
+        read_weighted(weights, seen),
+        60 * lower_bound(list(weights.values()), 60 * scene.per_second),
+        len(granted) / (scene.per_second * scene.seconds),
+        len(granted),
+        sum(outcome != "ok" for outcome in granted),
+        counted["over_limit"],
+        counted["most"],
+    )
+
+
+def _count_of(stage: Stage) -> dict[str, int]:
+    """The simulator's own judgement of every call that it ever got."""
+    with urllib.request.urlopen(f"{stage.simulator}/_calls?since=1000000", timeout=10) as answer:  # nosec B310
+        report = json.load(answer)
+    return {"over_limit": report["over_limit"], "most": max(report["max_in_window"].values())}
+
+
+def _number(held: psycopg.Connection, statement: str) -> float:
+    row = held.execute(statement).fetchone()
+    return float(row[0]) if row else 0.0

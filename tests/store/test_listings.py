@@ -1,0 +1,133 @@
+"""The listing: replaced as a whole, refused when it is broken, and due once a week."""
+
+from datetime import date, timedelta
+
+import asyncpg
+import pytest
+
+from common.core.models import Function, Listed, Purpose
+from common.core.outcomes import Outcome
+from common.store import ledger, line, listings
+from common.store.listings import ListingState
+from common.store.pool import connection
+from tests.store.conftest import START, Clock
+from tests.store.test_grants import asks, turn
+
+OURS, OTHER = "simulated", "alphavantage"
+HOUR, WEEK = timedelta(hours=1), timedelta(days=7)
+
+
+def row(symbol: str, name: str = "A name", listed_on: date | None = None) -> Listed:
+    return Listed(symbol, name, "NYSE", "Stock", listed_on)
+
+
+def rows(count: int) -> list[Listed]:
+    return [row(f"S{number:03}") for number in range(count)]
+
+
+async def replace(
+    db: asyncpg.Pool, listed: list[Listed], *, source: str = OURS, after: timedelta = timedelta()
+) -> bool:
+    async with connection(db) as held:
+        return await listings.replace_listing(held, source, listed, START + after)
+
+
+async def test_a_listing_is_read_as_it_was_written(db: asyncpg.Pool) -> None:
+    listed = [row("A", "Agilent", date(1999, 11, 18)), row("BRK-B", "Berkshire, Inc. Class B")]
+
+    assert await replace(db, listed)
+
+    async with connection(db) as held:
+        assert listed == await listings.select_listing(held, OURS)
+        assert ListingState(START, 2) == await listings.select_listing_state(held, OURS)
+
+
+async def test_a_new_listing_changes_adds_and_removes(db: asyncpg.Pool) -> None:
+    await replace(db, [row("GONE"), row("RENAMED", "Before"), row("SAME")])
+
+    assert await replace(db, [row("NEW"), row("RENAMED", "After"), row("SAME")], after=WEEK)
+
+    async with connection(db) as held:
+        assert [row("NEW"), row("RENAMED", "After"), row("SAME")] == await listings.select_listing(held, OURS)
+        assert ListingState(START + WEEK, 3) == await listings.select_listing_state(held, OURS)
+
+
+@pytest.mark.parametrize(("count", "taken"), [(10, False), (1, False), (11, True), (20, True), (40, True)])
+async def test_a_listing_that_shrinks_by_half_or_more_is_refused(db: asyncpg.Pool, count: int, taken: bool) -> None:
+    await replace(db, rows(20))
+
+    assert taken == await replace(db, rows(count), after=WEEK)
+
+    async with connection(db) as held:
+        assert rows(count if taken else 20) == await listings.select_listing(held, OURS)
+        state = await listings.select_listing_state(held, OURS)
+    assert (ListingState(START + WEEK, count) if taken else ListingState(START, 20)) == state
+
+
+async def test_a_symbol_that_is_listed_twice_is_kept_once(db: asyncpg.Pool) -> None:
+    assert await replace(db, [row("A", "First"), row("A", "Last")])
+
+    async with connection(db) as held:
+        assert [row("A", "Last")] == await listings.select_listing(held, OURS)
+        assert ListingState(START, 1) == await listings.select_listing_state(held, OURS)
+
+
+async def test_sources_have_listings_of_their_own(db: asyncpg.Pool) -> None:
+    await replace(db, rows(20))
+    await replace(db, [row("A")], source=OTHER)
+
+    async with connection(db) as held:
+        assert rows(20) == await listings.select_listing(held, OURS)
+        assert [row("A")] == await listings.select_listing(held, OTHER)
+
+
+async def test_where_no_listing_came_there_is_none(db: asyncpg.Pool) -> None:
+    async with connection(db) as held:
+        assert [] == await listings.select_listing(held, OURS)
+        assert await listings.select_listing_state(held, OURS) is None
+
+
+async def due(db: asyncpg.Pool, *, account: str = "a", source: str = OURS) -> bool:
+    async with connection(db) as held:
+        return await listings.select_listing_due(held, account, source)
+
+
+async def call(db: asyncpg.Pool, outcome: Outcome | None) -> None:
+    """A call for the listing, and how it ended; None: nobody settled it."""
+    async with connection(db) as held:
+        await line.join_line(held, Function.LISTING, [listings.SUBJECT], Purpose.BACKGROUND, stay=HOUR)
+        _, grant = await ledger.grant_call(held, asks("100/1min"), turn())
+        assert isinstance(grant, ledger.Grant)
+        if outcome is not None:
+            await ledger.update_call(held, grant.id, outcome)
+
+
+async def test_a_listing_is_due_when_it_is_missing_and_when_it_is_a_week_old(db: asyncpg.Pool, clock: Clock) -> None:
+    assert await due(db)
+    await replace(db, rows(2))
+    assert not await due(db)
+    assert await due(db, source=OTHER)
+
+    clock.pass_(WEEK - timedelta(seconds=1))
+    assert not await due(db)
+    clock.pass_(1)
+    assert await due(db)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNAVAILABLE, Outcome.OK, None])
+async def test_a_call_that_brought_no_listing_is_not_repeated_within_the_hour(
+    db: asyncpg.Pool, clock: Clock, outcome: Outcome | None
+) -> None:
+    await call(db, outcome)
+
+    clock.pass_(HOUR - timedelta(seconds=1))
+    assert not await due(db)
+    assert await due(db, account="b")
+    clock.pass_(1)
+    assert await due(db)
+
+
+async def test_a_call_that_never_left_is_no_call_for_the_listing(db: asyncpg.Pool, clock: Clock) -> None:
+    await call(db, Outcome.UNSENT)
+
+    assert await due(db)
