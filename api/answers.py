@@ -118,6 +118,10 @@ class Answers:
         self._held.move_to_end(path)
         return answer
 
+    def last(self, path: str) -> Answer | None:
+        """What was last answered, however old: for when no store answers."""
+        return self._held.get(path)
+
     def keep(self, path: str, answer: Answer) -> Answer:
         self._held[path] = answer
         if len(self._held) > MOST_ANSWERS:

@@ -34,6 +34,24 @@ async def health(request: web.Request) -> web.Response:
     return web.json_response(body, status=503 if nothing else 200, headers={"Cache-Control": "no-store"})
 
 
+@routes.get("/api/health/live")
+@public
+async def live(_: web.Request) -> web.Response:
+    """The process runs and its loop turns; no store is asked."""
+    return web.json_response({"status": "live"}, headers={"Cache-Control": "no-store"})
+
+
+@routes.get("/api/health/ready")
+@public
+async def ready(request: web.Request) -> web.Response:
+    """It can serve: a store answers, or memory is not empty. One store away must not take every process out of service."""
+    resources = request.app[RESOURCES]
+    answers = await asyncio.gather(_database(resources), _redis(resources))
+    can = any(answers) or bool(request.app[MEMORY].symbols())
+    body = {"status": "ready" if can else "unready"}
+    return web.json_response(body, status=200 if can else 503, headers={"Cache-Control": "no-store"})
+
+
 def _word(answers: bool) -> str:
     return "connected" if answers else "disconnected"
 

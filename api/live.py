@@ -9,16 +9,26 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import structlog
+
 from common import line
 from common.core.models import Function, Purpose
 from common.core.outcomes import Outcome
-from common.errors import Overloaded, ProviderUnavailable, QuotePending, RateLimited, UnknownSymbol
+from common.errors import (
+    Overloaded,
+    ProviderUnavailable,
+    QuotePending,
+    QuotewellError,
+    RateLimited,
+    UnknownSymbol,
+)
 from common.provider import Permit
 from common.resources import Resources
 from common.store import line as rows
 from common.store.pool import connection
 
 T = TypeVar("T")
+log = structlog.get_logger(__name__)
 MINUTE = 60  # seconds
 
 
@@ -38,6 +48,8 @@ class Live:
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
         self._calls: set[asyncio.Task[Outcome]] = set()
+        self._aside: set[asyncio.Task[None]] = set()
+        self._refreshing: set[tuple[str, str]] = set()
 
     async def obtain(
         self,
@@ -45,9 +57,9 @@ class Live:
         *,
         look: Callable[[], Awaitable[T | None]],
         unknown: Callable[[], Awaitable[bool]],
-        arrival: asyncio.Event,
+        arrival: asyncio.Event | None = None,
     ) -> T:
-        """What `look` finds once the call was made, by whomever; `arrival` wakes it early.
+        """What `look` finds once the call was made, by whomever; `arrival`, if there is one, wakes it early.
 
         Raise `UnknownSymbol` if `unknown` says that there is nothing, `RateLimited`, `Overloaded`, `ProviderUnavailable`, or
         `QuotePending` when the time is over; the demand stays.
@@ -60,8 +72,31 @@ class Live:
             await self._refuse_hopeless(wish, look, unknown)
             if time.monotonic() >= until:
                 raise await self._pending(wish)
-            await self._wait_for_turn(wish, arrival, until)
+            await self._wait_for_turn(wish, arrival or asyncio.Event(), until)
         return found
+
+    def refresh(self, wish: Wish) -> None:
+        """Ask aside for something newer than what was served; nobody waits for it, and nobody hears if it fails."""
+        if (wish.function, wish.subject) not in self._refreshing:
+            self._refreshing.add((wish.function, wish.subject))
+            task = asyncio.create_task(self._refresh(wish))
+            self._aside.add(task)
+            task.add_done_callback(self._aside.discard)
+
+    async def _refresh(self, wish: Wish) -> None:
+        until = time.monotonic() + wish.wait
+        try:
+            await self._join(wish)
+            while time.monotonic() < until and await self._stands(wish):
+                await self._wait_for_turn(wish, asyncio.Event(), until)
+        except QuotewellError as error:
+            log.info("refresh_refused", function=wish.function, subject=wish.subject, code=error.code)
+        finally:
+            self._refreshing.discard((wish.function, wish.subject))
+
+    async def _stands(self, wish: Wish) -> bool:
+        async with connection(self._resources.db) as held:
+            return await rows.select_rank(held, wish.function, wish.subject) is not None
 
     async def _join(self, wish: Wish) -> None:
         fair = self._resources.policy.misses_a_minute
@@ -85,9 +120,8 @@ class Live:
         self, wish: Wish, look: Callable[[], Awaitable[T | None]], unknown: Callable[[], Awaitable[bool]]
     ) -> None:
         """A demand that left the line without an answer was refused: by the subject's fault, or the provider's."""
-        async with connection(self._resources.db) as held:
-            if await rows.select_rank(held, wish.function, wish.subject) is not None:
-                return
+        if await self._stands(wish):
+            return
         if await unknown():
             raise UnknownSymbol(f"the provider does not have {wish.subject}")
         if await look() is None:
@@ -120,5 +154,7 @@ class Live:
 
     async def close(self) -> None:
         """Let calls under way finish."""
+        for task in self._aside:
+            task.cancel()
         if self._calls:
             await asyncio.wait(self._calls, timeout=12)

@@ -89,6 +89,16 @@ def seconds(request: web.Request, name: str, default: float, *, most: float) -> 
     return number
 
 
+def whole(request: web.Request, name: str, default: int, *, low: int, high: int) -> int:
+    """A whole number in the query."""
+    value = request.query.get(name)
+    if value is None:
+        return default
+    if re.fullmatch(r"[0-9]{1,6}", value) is None or not low <= int(value) <= high:
+        raise InvalidRequest(f"{name}: expected a whole number from {low} to {high}, not {value[:20]!r}")
+    return int(value)
+
+
 def symbols(request: web.Request, *, most: int) -> list[str]:
     """The query's `symbols=A,B,...`: one such parameter, 1 to `most` symbols, each once."""
     given = request.query.getall("symbols", [])

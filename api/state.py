@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from celery import Celery
 
+from api.listing import Listing
 from api.live import Live
 from api.memory import Memory
 from api.quotes import Quotes
@@ -17,6 +18,7 @@ RESOURCES = web.AppKey("resources", Resources)
 MEMORY = web.AppKey("memory", Memory)
 LIVE = web.AppKey("live", Live)
 QUOTES = web.AppKey("quotes", Quotes)
+LISTING = web.AppKey("listing", Listing)
 READS = web.AppKey("reads", Reads)
 PASSWORDS = web.AppKey("passwords", Passwords)
 TOKENS = web.AppKey("tokens", Tokens)

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from statistics import fmean, quantiles
@@ -15,7 +16,7 @@ from common.store.pool import connection
 
 LIMITS = "5/1min"
 BACKGROUND = 100  # symbols
-A_MINUTE = 1.0  # misses, as a Poisson process
+MINUTE = timedelta(minutes=1)
 HOURS = 12
 START = datetime(2026, 3, 2, tzinfo=UTC)
 WARM = timedelta(minutes=10)
@@ -43,14 +44,27 @@ class Misses:
         return quantiles(self.waits, n=20)[-1]
 
 
-async def measure(settings: Settings) -> Misses:
+def once_a_minute(chance: random.Random) -> Iterator[datetime]:
+    """One miss in every minute, at a random point of it."""
+    for minute in range(60 * HOURS):
+        yield START + WARM + minute * MINUTE + chance.random() * MINUTE
+
+
+def poisson(chance: random.Random) -> Iterator[datetime]:
+    """One miss a minute on average, at any time: some come together."""
+    at = START + WARM
+    while at < START + WARM + timedelta(hours=HOURS):
+        at += chance.expovariate(1) * MINUTE
+        yield at
+
+
+async def measure(settings: Settings, arrivals: Callable[[random.Random], Iterator[datetime]]) -> Misses:
     """Hours of misses; `RuntimeError` if one was never answered."""
     watched = {f"SIM{rank:04}": round(weight) for rank, weight in enumerate(zipf(BACKGROUND), 1)}
-    chance, misses = random.Random(3), Misses()  # nosec B311
+    misses = Misses()
     async with open_world(settings, watched, START) as world:
         await world.run_until(START + WARM, patience=PATIENCE, answered=misses.answered)
-        while world.now < START + WARM + timedelta(hours=HOURS):
-            arrival = world.now + timedelta(minutes=chance.expovariate(A_MINUTE))
+        for arrival in arrivals(random.Random(3)):  # nosec B311
             await world.run_until(arrival, patience=PATIENCE, answered=misses.answered)
             await _miss(world, misses)
         await world.run_until(world.now + STAY, patience=PATIENCE, answered=misses.answered)
@@ -73,7 +87,7 @@ def ideal() -> tuple[float, float]:
     arrival = taken = 0.0
     waits = []
     for _ in range(60_000):
-        arrival += chance.expovariate(A_MINUTE / 60)
+        arrival += chance.expovariate(1 / 60)
         taken = max(math.ceil(arrival / apart) * apart, taken + apart)
         waits.append(taken - arrival + latency)
     return fmean(waits), quantiles(waits, n=20)[-1]

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from common.core.alpha_vantage import Answer, Refusal
 from common.core.limits import DAY, LEASE, longest_period
-from common.core.models import Function, Price, Purpose, Quote
+from common.core.models import Function, Purpose, Quote
 from common.core.outcomes import (
     Hold,
     Outcome,
@@ -86,9 +86,8 @@ async def carry_out(resources: Resources, permit: Permit) -> Outcome:
     except Refusal as refusal:
         outcome = refusal.outcome
         _log_refusal(grant, refusal)
-    prices = tuple(item for item in answer if isinstance(item, Price))
     try:
-        saved = await asyncio.shield(settle(resources, grant, outcome, prices))
+        saved = await asyncio.shield(settle(resources, grant, outcome, answer))
     except StoreUnavailable:
         log.warning("call_unsettled", call=grant.id, subjects=grant.subjects, outcome=outcome)
         return outcome

@@ -47,6 +47,8 @@ class Settings:
     access_token_ttl: timedelta
     log_level: str
     quote_ttl: timedelta
+    search_ttl: timedelta
+    chart_ttl: timedelta
     miss_wait: timedelta
     max_watchlist_size: int
     overview_symbols: tuple[str, ...]
@@ -102,6 +104,8 @@ class Settings:
             access_token_ttl=_seconds(env, "ACCESS_TOKEN_TTL", 3600, 60, 86400),
             log_level=_choice(env, "LOG_LEVEL", LOG_LEVELS, "INFO"),
             quote_ttl=_seconds(env, "QUOTE_TTL", 60, 1, 86400),
+            search_ttl=_seconds(env, "SEARCH_TTL", 3600, 1, 604800),
+            chart_ttl=_seconds(env, "CHART_TTL", 1800, 1, 604800),
             miss_wait=_seconds(env, "MISS_WAIT", 2, 0, 20),
             max_watchlist_size=_number(env, "MAX_WATCHLIST_SIZE", int, 50, 1, 10_000),
             overview_symbols=_symbols(env, "OVERVIEW_SYMBOLS", OVERVIEW),

@@ -1,4 +1,4 @@
-"""What the end of a call changes: its slot, the quotes it brought, the symbols it was about, the line and the gate. One transaction.
+"""What the end of a call changes: its slot, what it brought (common/answers.py), the line and the gate. One transaction.
 
 It decides nothing: what an outcome means stands in common/core/outcomes.py.
 """
@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from common.answers import write_answer, write_no_answer
+from common.core.alpha_vantage import Answer
 from common.core.limits import DAY
-from common.core.models import Function, Price, Quote
+from common.core.models import Function, Quote
 from common.core.outcomes import (
     BAD_KEY_PAUSE,
     BLAMES_SYMBOL,
-    FIRST_QUARANTINE,
     THROTTLES,
     TRANSIENT,
     Outcome,
@@ -21,15 +22,14 @@ from common.core.outcomes import (
 )
 from common.errors import StoreUnavailable
 from common.resources import Resources
-from common.sessions import open_calendar
-from common.store import ledger, line, quotes, symbols
+from common.store import ledger, line, symbols
 from common.store.ledger import Grant
 from common.store.pool import Connection, transaction
 
 SETTLE_WITHIN = 12.0  # seconds: after that the slot is counted from the lease's end
 
 
-async def settle(resources: Resources, grant: Grant, outcome: Outcome, prices: tuple[Price, ...]) -> list[Quote]:
+async def settle(resources: Resources, grant: Grant, outcome: Outcome, answer: Answer) -> list[Quote]:
     """Write the outcome and what follows from it, in one transaction; a lost store is tried again until the lease is over."""
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(StoreUnavailable),
@@ -39,12 +39,12 @@ async def settle(resources: Resources, grant: Grant, outcome: Outcome, prices: t
     ):
         with attempt:
             async with transaction(resources.db) as held:
-                return await _write_outcome(held, resources, grant, outcome, prices)
+                return await _write_outcome(held, resources, grant, outcome, answer)
     raise AssertionError("AsyncRetrying ends with a result or an error")
 
 
 async def _write_outcome(
-    held: Connection, resources: Resources, grant: Grant, outcome: Outcome, prices: tuple[Price, ...]
+    held: Connection, resources: Resources, grant: Grant, outcome: Outcome, answer: Answer
 ) -> list[Quote]:
     await ledger.lock_ledger(held)
     if outcome is Outcome.UNSENT:
@@ -54,37 +54,20 @@ async def _write_outcome(
     if at is None:
         return []
     if outcome is Outcome.OK:
-        return await _write_prices(held, resources, grant, prices, at)
+        return await _write_success(held, resources, grant, answer, at)
     await _write_refusal(held, resources, grant, outcome, at)
     return []
 
 
-async def _write_prices(
-    held: Connection, resources: Resources, grant: Grant, prices: tuple[Price, ...], at: datetime
+async def _write_success(
+    held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
 ) -> list[Quote]:
-    """Quotes of a sane day are saved; a symbol that was asked for and not answered is the symbol's failure."""
-    today = at.date() + timedelta(days=1)  # the provider's day may be ahead of ours
-    fetched = [Quote(price, resources.settings.source, at) for price in prices if price.trading_day <= today]
-    saved = [quote for quote in fetched if await quotes.upsert_quote(held, quote)]
-    for quote in saved:
-        await quotes.insert_history(held, quote)
-    answered = [quote.symbol for quote in fetched]
-    await symbols.update_quoted(held, answered)
-    await _advance_clocks(held, resources, fetched)
-    missing = [subject for subject in grant.subjects if subject not in answered]
-    await symbols.update_failed(held, missing, at, FIRST_QUARANTINE)
+    """The demand is answered, and the provider takes calls again."""
+    saved = await write_answer(held, resources, grant, answer, at)
     await line.delete_served(held, grant.id, grant.subjects)
     await ledger.update_probed(held, resources.ask.account)
     await ledger.update_background_hold(held, resources.ask.account, None)
     return saved
-
-
-async def _advance_clocks(held: Connection, resources: Resources, fetched: list[Quote]) -> None:
-    """Where the clock counts trading days, a probe that brought the new one has served its symbol."""
-    if resources.policy.data == "end_of_day" and fetched:
-        calendar = open_calendar(resources.settings.market_hours, fetched[0].fetched_at)
-        for quote in fetched:
-            await symbols.update_clock(held, quote.symbol, float(calendar.sessions_until(quote.price.trading_day)))
 
 
 async def _write_refusal(held: Connection, resources: Resources, grant: Grant, outcome: Outcome, at: datetime) -> None:
@@ -94,7 +77,7 @@ async def _write_refusal(held: Connection, resources: Resources, grant: Grant, o
         await _put_back(held, grant, counts=False)
         return
     if outcome in BLAMES_SYMBOL:
-        await symbols.update_failed(held, grant.subjects, at, FIRST_QUARANTINE)
+        await write_no_answer(held, resources, grant, at)
     if outcome in TRANSIENT | THROTTLES:
         await line.release_unserved(held, grant.id, backoff=_backoff(), counts=outcome in TRANSIENT)
     else:

@@ -2,19 +2,23 @@
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
 from redis.exceptions import RedisError
 
 from common import line
+from common.core.models import Function, Purpose
 from common.errors import StoreUnavailable
 from common.resources import Resources
-from common.store import ledger, quotes, symbols
-from common.store.pool import connection
+from common.store import bars, ledger, listings, quotes, searches, symbols
+from common.store import line as rows
+from common.store.pool import connection, transaction
 
 log = structlog.get_logger(__name__)
 
 SPAN = 8.0  # seconds a worker stays at the line before it looks at the queue again
+LISTING_STAY = timedelta(minutes=10)
 
 
 async def work_line(resources: Resources, *, stopping: Callable[[], bool]) -> None:
@@ -22,17 +26,20 @@ async def work_line(resources: Resources, *, stopping: Callable[[], bool]) -> No
     until = time.monotonic() + SPAN
     await _publish_pending(resources)
     await _pin_overview(resources)
+    await _refresh_listing(resources)
     await line.work(resources, keep_on=lambda: time.monotonic() < until and not stopping())
 
 
 async def prune(resources: Resources, **_: object) -> None:
-    """Forget what is older than the settings keep: calls that no rule counts, collected quotes, symbols that nobody wants."""
+    """Forget what is older than the settings keep: calls that no rule counts, collected quotes, and what nobody asks for."""
     settings = resources.settings
     async with connection(resources.db) as held:
         calls = await ledger.delete_old_calls(held, keep=settings.journal_kept)
         history = await quotes.delete_old_history(held, keep=settings.history_kept)
         forgotten = await symbols.delete_forgotten(held, keep=settings.journal_kept)
-    log.info("pruned", calls=calls, quotes=history, symbols=forgotten)
+        charts = await bars.delete_old_bars(held, keep=settings.journal_kept)
+        found = await searches.delete_old_searches(held, keep=settings.journal_kept)
+    log.info("pruned", calls=calls, quotes=history, symbols=forgotten, charts=charts, searches=found)
 
 
 async def _publish_pending(resources: Resources) -> None:
@@ -47,5 +54,20 @@ async def _pin_overview(resources: Resources) -> None:
     try:
         async with connection(resources.db) as held:
             await symbols.upsert_pins(held, resources.settings.overview_symbols)
+    except StoreUnavailable as error:
+        resources.health.note("ledger", up=False, reason=str(error))
+
+
+async def _refresh_listing(resources: Resources) -> None:
+    """Once a week the listing stands in the line, in the background's name. Asked again under the lock: what was due may be done."""
+    account, source = resources.ask.account, resources.settings.source
+    try:
+        async with transaction(resources.db) as held:
+            if await listings.select_listing_due(held, account, source):
+                await ledger.lock_ledger(held)
+                if await listings.select_listing_due(held, account, source):
+                    await rows.join_line(
+                        held, Function.LISTING, [listings.SUBJECT], Purpose.BACKGROUND, stay=LISTING_STAY
+                    )
     except StoreUnavailable as error:
         resources.health.note("ledger", up=False, reason=str(error))

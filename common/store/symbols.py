@@ -103,8 +103,8 @@ async def delete_forgotten(connection: Connection, *, keep: timedelta) -> int:
     """Forget symbols that nobody wants and that were not attempted for a while; how many."""
     done = await connection.execute(
         """
-        DELETE FROM symbols WHERE watchers = 0 AND NOT pinned AND coalesce(attempted_at < ledger_now() - $1, true)
-            AND coalesce(reads_at < ledger_now() - $1, true)
+        DELETE FROM symbols WHERE watchers = 0 AND NOT pinned AND coalesce(attempted_at < ledger_now() - $1::interval, true)
+            AND coalesce(reads_at < ledger_now() - $1::interval, true)
         """,
         keep,
     )

@@ -1,0 +1,40 @@
+"""One process's copy of the provider's listing, as an index. It only looks for newer ones: workers fetch them."""
+
+import asyncio
+from datetime import datetime
+
+from common.core.search import Index, build_index
+from common.errors import StoreUnavailable
+from common.resources import Resources
+from common.store import listings
+from common.store.pool import connection
+
+LOOK_AGAIN = 60.0  # seconds between two looks whether the listing is a new one
+LOOK_FOR_FIRST = 2.0  # seconds, while there is none
+
+
+class Listing:
+    """One process's copy of the listing, as an index; empty until the first listing has come."""
+
+    def __init__(self) -> None:
+        self.index: Index = build_index(())
+        self.refreshed_at: datetime | None = None
+
+    async def keep(self, resources: Resources) -> None:
+        """Run until cancelled."""
+        while True:
+            try:
+                await self._refresh(resources)
+            except StoreUnavailable as error:
+                resources.health.note("database", up=False, reason=str(error))
+            await asyncio.sleep(LOOK_AGAIN if self.refreshed_at else LOOK_FOR_FIRST)
+
+    async def _refresh(self, resources: Resources) -> None:
+        source = resources.settings.source
+        async with connection(resources.db) as held:
+            state = await listings.select_listing_state(held, source)
+            if state is None or state.refreshed_at == self.refreshed_at:
+                return
+            rows = await listings.select_listing(held, source)
+        self.index = await asyncio.to_thread(build_index, rows)
+        self.refreshed_at = state.refreshed_at

@@ -1,0 +1,78 @@
+"""Search over HTTP: from the provider's listing, so that typing costs no call; the provider is asked only where that has no hit."""
+
+import json
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from api.answers import Answer
+from api.live import Wish
+from api.middlewares import public
+from api.state import LISTING, LIVE, MEMORY, RESOURCES
+from api.stocks import STALE_FOR, asker
+from common.core.models import Function, Match
+from common.core.search import normalize_query
+from common.errors import StoreUnavailable
+from common.resources import Resources
+from common.store import searches
+from common.store.pool import connection
+from common.store.searches import Search
+
+GOOD_FOR = 60.0  # seconds that an answer is kept: a new listing may have come
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/api/search/{query}")
+@public
+async def search(request: web.Request) -> web.Response:
+    query = normalize_query(request.match_info["query"])
+    resources, memory, listing = request.app[RESOURCES], request.app[MEMORY], request.app[LISTING]
+    if local := listing.index.find(query):
+        return memory.answers.keep(request.raw_path, _answer(local, listing.refreshed_at, resources)).respond(request)
+    try:
+        found = await _ask(request, query)
+    except StoreUnavailable:
+        if (kept := memory.answers.last(request.raw_path)) is None:
+            raise
+        return kept.respond(request)
+    return memory.answers.keep(request.raw_path, _answer(found.matches, found.found_at, resources)).respond(request)
+
+
+async def _ask(request: web.Request, query: str) -> Search:
+    """What the provider answered to this query; an old answer is served while a new one is asked for."""
+    resources, live = request.app[RESOURCES], request.app[LIVE]
+    wish = Wish(Function.SEARCH, query, asker(request), resources.settings.miss_wait.total_seconds())
+
+    async def look() -> Search | None:
+        async with connection(resources.db) as held:
+            return await searches.select_search(held, resources.settings.source, query)
+
+    async def unknown() -> bool:
+        return False
+
+    found = await look()
+    if found is None:
+        return await live.obtain(wish, look=look, unknown=unknown)
+    if found.found_at + resources.settings.search_ttl < datetime.now(UTC):
+        live.refresh(wish)
+    return found
+
+
+def _answer(matches: Sequence[Match], at: datetime | None, resources: Resources) -> Answer:
+    rows = [
+        {
+            "symbol": match.symbol,
+            "name": match.name,
+            "type": match.type,
+            "region": match.region,
+            "currency": match.currency,
+        }
+        for match in matches[:10]
+    ]
+    now = time.time()
+    good = min(resources.settings.search_ttl.total_seconds(), GOOD_FOR)
+    body = json.dumps(rows, separators=(",", ":")).encode()
+    return Answer(body, at or resources.started, now + good, int(STALE_FOR), now + good)

@@ -1,0 +1,129 @@
+"""What an answer leaves behind, by what was asked: quotes, bars, matches, the listing; and what is remembered when there was none.
+
+It writes within the transaction of a settlement (common/settlement.py); slot, line and gate are settled there.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Any, TypeVar
+
+import structlog
+
+from common.core.alpha_vantage import Answer
+from common.core.models import Bar, Function, Listed, Match, Price, Quote
+from common.core.outcomes import FIRST_QUARANTINE
+from common.resources import Resources
+from common.sessions import open_calendar
+from common.store import bars, listings, quotes, searches, symbols
+from common.store.ledger import Grant
+from common.store.pool import Connection
+
+log = structlog.get_logger(__name__)
+
+Row = TypeVar("Row", Match, Listed)
+Writer = Callable[[Connection, Resources, Grant, Answer, datetime], Awaitable[list[Quote]]]
+
+
+async def write_answer(
+    held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
+) -> list[Quote]:
+    """Save what came at the ledger's time `at`. The quotes that were taken, to be published."""
+    return await WRITERS[grant.function](held, resources, grant, answer, at)
+
+
+async def write_no_answer(held: Connection, resources: Resources, grant: Grant, at: datetime) -> None:
+    """The provider has nothing for what was asked. Of a symbol's quote that is a failure; of the rest it is remembered apart."""
+    source = resources.settings.source
+    if grant.function in (Function.QUOTE, Function.BULK):
+        await symbols.update_failed(held, grant.subjects, at, FIRST_QUARANTINE)
+    elif grant.function is Function.DAILY:
+        await bars.upsert_bars_refused(held, source, grant.subjects[0], at)
+    elif grant.function is Function.SEARCH:
+        await searches.upsert_search_refused(held, source, grant.subjects[0], at)
+
+
+async def _write_prices(
+    held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
+) -> list[Quote]:
+    """Quotes of a sane day are saved; a symbol that was asked for and not answered is the symbol's failure."""
+    prices = [item for item in answer if isinstance(item, Price) and item.trading_day <= _latest_day(at)]
+    fetched = [Quote(price, resources.settings.source, at) for price in prices]
+    saved = [quote for quote in fetched if await quotes.upsert_quote(held, quote)]
+    for quote in saved:
+        await quotes.insert_history(held, quote)
+    answered = [quote.symbol for quote in fetched]
+    await symbols.update_quoted(held, answered)
+    await _advance_clocks(held, resources, fetched)
+    missing = [subject for subject in grant.subjects if subject not in answered]
+    await symbols.update_failed(held, missing, at, FIRST_QUARANTINE)
+    return saved
+
+
+async def _advance_clocks(held: Connection, resources: Resources, fetched: list[Quote]) -> None:
+    """Where the clock counts trading days, a probe that brought the new one has served its symbol."""
+    if resources.policy.data == "end_of_day" and fetched:
+        calendar = open_calendar(resources.settings.market_hours, fetched[0].fetched_at)
+        for quote in fetched:
+            await symbols.update_clock(held, quote.symbol, float(calendar.sessions_until(quote.price.trading_day)))
+
+
+async def _write_bars(
+    held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
+) -> list[Quote]:
+    """Bars of sane days are saved; where there is none, it is as if none had come."""
+    sane = [item for item in answer if isinstance(item, Bar) and item.day <= _latest_day(at)]
+    if not sane:
+        await write_no_answer(held, resources, grant, at)
+        return []
+    source, symbol = resources.settings.source, grant.subjects[0]
+    await bars.upsert_bars(held, source, symbol, sane)
+    await bars.upsert_bars_fetched(held, source, symbol, at)
+    log.info("bars_refreshed", call=grant.id, symbol=symbol, rows=len(sane))
+    return []
+
+
+async def _write_matches(
+    held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
+) -> list[Quote]:
+    matches = [_readable(item) for item in answer if isinstance(item, Match)]
+    await searches.upsert_search(held, resources.settings.source, grant.subjects[0], matches, at)
+    log.info("search_saved", call=grant.id, query=grant.subjects[0], matches=len(matches))
+    return []
+
+
+async def _write_listing(
+    held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
+) -> list[Quote]:
+    """A listing that shrank by half or more is not taken; the journal has the call, so the next is asked for in an hour."""
+    listed = [_readable(item) for item in answer if isinstance(item, Listed)]
+    if await listings.replace_listing(held, resources.settings.source, listed, at):
+        log.info("listing_refreshed", call=grant.id, rows=len(listed))
+    else:
+        log.warning("listing_shrank", call=grant.id, rows=len(listed))
+    return []
+
+
+def _latest_day(at: datetime) -> date:
+    """The provider's day may be ahead of ours."""
+    return at.date() + timedelta(days=1)
+
+
+def _readable(row: Row) -> Row:
+    """PostgreSQL refuses a NUL and half a surrogate pair; nobody wants to read another control character either."""
+    texts = {name: value for name in row.__slots__ if isinstance(value := getattr(row, name), str)}
+    odd: dict[str, Any] = {name: _printable(text) for name, text in texts.items() if not text.isprintable()}
+    return replace(row, **odd) if odd else row
+
+
+def _printable(text: str) -> str:
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+WRITERS: dict[Function, Writer] = {
+    Function.QUOTE: _write_prices,
+    Function.BULK: _write_prices,
+    Function.DAILY: _write_bars,
+    Function.SEARCH: _write_matches,
+    Function.LISTING: _write_listing,
+}

@@ -1,0 +1,266 @@
+"""What the end of a call leaves in the tables, for each function: from the line over the simulator to the stores."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import aiohttp
+import pytest
+
+from common import line
+from common.core.models import Bar, Function, Listed, Match, Purpose
+from common.core.outcomes import Outcome
+from common.core.search import build_index
+from common.provider import Permit
+from common.resources import Resources
+from common.settlement import settle
+from common.store import bars, ledger, listings, quotes, searches, symbols
+from common.store import line as rows
+from common.store.ledger import Grant
+from common.store.pool import connection
+
+SOURCE = "simulated"
+EACH = [(Function.QUOTE, "AAPL"), (Function.DAILY, "AAPL"), (Function.SEARCH, "TESCO"), (Function.LISTING, "US")]
+ALL_BUT_QUOTES = EACH[1:]
+
+
+async def permit_for(resources: Resources, function: Function, subject: str, purpose: Purpose) -> Permit:
+    async with connection(resources.db) as held:
+        told = await rows.join_line(held, function, [subject], purpose, stay=rows.INTERACTIVE_STAY)
+    assert "joined" == told
+    permit = await line.ask(resources)
+    assert isinstance(permit, Permit)
+    assert (function, (subject,)) == (permit.grant.function, permit.grant.subjects)
+    return permit
+
+
+async def serve(
+    resources: Resources, function: Function, subject: str, *, purpose: Purpose = Purpose.INTERACTIVE
+) -> Outcome:
+    """Stand in the line, be granted a call, make it."""
+    return await line.carry_out(resources, await permit_for(resources, function, subject, purpose))
+
+
+async def end(resources: Resources, function: Function, subject: str, outcome: Outcome) -> Grant:
+    """A call that ends so, without a provider."""
+    permit = await permit_for(resources, function, subject, Purpose.INTERACTIVE)
+    await settle(resources, permit.grant, outcome, ())
+    return permit.grant
+
+
+async def break_provider(resources: Resources, kind: str) -> None:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.put(f"{resources.provider.base_url}/_fault", json={"kind": kind}) as answer,
+    ):
+        assert 200 == answer.status
+
+
+def bar(day: date) -> Bar:
+    return Bar(day, Decimal(10), Decimal(11), Decimal(9), Decimal(10), None)
+
+
+async def count(resources: Resources, statement: str) -> int:
+    async with connection(resources.db) as held:
+        found: int = await held.fetchval(statement)
+        return found
+
+
+@pytest.mark.parametrize(("function", "subject"), EACH)
+async def test_a_good_answer_serves_the_demand_and_opens_the_gate(
+    resources: Resources, function: Function, subject: str
+) -> None:
+    permit = await permit_for(resources, function, subject, Purpose.INTERACTIVE)
+    async with connection(resources.db) as held:
+        later = await ledger.select_now(held) + timedelta(hours=1)
+        await ledger.update_background_hold(held, resources.ask.account, later)
+        await held.execute("UPDATE ledgers SET probing = true, held_for = 'day_used_up', held_until = $1", later)
+
+    assert Outcome.OK == await line.carry_out(resources, permit)
+
+    async with connection(resources.db) as held:
+        assert 0 == await held.fetchval("SELECT count(*) FROM demand")
+        assert "ok" == await held.fetchval("SELECT outcome FROM calls")
+        [gate] = await held.fetch("SELECT held_until, probing, background_held_until FROM ledgers")
+    assert (None, False, None) == tuple(gate)
+
+
+async def test_a_quote_is_saved_and_its_symbol_is_known(resources: Resources) -> None:
+    await serve(resources, Function.QUOTE, "AAPL")
+
+    async with connection(resources.db) as held:
+        [saved] = await quotes.select_quotes(held, SOURCE, ["AAPL"])
+        [collected] = await bars.select_history(held, SOURCE, "AAPL", most=10)
+        assert await held.fetchval("SELECT quoted FROM symbols WHERE symbol = 'AAPL'")
+    assert (saved.fetched_at, saved.price.price) == (collected.fetched_at, collected.price)
+
+
+async def test_daily_bars_are_saved_with_the_time_of_the_response(resources: Resources) -> None:
+    await serve(resources, Function.DAILY, "AAPL")
+
+    async with connection(resources.db) as held:
+        saved = await bars.select_bars(held, SOURCE, "AAPL", most=1000)
+        assert await held.fetchval("SELECT ends_at FROM calls") == await bars.select_bars_fetched(held, SOURCE, "AAPL")
+        assert not await bars.select_bars_refused(held, SOURCE, "AAPL")
+    assert 100 == len(saved)
+    assert saved == sorted(saved, key=lambda one: one.day)
+
+
+async def test_bars_of_days_to_come_are_not_believed(resources: Resources) -> None:
+    permit = await permit_for(resources, Function.DAILY, "AAPL", Purpose.INTERACTIVE)
+    today = datetime.now(UTC).date()
+    one = bar(today)
+
+    await settle(resources, permit.grant, Outcome.OK, (one, replace(one, day=date(9999, 1, 1))))
+
+    async with connection(resources.db) as held:
+        assert [one] == await bars.select_bars(held, SOURCE, "AAPL", most=10)
+
+
+async def test_a_search_is_saved_best_match_first(resources: Resources) -> None:
+    await serve(resources, Function.SEARCH, "TESCO")
+
+    async with connection(resources.db) as held:
+        found = await searches.select_search(held, SOURCE, "TESCO")
+        at = await held.fetchval("SELECT ends_at FROM calls")
+    assert found is not None
+    assert ("TSCO.LON", "United Kingdom", at) == (found.matches[0].symbol, found.matches[0].region, found.found_at)
+
+
+async def test_a_search_that_finds_nothing_is_saved_too(resources: Resources) -> None:
+    assert Outcome.OK == await serve(resources, Function.SEARCH, "NOTHING LIKE IT")
+
+    async with connection(resources.db) as held:
+        found = await searches.select_search(held, SOURCE, "NOTHING LIKE IT")
+    assert found is not None
+    assert () == found.matches
+
+
+async def test_what_no_column_can_hold_is_left_out_of_a_text(resources: Resources) -> None:
+    match = Match("A", "Nul\0 and half a pair\ud800", "Equity", "United States", "USD", Decimal(1))
+    search = await permit_for(resources, Function.SEARCH, "ODD", Purpose.INTERACTIVE)
+    await settle(resources, search.grant, Outcome.OK, (match,))
+    listing = await permit_for(resources, Function.LISTING, listings.SUBJECT, Purpose.BACKGROUND)
+    await settle(resources, listing.grant, Outcome.OK, (Listed("A", "A\0\0 name\x1b", "NYSE", "Stock", None),))
+
+    async with connection(resources.db) as held:
+        found = await searches.select_search(held, SOURCE, "ODD")
+        [listed] = await listings.select_listing(held, SOURCE)
+    assert found is not None
+    assert (replace(match, name="Nul and half a pair"),) == found.matches
+    assert "A name" == listed.name
+
+
+async def test_the_listing_is_saved_and_can_be_searched(resources: Resources) -> None:
+    await serve(resources, Function.LISTING, listings.SUBJECT, purpose=Purpose.BACKGROUND)
+
+    async with connection(resources.db) as held:
+        listed = await listings.select_listing(held, SOURCE)
+        state = await listings.select_listing_state(held, SOURCE)
+        assert not await listings.select_listing_due(held, resources.ask.account, SOURCE)
+    assert state is not None
+    assert len(listed) == state.rows
+    assert "AAPL" == build_index(listed).find("apple")[0].symbol
+
+
+async def test_a_listing_that_shrank_by_half_leaves_the_old_one_and_an_hours_rest(resources: Resources) -> None:
+    old = [Listed(f"S{number}", "", "NYSE", "Stock", None) for number in range(2_000)]
+    async with connection(resources.db) as held:
+        await listings.replace_listing(held, SOURCE, old, await ledger.select_now(held) - timedelta(days=8))
+
+    await serve(resources, Function.LISTING, listings.SUBJECT, purpose=Purpose.BACKGROUND)
+
+    async with connection(resources.db) as held:
+        assert 2_000 == len(await listings.select_listing(held, SOURCE))
+        assert not await listings.select_listing_due(held, resources.ask.account, SOURCE)
+        await held.execute("UPDATE calls SET granted_at = granted_at - interval '1 hour'")
+        assert await listings.select_listing_due(held, resources.ask.account, SOURCE)
+
+
+@pytest.mark.parametrize("fault", ["http_503", "garbage", "notice:throttled_second"])
+async def test_a_listing_that_failed_leaves_the_line_and_the_old_one_stays(resources: Resources, fault: str) -> None:
+    old = [Listed("A", "Agilent", "NYSE", "Stock", None)]
+    async with connection(resources.db) as held:
+        await listings.replace_listing(held, SOURCE, old, await ledger.select_now(held) - timedelta(days=8))
+    await break_provider(resources, fault)
+
+    assert Outcome.OK != await serve(resources, Function.LISTING, listings.SUBJECT, purpose=Purpose.BACKGROUND)
+
+    async with connection(resources.db) as held:
+        assert old == await listings.select_listing(held, SOURCE)
+        assert 0 == await held.fetchval("SELECT count(*) FROM demand")
+        assert not await listings.select_listing_due(held, resources.ask.account, SOURCE)
+
+
+async def test_a_chart_of_an_unknown_symbol_is_remembered_and_blames_no_quote(resources: Resources) -> None:
+    await serve(resources, Function.QUOTE, "AAPL")
+    async with connection(resources.db) as held:
+        await symbols.upsert_pins(held, ["NOSUCH"])
+
+    assert Outcome.BAD_REQUEST == await serve(resources, Function.DAILY, "NOSUCH")
+
+    async with connection(resources.db) as held:
+        assert await bars.select_bars_refused(held, SOURCE, "NOSUCH")
+        assert [] == await bars.select_bars(held, SOURCE, "NOSUCH", most=10)
+        assert await bars.select_bars_fetched(held, SOURCE, "NOSUCH") is None
+        assert 0 == await held.fetchval("SELECT count(*) FROM demand")
+        assert (0, None) == tuple(
+            await held.fetchrow("SELECT failures, quarantined_until FROM symbols WHERE symbol = 'NOSUCH'")
+        )
+
+
+async def test_a_quote_of_an_unknown_symbol_is_the_symbols_failure(resources: Resources) -> None:
+    assert Outcome.NO_DATA == await serve(resources, Function.QUOTE, "NOSUCH")
+
+    assert 1 == await count(resources, "SELECT failures FROM symbols WHERE symbol = 'NOSUCH'")
+
+
+@pytest.mark.parametrize("outcome", [Outcome.NO_DATA, Outcome.BAD_REQUEST])
+@pytest.mark.parametrize(("function", "subject"), ALL_BUT_QUOTES)
+async def test_only_a_quote_can_be_a_symbols_failure(
+    resources: Resources, function: Function, subject: str, outcome: Outcome
+) -> None:
+    async with connection(resources.db) as held:
+        await symbols.upsert_pins(held, [subject])
+
+    await end(resources, function, subject, outcome)
+
+    assert 0 == await count(resources, "SELECT max(failures) FROM symbols")
+    assert 0 == await count(resources, "SELECT count(*) FROM demand")
+
+
+async def test_a_refused_chart_and_search_leave_what_was_there(resources: Resources) -> None:
+    await serve(resources, Function.DAILY, "AAPL")
+    await serve(resources, Function.SEARCH, "TESCO")
+    await break_provider(resources, "empty_object")
+
+    assert Outcome.NO_DATA == await serve(resources, Function.DAILY, "AAPL")
+    assert Outcome.NO_DATA == await serve(resources, Function.SEARCH, "TESCO")
+
+    async with connection(resources.db) as held:
+        assert 100 == len(await bars.select_bars(held, SOURCE, "AAPL", most=1000))
+        found = await searches.select_search(held, SOURCE, "TESCO")
+    assert found is not None
+    assert "TSCO.LON" == found.matches[0].symbol
+
+
+@pytest.mark.parametrize(("function", "subject"), [(Function.DAILY, "AAPL"), (Function.SEARCH, "TESCO")])
+async def test_who_waits_while_the_provider_is_away_stands_in_the_line_again(
+    resources: Resources, function: Function, subject: str
+) -> None:
+    await break_provider(resources, "http_503")
+
+    assert Outcome.UNAVAILABLE == await serve(resources, function, subject)
+
+    assert 1 == await count(resources, "SELECT count(*) FROM demand WHERE call IS NULL AND ready_at > ledger_now()")
+    assert 0 == await count(resources, "SELECT count(*) FROM bars_state")
+    assert 0 == await count(resources, "SELECT count(*) FROM searches")
+
+
+async def test_a_call_is_settled_once(resources: Resources) -> None:
+    grant = await end(resources, Function.DAILY, "AAPL", Outcome.NO_DATA)
+    one = bar(date(2026, 3, 2))
+
+    await settle(resources, grant, Outcome.OK, (one,))
+
+    assert 0 == await count(resources, "SELECT count(*) FROM daily_bars")

@@ -1,0 +1,186 @@
+"""A worker's jobs as coroutines: real stores, the simulator, no Celery."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from common.core.models import Bar, Function, Price, Purpose, Quote
+from common.core.outcomes import Outcome
+from common.resources import Resources
+from common.store import bars, feed, ledger, line, listings, quotes, searches, symbols
+from common.store.pool import connection
+from worker.jobs import prune, work_line
+
+SOURCE = "simulated"
+# symbols.delete_forgotten subtracts an untyped $1, which PostgreSQL takes for a time; strict: mend it there, then delete this mark
+DAY = timedelta(days=1)
+
+
+def at_once() -> bool:
+    return True
+
+
+def after(calls: int) -> Callable[[], bool]:
+    """Stops a worker when it has asked the ledger so many times."""
+    left = iter([False] * calls)
+    return lambda: next(left, True)
+
+
+async def waiting(resources: Resources) -> list[tuple[str, str, int]]:
+    async with connection(resources.db) as held:
+        found = await held.fetch("SELECT function, subject, purpose FROM demand ORDER BY function, subject")
+    return [tuple(row) for row in found]
+
+
+async def called(resources: Resources) -> list[tuple[str, str]]:
+    async with connection(resources.db) as held:
+        found = await held.fetch("SELECT function, outcome FROM calls ORDER BY id")
+    return [tuple(row) for row in found]
+
+
+async def age_calls(resources: Resources, by: timedelta) -> None:
+    async with connection(resources.db) as held:
+        await held.execute("UPDATE calls SET granted_at = granted_at - $1::interval", by)
+
+
+async def test_what_was_saved_and_not_told_is_told(resources: Resources) -> None:
+    async with connection(resources.db) as held:
+        at = await ledger.select_now(held)
+        quote = Quote(Price("AAPL", Decimal(10), at.date()), SOURCE, at)
+        await quotes.upsert_quote(held, quote)
+
+    await work_line(resources, stopping=at_once)
+
+    [(_, published)] = await feed.select_published(resources.redis, SOURCE, ["AAPL"])
+    assert quote == published
+    async with connection(resources.db) as held:
+        assert [] == await quotes.select_unpublished(held, SOURCE, most=10)
+
+
+async def test_the_overviews_symbols_are_wanted_and_no_others(resources: Resources) -> None:
+    async with connection(resources.db) as held:
+        await symbols.upsert_pins(held, ["OLD"])
+
+    await work_line(
+        replace(resources, settings=replace(resources.settings, overview_symbols=("A", "B"))), stopping=at_once
+    )
+
+    async with connection(resources.db) as held:
+        assert ["A", "B"] == await held.fetchval("SELECT array_agg(symbol ORDER BY symbol) FROM symbols WHERE pinned")
+
+
+async def test_a_worker_makes_the_calls_that_are_wanted(resources: Resources) -> None:
+    async with connection(resources.db) as held:
+        await line.join_line(held, Function.QUOTE, ["IBM"], Purpose.INTERACTIVE, stay=line.INTERACTIVE_STAY)
+        await line.join_line(held, Function.DAILY, ["IBM"], Purpose.INTERACTIVE, stay=line.INTERACTIVE_STAY)
+
+    await work_line(resources, stopping=after(2))
+
+    async with connection(resources.db) as held:
+        assert ["IBM"] == [quote.symbol for quote in await quotes.select_quotes(held, SOURCE, ["IBM"])]
+        assert 100 == len(await bars.select_bars(held, SOURCE, "IBM", most=1000))
+    assert [("LISTING_STATUS", "US", 2)] == await waiting(resources)
+
+
+async def test_a_missing_listing_stands_in_the_line_once_in_the_backgrounds_name(resources: Resources) -> None:
+    await work_line(resources, stopping=at_once)
+    await work_line(resources, stopping=at_once)
+
+    assert [("LISTING_STATUS", "US", Purpose.BACKGROUND)] == await waiting(resources)
+
+
+async def test_a_listing_that_came_is_not_asked_for_until_a_week_has_passed(resources: Resources) -> None:
+    await work_line(resources, stopping=after(1))
+    assert [("LISTING_STATUS", "ok")] == await called(resources)
+
+    await age_calls(resources, timedelta(hours=2))
+    await work_line(resources, stopping=at_once)
+    assert [] == await waiting(resources)
+
+    async with connection(resources.db) as held:
+        await held.execute("UPDATE listing_state SET refreshed_at = refreshed_at - interval '7 days'")
+    await work_line(resources, stopping=at_once)
+    assert [("LISTING_STATUS", "US", Purpose.BACKGROUND)] == await waiting(resources)
+
+
+async def test_a_listing_that_failed_is_asked_for_again_after_an_hour(resources: Resources) -> None:
+    away = replace(resources, provider=replace(resources.provider, base_url=f"{resources.provider.base_url}/nowhere"))
+    await work_line(away, stopping=after(1))
+    assert [("LISTING_STATUS", Outcome.UNAVAILABLE)] == await called(resources)
+
+    await work_line(resources, stopping=at_once)
+    assert [] == await waiting(resources)
+
+    await age_calls(resources, timedelta(hours=1))
+    await work_line(resources, stopping=at_once)
+    assert [("LISTING_STATUS", "US", Purpose.BACKGROUND)] == await waiting(resources)
+
+
+async def test_a_worker_without_its_stores_ends_its_turn(resources: Resources) -> None:
+    await resources.db.close()
+
+    await work_line(resources, stopping=after(1))
+
+    assert [False, False] == [resources.health.is_up(name) for name in ("feed", "ledger")]
+
+
+async def remember(resources: Resources, symbol: str, age: timedelta) -> None:
+    """A call, a collected quote, a symbol, a chart and a search that are so old."""
+    async with connection(resources.db) as held:
+        at = await ledger.select_now(held) - age
+        bar = Bar(at.date(), Decimal(10), Decimal(11), Decimal(9), Decimal(10), None)
+        await held.execute(
+            """
+            INSERT INTO calls (account, function, subjects, purpose, granted_at, ends_at, outcome, caller)
+            VALUES ('a', 'GLOBAL_QUOTE', ARRAY[$1], 2, $2, $2, 'ok', 'test')
+            """,
+            symbol,
+            at,
+        )
+        await quotes.insert_history(held, Quote(Price(symbol, Decimal(10), at.date()), SOURCE, at))
+        await held.execute("INSERT INTO symbols (symbol, attempted_at) VALUES ($1, $2)", symbol, at)
+        await bars.upsert_bars(held, SOURCE, symbol, [bar])
+        await bars.upsert_bars_fetched(held, SOURCE, symbol, at)
+        await searches.upsert_search(held, SOURCE, symbol, [], at)
+
+
+@pytest.mark.parametrize(
+    ("statement", "kept"),
+    [
+        ("SELECT array_agg(subjects[1]) FROM calls", ["YOUNG"]),
+        ("SELECT array_agg(symbol) FROM symbols", ["YOUNG"]),
+        ("SELECT array_agg(symbol) FROM daily_bars", ["YOUNG"]),
+        ("SELECT array_agg(symbol) FROM bars_state", ["YOUNG"]),
+        ("SELECT array_agg(query) FROM searches", ["YOUNG"]),
+        ("SELECT array_agg(symbol) FROM quote_history", ["OLD", "YOUNG"]),
+    ],
+)
+async def test_what_is_older_than_the_settings_keep_is_forgotten(
+    resources: Resources, statement: str, kept: list[str]
+) -> None:
+    assert (30 * DAY, 365 * DAY) == (resources.settings.journal_kept, resources.settings.history_kept)
+    for symbol, age in (("ANCIENT", 366 * DAY), ("OLD", 31 * DAY), ("YOUNG", 29 * DAY)):
+        await remember(resources, symbol, age)
+
+    await prune(resources)
+
+    async with connection(resources.db) as held:
+        assert kept == sorted(await held.fetchval(statement))
+
+
+async def test_a_watched_symbol_and_a_listing_are_never_forgotten(resources: Resources) -> None:
+    await remember(resources, "WATCHED", 400 * DAY)
+    async with connection(resources.db) as held:
+        await held.execute("UPDATE symbols SET watchers = 1")
+    await work_line(resources, stopping=after(1))
+    async with connection(resources.db) as held:
+        await held.execute("UPDATE listing_state SET refreshed_at = refreshed_at - interval '400 days'")
+
+    await prune(resources)
+
+    async with connection(resources.db) as held:
+        assert await held.fetchval("SELECT count(*) = 1 FROM symbols WHERE symbol = 'WATCHED'")
+        assert await listings.select_listing(held, SOURCE)
