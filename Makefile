@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 EMBEDDED := $(BIN)/python -m common.embedded
 
-.PHONY: setup run test check migrate lock clean bench-refresh
+.PHONY: setup run test check migrate lock clean bench-refresh bench-read
 
 setup: .venv/ready
 
@@ -33,6 +33,9 @@ migrate: setup
 
 bench-refresh: setup
 	$(BIN)/python -m bench.refresh
+
+bench-read: setup
+	$(BIN)/python -m bench.read
 
 # The locks name hashes and no index; needs uv on the PATH.
 lock:
