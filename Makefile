@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 EMBEDDED := $(BIN)/python -m common.embedded
 
-.PHONY: setup run test check migrate lock clean bench-refresh bench-read
+.PHONY: setup run test check migrate lock clean bench-refresh bench-read bench-watchlist
 
 setup: .venv/ready
 
@@ -36,6 +36,9 @@ bench-refresh: setup
 
 bench-read: setup
 	$(BIN)/python -m bench.read
+
+bench-watchlist: setup
+	$(BIN)/python -m bench.watchlist
 
 # The locks name hashes and no index; needs uv on the PATH.
 lock:

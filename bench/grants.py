@@ -38,9 +38,13 @@ async def measure(settings: Settings) -> Times:
     async with open_resources(settings, name="bench", patience=60) as resources, connection(resources.db) as held:
         await held.execute(INSERT, WANTED, settings.account)
         await held.execute("VACUUM ANALYZE symbols")
-        ask = replace(resources.ask, limits=LIMITS)
-        times = [await _time_one(held, ask) for _ in range(ROUNDS)]
+        times = await time_grants(held, resources.ask)
     return Times(median(times), quantiles(times, n=20)[-1])
+
+
+async def time_grants(held: Connection, ask: Ask) -> list[float]:
+    """Grants for background, one after the other, in milliseconds."""
+    return [await _time_one(held, replace(ask, limits=LIMITS)) for _ in range(ROUNDS)]
 
 
 async def _time_one(held: Connection, ask: Ask) -> float:

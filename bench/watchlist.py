@@ -1,0 +1,93 @@
+"""`make bench-watchlist`: adding, listing and removing with a million watchlist rows over 100,000 symbols, and a grant with its choice.
+
+Milliseconds at the database, as the caller waits for them: 99th percentiles of the store's own functions over one connection.
+"""
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from statistics import median, quantiles
+
+from bench.grants import WANTED, time_grants
+from bench.stage import open_stage
+from common.embedded import stores
+from common.resources import open_resources
+from common.settings import Settings
+from common.store.pool import Connection, connection
+from common.store.watchlists import delete_item, insert_item, select_items
+
+USERS, ITEMS = 20_000, 50  # a million rows
+ROUNDS = 2_000
+FILL = (
+    """
+    INSERT INTO users (username, email, password_hash, password_scheme)
+    SELECT 'u' || n, 'u' || n || '@x', '', '' FROM generate_series(1, $1::int) n
+    """,
+    "ALTER TABLE watchlist_items DISABLE TRIGGER watchlist_items_counted",
+    """
+    INSERT INTO watchlist_items (user_id, symbol)
+    SELECT u, 'S' || ((u * 7919 + i * 104729) % $1::int + 1) FROM generate_series(1, $2::int) u, generate_series(1, $3::int) i
+    ON CONFLICT DO NOTHING
+    """,
+    "ALTER TABLE watchlist_items ENABLE TRIGGER watchlist_items_counted",
+    """
+    INSERT INTO symbols (symbol, watchers, quoted, account, attempted_at, attempted_clock)
+    SELECT symbol, count(*), true, $1, now(), extract(epoch FROM now()) - random() * 3600 FROM watchlist_items GROUP BY symbol
+    """,
+)
+
+
+async def measure(settings: Settings) -> dict[str, float]:
+    """All figures, in the shape of the last line."""
+    async with open_resources(settings, name="bench", patience=300) as resources, connection(resources.db) as held:
+        await _fill(held, settings.account)
+        users = [1 + n * 9 % USERS for n in range(ROUNDS)]
+        add = await _p99(users, lambda user: insert_item(held, user, f"NEW{user % 500}", most=ITEMS + 10))
+        listed = await _p99(users, lambda user: select_items(held, user))
+        remove = await _p99(users, lambda user: delete_item(held, user, f"NEW{user % 500}"))
+        grants = await time_grants(held, resources.ask)
+    return {
+        "add_p99_ms": round(add, 2),
+        "list_p99_ms": round(listed, 2),
+        "remove_p99_ms": round(remove, 2),
+        "grant_ms": round(median(grants), 1),
+    }
+
+
+async def _fill(held: Connection, account: str) -> None:
+    await held.execute(FILL[0], USERS)
+    await held.execute(FILL[1])
+    await held.execute(FILL[2], WANTED, USERS, ITEMS)
+    await held.execute(FILL[3])
+    await held.execute(FILL[4], account)
+    await held.execute("VACUUM ANALYZE")
+    rows = await held.fetchrow("SELECT (SELECT count(*) FROM watchlist_items), (SELECT count(*) FROM symbols)")
+    print(f"{rows[0]:,} watchlist rows of {USERS:,} users over {rows[1]:,} symbols", flush=True)
+
+
+async def _p99(users: list[int], act: Callable[[int], Awaitable[object]]) -> float:
+    times = []
+    for user in users:
+        begun = time.perf_counter()
+        await act(user)
+        times.append(1000 * (time.perf_counter() - begun))
+    return quantiles(times, n=100)[-1]
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="quotewell-bench-") as name:
+        folder = Path(name)
+        with (
+            stores(folder, {"QUOTEWELL_ENV": "testing"}, throwaway=True) as urls,
+            open_stage(urls, folder, "watchlist") as stage,
+        ):
+            print(json.dumps(asyncio.run(measure(stage.settings))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
