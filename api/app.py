@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web, web_response
 
-from api import accounts, health, market, middlewares, stocks, watchlist
+from api import accounts, charts, docs, health, market, middlewares, search, stocks, stream, watchlist
+from api.listing import Listing
 from api.live import Live
 from api.memory import Memory
 from api.outlook import keep_outlook
 from api.quotes import Quotes
 from api.reads import Reads
-from api.state import LIVE, MEMORY, PASSWORDS, QUEUE, QUOTES, READS, RESOURCES, TOKENS
+from api.state import LISTING, LIVE, MEMORY, PASSWORDS, QUEUE, QUOTES, READS, RESOURCES, TOKENS
+from api.stream import STREAMS, Streams
 from api.tail import follow
 from api.tokens import Tokens
 from common.passwords import Passwords
@@ -34,19 +36,23 @@ def create_app(settings: Settings) -> web.Application:
     app[QUEUE] = open_celery(settings)
     app[MEMORY] = memory = Memory()
     app[READS] = reads = Reads()
-    for routes in (accounts.routes, health.routes, market.routes, stocks.routes, watchlist.routes):
-        app.add_routes(routes)
+    app[LISTING] = listing = Listing()
+    for module in (accounts, charts, docs, health, market, search, stocks, stream, watchlist):
+        app.add_routes(module.routes)
 
     async def hold(app: web.Application) -> AsyncIterator[None]:
         async with open_resources(settings, name="api", patience=PATIENCE) as resources:
             app[RESOURCES] = resources
             app[LIVE] = live = Live(resources)
-            app[QUOTES] = Quotes(resources, memory, live)
+            app[QUOTES] = quotes = Quotes(resources, memory, live)
+            app[STREAMS] = streams = Streams(resources, memory)
             app[PASSWORDS] = passwords = Passwords(cost=settings.bcrypt_cost)
             aside = [
                 asyncio.create_task(follow(resources, memory)),
                 asyncio.create_task(reads.flush_for_ever(resources)),
                 asyncio.create_task(keep_outlook(resources, memory)),
+                asyncio.create_task(listing.keep(resources)),
+                asyncio.create_task(streams.sweep_for_ever(quotes)),
             ]
             yield
             await _cancel(set(aside))
@@ -54,7 +60,11 @@ def create_app(settings: Settings) -> web.Application:
             await reads.flush(resources)
             passwords.close()
 
+    async def end(app: web.Application) -> None:
+        app[STREAMS].end()
+
     app.cleanup_ctx.append(hold)
+    app.on_shutdown.append(end)
     return app
 
 

@@ -8,21 +8,24 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
+from typing import Annotated, Literal
 
 from aiohttp import web
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from api import requests
 from api.answers import Answer
+from api.contract import WHILE_ASKING, Time, documented
 from api.live import Wish
 from api.middlewares import public
 from api.state import LIVE, MEMORY, RESOURCES
-from api.stocks import LONGEST_WAIT, STALE_FOR, asker
+from api.stocks import STALE_FOR, asker, wait_of
 from common.core.chart import bars_due
 from common.core.market_time import fresh_until
 from common.core.models import Bar, Function
 from common.core.refresh import LAG
 from common.core.symbols import normalize_symbol
-from common.errors import InvalidRequest, StoreUnavailable
+from common.errors import InvalidRequest, InvalidSymbol, StoreUnavailable, UnknownSymbol
 from common.resources import Resources
 from common.sessions import open_calendar
 from common.store import bars as store
@@ -32,18 +35,80 @@ DEFAULT_DAYS, MOST_DAYS = 30, 100
 DEFAULT_PAGE, LONGEST_PAGE = 100, 500
 LOOK_AGAIN = 60.0  # seconds that a chart is answered without a look at the database
 
+MOMENT = "a day or a time such as 2026-11-20T15:30:00Z"
+Moment = Annotated[str, Meta(title=MOMENT, extra_json_schema={"anyOf": [{"format": "date"}, {"format": "date-time"}]})]
+
 routes = web.RouteTableDef()
+
+
+class ChartQuery(Struct, frozen=True):
+    """How much of a chart."""
+
+    days: Annotated[int, Meta(title=f"a whole number from 1 to {MOST_DAYS}", ge=1, le=MOST_DAYS)] = DEFAULT_DAYS
+    wait: requests.Wait | UnsetType = UNSET
+
+
+class HistoryQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """From when to when, and after which one; a day as `to` is a whole day."""
+
+    since: Moment | UnsetType = field(name="from", default=UNSET)
+    until: Moment | UnsetType = field(name="to", default=UNSET)
+    after: Moment | UnsetType = UNSET
+    limit: Annotated[int, Meta(title=f"a whole number from 1 to {LONGEST_PAGE}", ge=1, le=LONGEST_PAGE)] = DEFAULT_PAGE
+
+
+class BarAnswer(Struct, frozen=True):
+    """One trading day, as traded."""
+
+    date: date
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int | None
+
+
+class ChartAnswer(Struct, frozen=True):
+    """Trading days, oldest first."""
+
+    symbol: str
+    data: list[BarAnswer]
+    source: Literal["alphavantage", "simulated"]
+
+
+class Collected(Struct, frozen=True):
+    """A quote as it was collected."""
+
+    fetched_at: Time
+    price: float
+    volume: int | None
+    timestamp: date
+
+
+class HistoryAnswer(Struct, frozen=True):
+    """Oldest first; `next` is the following page's `after`, null on the last."""
+
+    symbol: str
+    quotes: list[Collected]
+    next: Time | None
 
 
 @routes.get("/api/stock/{symbol}/chart")
 @public
+@documented(
+    "The last trading days of a symbol",
+    query=ChartQuery,
+    answers={200: ChartAnswer},
+    errors=(InvalidSymbol, UnknownSymbol, *WHILE_ASKING),
+    cached=True,
+)
 async def chart(request: web.Request) -> web.Response:
     """The last trading days, oldest first."""
     symbol = normalize_symbol(request.match_info["symbol"])
-    days = requests.whole(request, "days", DEFAULT_DAYS, low=1, high=MOST_DAYS)
+    asked = requests.query(request, ChartQuery)
+    days = asked.days
     resources, memory = request.app[RESOURCES], request.app[MEMORY]
-    wait = requests.seconds(request, "wait", resources.settings.miss_wait.total_seconds(), most=LONGEST_WAIT)
-    wish = Wish(Function.DAILY, symbol, asker(request), wait)
+    wish = Wish(Function.DAILY, symbol, asker(request), wait_of(asked.wait, resources))
     path = f"/api/stock/{symbol}/chart?days={days}"
     try:
         held, fetched_at = await _look(resources, symbol)
@@ -117,17 +182,23 @@ def _answer(resources: Resources, symbol: str, held: Sequence[Bar], fetched_at: 
 
 @routes.get("/api/stock/{symbol}/history")
 @public
+@documented(
+    "The quotes of a symbol that were collected",
+    query=HistoryQuery,
+    answers={200: HistoryAnswer},
+    errors=(InvalidSymbol, StoreUnavailable),
+)
 async def history(request: web.Request) -> web.Response:
     """The quotes that were collected, oldest first, a page at a time: ask again with `after` set to `next`."""
     symbol = normalize_symbol(request.match_info["symbol"])
-    since, until, after = (_moment(request, name) for name in ("from", "to", "after"))
+    asked = requests.query(request, HistoryQuery)
+    since, until, after = _moment("from", asked.since), _moment("to", asked.until), _moment("after", asked.after)
     if since is not None and until is not None and since > until:
         raise InvalidRequest("from: expected a time before `to`")
-    most = requests.whole(request, "limit", DEFAULT_PAGE, low=1, high=LONGEST_PAGE)
     resources = request.app[RESOURCES]
     async with connection(resources.db) as held:
         rows = await store.select_history(
-            held, resources.settings.source, symbol, since=since, until=until, after=after, most=most
+            held, resources.settings.source, symbol, since=since, until=until, after=after, most=asked.limit
         )
     quotes = [
         {
@@ -138,14 +209,14 @@ async def history(request: web.Request) -> web.Response:
         }
         for row in rows
     ]
-    following = quotes[-1]["fetched_at"] if len(quotes) == most else None
-    return web.json_response({"symbol": symbol, "quotes": quotes, "next": following})
+    following = quotes[-1]["fetched_at"] if len(quotes) == asked.limit else None
+    body = {"symbol": symbol, "quotes": quotes, "next": following}
+    return web.json_response(body, headers={"Cache-Control": f"public, max-age={int(STALE_FOR)}"})
 
 
-def _moment(request: web.Request, name: str) -> datetime | None:
+def _moment(name: str, text: str | UnsetType) -> datetime | None:
     """A day (its first moment; for `to` the next day's) or a time with its zone, from the query."""
-    text = request.query.get(name)
-    if text is None:
+    if text is UNSET:
         return None
     try:
         if len(text) == 10:
@@ -154,8 +225,6 @@ def _moment(request: web.Request, name: str) -> datetime | None:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             raise ValueError
+        return moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise InvalidRequest(
-            f"{name}: expected a day or a time such as 2026-11-20T15:30:00Z, not {text[:40]!r}"
-        ) from None
-    return moment
+        raise InvalidRequest(f"{name}: expected {MOMENT}, not {text[:40]!r}") from None

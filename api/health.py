@@ -2,10 +2,14 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Literal
 
 from aiohttp import web
+from msgspec import Struct
 from redis.exceptions import RedisError
 
+from api import requests
+from api.contract import Time, documented
 from api.middlewares import public
 from api.state import MEMORY, RESOURCES
 from common.errors import StoreUnavailable
@@ -13,11 +17,36 @@ from common.resources import Resources
 from common.store import ledger
 from common.store.pool import connection
 
+Word = Literal["connected", "disconnected"]
+
 routes = web.RouteTableDef()
+
+
+class HealthAnswer(Struct, frozen=True):
+    """`degraded`: one store is away. 503 only when neither answers and memory is empty."""
+
+    status: Literal["healthy", "degraded", "unhealthy"]
+    timestamp: Time
+    database: Word
+    redis: Word
+    environment: Literal["development", "testing", "production"]
+
+
+class LiveAnswer(Struct, frozen=True):
+    """The process runs."""
+
+    status: Literal["live"]
+
+
+class ReadyAnswer(Struct, frozen=True):
+    """Whether requests can be served."""
+
+    status: Literal["ready", "unready"]
 
 
 @routes.get("/api/health")
 @public
+@documented("How the service is, and its stores", answers={200: HealthAnswer, 503: HealthAnswer})
 async def health(request: web.Request) -> web.Response:
     """503 only when neither store answers and memory is empty: then there is nothing to serve."""
     resources = request.app[RESOURCES]
@@ -36,15 +65,19 @@ async def health(request: web.Request) -> web.Response:
 
 @routes.get("/api/health/live")
 @public
-async def live(_: web.Request) -> web.Response:
+@documented("Whether the process runs", query=requests.NoQuery, answers={200: LiveAnswer})
+async def live(request: web.Request) -> web.Response:
     """The process runs and its loop turns; no store is asked."""
+    requests.query(request, requests.NoQuery)
     return web.json_response({"status": "live"}, headers={"Cache-Control": "no-store"})
 
 
 @routes.get("/api/health/ready")
 @public
+@documented("Whether requests can be served", query=requests.NoQuery, answers={200: ReadyAnswer, 503: ReadyAnswer})
 async def ready(request: web.Request) -> web.Response:
     """It can serve: a store answers, or memory is not empty. One store away must not take every process out of service."""
+    requests.query(request, requests.NoQuery)
     resources = request.app[RESOURCES]
     answers = await asyncio.gather(_database(resources), _redis(resources))
     can = any(answers) or bool(request.app[MEMORY].symbols())
@@ -52,7 +85,7 @@ async def ready(request: web.Request) -> web.Response:
     return web.json_response(body, status=200 if can else 503, headers={"Cache-Control": "no-store"})
 
 
-def _word(answers: bool) -> str:
+def _word(answers: bool) -> Word:
     return "connected" if answers else "disconnected"
 
 

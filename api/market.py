@@ -6,10 +6,12 @@ import time
 from aiohttp import web
 
 from api.answers import Answer
+from api.contract import documented
 from api.middlewares import public
 from api.state import MEMORY, QUOTES, RESOURCES
-from api.stocks import STALE_FOR, judge_now
+from api.stocks import STALE_FOR, QuoteAnswer, judge_now
 from common.core.freshness import shape
+from common.errors import StoreUnavailable
 
 GOOD_FOR = 1.0  # seconds: its quotes change under it
 
@@ -18,6 +20,9 @@ routes = web.RouteTableDef()
 
 @routes.get("/api/market/overview")
 @public
+@documented(
+    "Quotes of the best-known symbols", answers={200: list[QuoteAnswer]}, errors=(StoreUnavailable,), cached=True
+)
 async def overview(request: web.Request) -> web.Response:
     """A list in the order of the setting; symbols whose first quote has not come yet are left out."""
     resources, memory = request.app[RESOURCES], request.app[MEMORY]

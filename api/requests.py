@@ -1,21 +1,77 @@
-"""Requests read strictly: a body that is what it says it is, fields of the right type, each refusal with what was expected."""
+"""Requests read strictly, against the Structs that the OpenAPI document shows: each refusal names the field and what was expected.
+
+A field's `title` is what was expected of it, in words. What a Struct cannot say (NUL, lone surrogates, a parameter twice) is here.
+"""
 
 import json
 import re
-from typing import Any
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Annotated, Any, TypeVar
 
+import msgspec
 from aiohttp import web
+from msgspec import Meta, Struct
 
 from common.core.symbols import normalize_symbol
 from common.errors import InvalidRequest, UnsupportedMediaType
 
-USERNAME = re.compile(r"[A-Za-z0-9_.-]{3,32}")
-EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}")
-LONGEST_PASSWORD = 1024  # bytes
+LONGEST_WAIT = 20  # seconds
+MOST_SYMBOLS = 100
+
+Text = Annotated[str, Meta(title="a string that is not blank, without NUL", pattern=r"^\s*[^\s\x00][^\x00]*$")]
+Symbol = Annotated[
+    str,  # documented here, judged by normalize_symbol, which has a code of its own
+    Meta(
+        title="a symbol of 1 to 20 characters such as AAPL, BRK-B or TSCO.LON",
+        description="In any case; BRK.B and BRK-B are one.",
+        examples=["AAPL"],
+        extra_json_schema={"pattern": "^[A-Za-z0-9^][A-Za-z0-9.&^+:=/-]{0,19}$"},
+    ),
+]
+Symbols = Annotated[
+    list[Symbol],
+    Meta(title=f"one list of 1 to {MOST_SYMBOLS} symbols", min_length=1, max_length=MOST_SYMBOLS),
+]
+Wait = Annotated[
+    float,
+    Meta(
+        title=f"seconds from 0 to {LONGEST_WAIT}",
+        description="How long the whole answer may take when the provider must be asked; a setting by default.",
+        ge=0,
+        le=LONGEST_WAIT,
+    ),
+]
+
+S = TypeVar("S", bound=Struct)
+_FIELD = re.compile(r"(?:required field `|at `\$\.)(\w+)")
 
 
-async def read_object(request: web.Request) -> dict[str, Any]:
-    """The JSON object in the body; duplicate keys, NaN, wrong UTF-8 and deep nesting are refused."""
+class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """For an added route without parameters: it refuses them all."""
+
+
+class SymbolsQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Many symbols at once."""
+
+    symbols: Symbols
+
+    def wanted(self) -> list[str]:
+        """Each once, in the provider's spelling; raise `InvalidSymbol`."""
+        return list(dict.fromkeys(map(normalize_symbol, self.symbols)))
+
+
+async def read(request: web.Request, kind: type[S]) -> S:
+    """The JSON object in the body as a `kind`; duplicate keys, NaN, wrong UTF-8, deep nesting, NUL and lone surrogates are refused."""
+    content = _convert(await _read_object(request), kind)
+    for name in kind.__struct_fields__:
+        value = getattr(content, name)
+        if isinstance(value, str) and ("\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
+            raise InvalidRequest(f"{name}: expected text without NUL and lone surrogates")
+    return content
+
+
+async def _read_object(request: web.Request) -> dict[str, Any]:
     if request.content_type != "application/json":
         raise UnsupportedMediaType("expected a body of type application/json")
     try:
@@ -40,69 +96,55 @@ def _no_constant(_: str) -> Any:
     raise ValueError
 
 
-def text(content: dict[str, Any], name: str) -> str:
-    """A required string; what PostgreSQL cannot hold is refused."""
-    value = content.get(name)
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidRequest(f"{name}: expected a string that is not empty")
-    if "\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise InvalidRequest(f"{name}: expected text without NUL and lone surrogates")
-    return value
+def query(request: web.Request, kind: type[S]) -> S:
+    """The query's parameters as a `kind`. Each may be there once; others are ignored, unless the `kind` forbids them."""
+    given, known = request.query, properties(kind)
+    content = {}
+    for name, schema in known.items():
+        values = given.getall(name, [])
+        if len(values) > 1:
+            raise InvalidRequest(f"{name}: expected {schema['title']}, once, not {len(values)} times")
+        if values:
+            content[name] = _split(values[0], schema["type"])
+    if kind.__struct_config__.forbid_unknown_fields:
+        _refuse_unknown(given, known)
+    return _convert(content, kind, shown=True)
 
 
-def username(content: dict[str, Any]) -> str:
-    value = text(content, "username").strip()
-    if USERNAME.fullmatch(value) is None:
-        raise InvalidRequest("username: expected 3 to 32 letters, digits, dots, dashes or underscores")
-    return value
+def _split(text: str, kind: str) -> str | list[str]:
+    """A parameter as msgspec reads it: a list without its commas, a number without the dot of `2.`."""
+    if kind == "array":
+        return text.split(",") if text.strip() else []
+    return text.removesuffix(".") if kind == "number" else text
 
 
-def email(content: dict[str, Any]) -> str:
-    value = text(content, "email").strip()
-    if EMAIL.fullmatch(value) is None:
-        raise InvalidRequest("email: expected an address such as ada@example.com")
-    return value
+def _refuse_unknown(given: Iterable[str], known: Mapping[str, object]) -> None:
+    for name in given:
+        if name not in known:
+            expected = f"only {', '.join(known)}" if known else "no parameter here"
+            raise InvalidRequest(f"{name[:40]}: expected {expected}")
 
 
-def new_password(content: dict[str, Any], *, shortest: int) -> str:
-    value = text(content, "password")
-    if len(value) < shortest or len(value.encode()) > LONGEST_PASSWORD:
-        raise InvalidRequest(f"password: expected at least {shortest} characters and at most {LONGEST_PASSWORD} bytes")
-    return value
-
-
-def symbol_in(content: dict[str, Any]) -> str:
-    return normalize_symbol(text(content, "symbol"))
-
-
-def seconds(request: web.Request, name: str, default: float, *, most: float) -> float:
-    """A number of seconds in the query, 0 to `most`."""
-    value = request.query.get(name)
-    if value is None:
-        return default
+def _convert(content: Mapping[str, Any], kind: type[S], *, shown: bool = False) -> S:
+    """`shown`: what was sent is no secret, and numbers come as text."""
     try:
-        number = float(value) if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{0,6})?", value) else -1
-        if not 0 <= number <= most:
-            raise ValueError
-    except ValueError:
-        raise InvalidRequest(f"{name}: expected seconds from 0 to {most:g}, not {value[:20]!r}") from None
-    return number
+        return msgspec.convert(content, kind, strict=not shown)
+    except msgspec.ValidationError as error:
+        found = _FIELD.search(str(error))
+        if found is None:
+            raise InvalidRequest(str(error)) from None  # a Struct's own sentence
+        name = found[1]
+        told = f", not {_short(content[name])}" if shown and name in content else ""
+        raise InvalidRequest(f"{name}: expected {properties(kind)[name]['title']}{told}") from None
 
 
-def whole(request: web.Request, name: str, default: int, *, low: int, high: int) -> int:
-    """A whole number in the query."""
-    value = request.query.get(name)
-    if value is None:
-        return default
-    if re.fullmatch(r"[0-9]{1,6}", value) is None or not low <= int(value) <= high:
-        raise InvalidRequest(f"{name}: expected a whole number from {low} to {high}, not {value[:20]!r}")
-    return int(value)
+def _short(value: str | list[str]) -> str:
+    return str(len(value)) if isinstance(value, list) else repr(value[:20])
 
 
-def symbols(request: web.Request, *, most: int) -> list[str]:
-    """The query's `symbols=A,B,...`: one such parameter, 1 to `most` symbols, each once."""
-    given = request.query.getall("symbols", [])
-    parts = given[0].split(",") if len(given) == 1 else []
-    if not 1 <= len(parts) <= most or not given[0].strip():
-        raise InvalidRequest(f"symbols: expected one list of 1 to {most} symbols, not {len(parts) or len(given)}")
-    return list(dict.fromkeys(normalize_symbol(part) for part in parts))
+@cache
+def properties(kind: type[Struct]) -> dict[str, dict[str, Any]]:
+    """A Struct's fields as the document has them."""
+    _, components = msgspec.json.schema_components([kind])
+    found: dict[str, dict[str, Any]] = components[kind.__name__]["properties"]
+    return found

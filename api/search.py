@@ -4,17 +4,20 @@ import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Annotated
 
 from aiohttp import web
+from msgspec import Meta, Struct
 
 from api.answers import Answer
+from api.contract import WHILE_ASKING, documented
 from api.live import Wish
 from api.middlewares import public
 from api.state import LISTING, LIVE, MEMORY, RESOURCES
 from api.stocks import STALE_FOR, asker
 from common.core.models import Function, Match
 from common.core.search import normalize_query
-from common.errors import StoreUnavailable
+from common.errors import InvalidRequest, StoreUnavailable
 from common.resources import Resources
 from common.store import searches
 from common.store.pool import connection
@@ -25,8 +28,27 @@ GOOD_FOR = 60.0  # seconds that an answer is kept: a new listing may have come
 routes = web.RouteTableDef()
 
 
+class MatchAnswer(Struct, frozen=True):
+    """A symbol that may be meant."""
+
+    symbol: str
+    name: str
+    type: str
+    region: str
+    currency: str
+
+
+Matches = Annotated[list[MatchAnswer], Meta(max_length=10)]
+
+
 @routes.get("/api/search/{query}")
 @public
+@documented(
+    "Symbols by their letters or their company's name",
+    answers={200: Matches},
+    errors=(InvalidRequest, *WHILE_ASKING),
+    cached=True,
+)
 async def search(request: web.Request) -> web.Response:
     query = normalize_query(request.match_info["query"])
     resources, memory, listing = request.app[RESOURCES], request.app[MEMORY], request.app[LISTING]

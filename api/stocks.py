@@ -2,36 +2,87 @@
 
 import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from typing import Literal
 
 from aiohttp import web
+from msgspec import UNSET, Struct, UnsetType
 
 from api import requests
 from api.answers import Answer
+from api.contract import WHILE_ASKING, Time, documented
 from api.memory import Memory
 from api.middlewares import public
 from api.state import MEMORY, QUOTES, READS, RESOURCES
 from common.core.freshness import Freshness, judge, shape
 from common.core.models import Quote
 from common.core.symbols import normalize_symbol
+from common.errors import InvalidSymbol, StoreUnavailable, UnknownSymbol
 from common.resources import Resources
 from common.sessions import open_calendar
 from common.store import symbols
 from common.store.pool import connection
 
-LONGEST_WAIT = 20.0  # seconds
 STALE_FOR = 5.0  # seconds that a cache may keep a stale quote: nearly every quote is past a minute at 5 calls a minute
-MOST_SYMBOLS = 100
+MOST_SYMBOLS = requests.MOST_SYMBOLS
 
 routes = web.RouteTableDef()
 
 
+class StockQuery(Struct, frozen=True):
+    """How long to wait for a first quote."""
+
+    wait: requests.Wait | UnsetType = UNSET
+
+
+class QuoteAnswer(Struct, frozen=True):
+    """A quote, with its age: stale past `fresh_until`, and then with the reason and an estimate."""
+
+    symbol: str
+    price: float
+    change: float | None
+    change_percent: str | None
+    volume: int | None
+    timestamp: date
+    open: float | None
+    high: float | None
+    low: float | None
+    previous_close: float | None
+    fetched_at: Time
+    fresh_until: Time
+    stale: bool
+    source: Literal["alphavantage", "simulated"]
+    reason: Literal["budget", "market_closed", "provider_down", "quota_spent"] | UnsetType = UNSET
+    next_refresh_at: Time | UnsetType | None = UNSET
+
+
+class Missing(Struct, frozen=True):
+    """A symbol without a quote, and why."""
+
+    symbol: str
+    reason: Literal["unknown_symbol", "no_quote"]
+
+
+class StocksAnswer(Struct, frozen=True):
+    """Every symbol is in one of the two."""
+
+    quotes: list[QuoteAnswer]
+    missing: list[Missing]
+
+
 @routes.get("/api/stock/{symbol}")
 @public
+@documented(
+    "The quote of a symbol",
+    query=StockQuery,
+    answers={200: QuoteAnswer},
+    errors=(InvalidSymbol, UnknownSymbol, *WHILE_ASKING),
+    cached=True,
+)
 async def stock(request: web.Request) -> web.Response:
     symbol = normalize_symbol(request.match_info["symbol"])
     resources, memory, quotes = request.app[RESOURCES], request.app[MEMORY], request.app[QUOTES]
-    wait = requests.seconds(request, "wait", resources.settings.miss_wait.total_seconds(), most=LONGEST_WAIT)
+    wait = wait_of(requests.query(request, StockQuery).wait, resources)
     quote = await quotes.lookup(symbol) or await quotes.obtain(symbol, wait=wait, asker=asker(request))
     request.app[READS].count(symbol, by=request.remote or "")
     answer = answer_quote(quote, resources, memory)
@@ -41,9 +92,15 @@ async def stock(request: web.Request) -> web.Response:
 
 @routes.get("/api/stocks")
 @public
+@documented(
+    "Quotes of many symbols, from cache",
+    query=requests.SymbolsQuery,
+    answers={200: StocksAnswer},
+    errors=(InvalidSymbol, StoreUnavailable),
+)
 async def stocks(request: web.Request) -> web.Response:
     """Many quotes from cache in one answer; what has none is named, with the reason."""
-    wanted = requests.symbols(request, most=MOST_SYMBOLS)
+    wanted = requests.query(request, requests.SymbolsQuery).wanted()
     resources, memory = request.app[RESOURCES], request.app[MEMORY]
     found = await request.app[QUOTES].lookup_all(wanted)
     for symbol in found:
@@ -64,6 +121,11 @@ async def stocks(request: web.Request) -> web.Response:
 async def _unknown(resources: Resources, lacking: list[str]) -> set[str]:
     async with connection(resources.db) as held:
         return await symbols.select_unknown_among(held, resources.ask.account, lacking)
+
+
+def wait_of(asked: float | UnsetType, resources: Resources) -> float:
+    """Seconds that somebody waits: as asked, else as set."""
+    return resources.settings.miss_wait.total_seconds() if asked is UNSET else asked
 
 
 def asker(request: web.Request) -> str:

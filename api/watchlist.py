@@ -1,12 +1,23 @@
 """A user's watchlist over HTTP. Adding a symbol that has no quote yet puts it in the line and wakes a worker."""
 
+from typing import Annotated
+
 from aiohttp import web
+from msgspec import Meta, Struct
 
 from api import requests
+from api.contract import documented
 from api.state import CALLER, QUEUE, QUOTES, REQUEST_ID, RESOURCES
 from common.core.models import Function, Purpose
 from common.core.symbols import normalize_symbol
-from common.errors import NotOnWatchlist, UnknownSymbol
+from common.errors import (
+    AlreadyOnWatchlist,
+    InvalidSymbol,
+    NotOnWatchlist,
+    StoreUnavailable,
+    UnknownSymbol,
+    WatchlistFull,
+)
 from common.queue import wake_worker
 from common.resources import Resources
 from common.store import line, symbols, watchlists
@@ -17,7 +28,36 @@ NO_STORE = {"Cache-Control": "no-store"}
 routes = web.RouteTableDef()
 
 
+class Addition(Struct, frozen=True):
+    """What to add."""
+
+    symbol: Annotated[requests.Symbol, Meta(min_length=1)]
+
+
+class WatchlistAnswer(Struct, frozen=True):
+    """The caller's symbols."""
+
+    watchlist: list[str]
+    count: int
+
+
+class AddedAnswer(Struct, frozen=True):
+    """`verified`: the symbol has a quote already."""
+
+    message: str
+    symbol: str
+    verified: bool
+
+
+class RemovedAnswer(Struct, frozen=True):
+    """`symbol` as the provider spells it."""
+
+    message: str
+    symbol: str
+
+
 @routes.get("/api/watchlist")
+@documented("The caller's symbols", answers={200: WatchlistAnswer}, errors=(StoreUnavailable,))
 async def show(request: web.Request) -> web.Response:
     async with connection(request.app[RESOURCES].db) as held:
         items = await watchlists.select_items(held, request[CALLER].id)
@@ -25,8 +65,14 @@ async def show(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/watchlist")
+@documented(
+    "Add a symbol to the watchlist",
+    body=Addition,
+    answers={201: AddedAnswer},
+    errors=(InvalidSymbol, UnknownSymbol, AlreadyOnWatchlist, WatchlistFull, StoreUnavailable),
+)
 async def add(request: web.Request) -> web.Response:
-    symbol = requests.symbol_in(await requests.read_object(request))
+    symbol = normalize_symbol((await requests.read(request, Addition)).symbol)
     resources = request.app[RESOURCES]
     known = await request.app[QUOTES].lookup(symbol)
     async with transaction(resources.db) as held:
@@ -48,6 +94,11 @@ async def _ask_for(held: Connection, resources: Resources, symbol: str) -> None:
 
 
 @routes.delete("/api/watchlist/{symbol}")
+@documented(
+    "Remove a symbol from the watchlist",
+    answers={200: RemovedAnswer},
+    errors=(InvalidSymbol, NotOnWatchlist, StoreUnavailable),
+)
 async def remove(request: web.Request) -> web.Response:
     symbol = normalize_symbol(request.match_info["symbol"])
     async with connection(request.app[RESOURCES].db) as held:

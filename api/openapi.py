@@ -1,0 +1,215 @@
+"""The OpenAPI 3.1 document, made of the router and the contracts of its handlers: what validates a request is what is shown.
+
+It knows what every request goes through (tokens, bodies, errors), and no handler.
+"""
+
+import inspect
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from api.contract import Contract
+from api.middlewares import Handler
+from api.requests import Symbol, properties
+from common.errors import (
+    InsufficientScope,
+    InvalidRequest,
+    InvalidToken,
+    NotFound,
+    NotNow,
+    PayloadTooLarge,
+    QuotewellError,
+    TokenExpired,
+    UnsupportedMediaType,
+)
+
+Json = dict[str, Any]
+SCHEMAS = "#/components/schemas/{name}"
+ERRORS_OF_BODIES = (InvalidRequest, PayloadTooLarge, UnsupportedMediaType)
+PATH: Mapping[str, Any] = {
+    "symbol": Symbol,
+    "query": Annotated[
+        str,
+        Meta(title="1 to 40 letters, digits and signs", min_length=1, examples=["apple"]),
+    ],
+}
+CACHING = ("ETag", "Cache-Control", "Age", "Last-Modified")
+HEADERS: Mapping[str, tuple[str, Json]] = {
+    "X-Request-ID": ("The client's own if it is a plain one, else a new one; the log has it.", {"type": "string"}),
+    "Cache-Control": ("How long the answer is good for, and for whom.", {"type": "string"}),
+    "ETag": ("Strong; `If-None-Match` with it gives 304.", {"type": "string", "pattern": '^"[0-9a-f]+"$'}),
+    "Age": ("Seconds; 0, for the answer is made or renewed here.", {"type": "integer"}),
+    "Last-Modified": ("When what is answered came.", {"type": "string"}),
+    "Retry-After": ("Seconds after which to ask again.", {"type": "integer", "minimum": 1}),
+    "WWW-Authenticate": ("The scheme that is expected.", {"type": "string"}),
+}
+
+
+class Error(Struct, frozen=True):
+    """What went wrong: a sentence for a person, a code for a program, and the id under which the log has it."""
+
+    error: str
+    code: str
+    request_id: str
+
+
+class ErrorForNow(Error, frozen=True):
+    """An error that passes: ask again after so many seconds."""
+
+    retry_after: Annotated[int, Meta(ge=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A documented route, with what the router and the middlewares know of it."""
+
+    method: str
+    path: str
+    handler: Handler
+    contract: Contract
+
+    @property
+    def is_public(self) -> bool:
+        return getattr(self.handler, "is_public", False)
+
+    @property
+    def types(self) -> list[Any]:
+        contract = self.contract
+        return [kind for kind in (*contract.answers.values(), contract.body) if kind is not None]
+
+    def errors(self) -> dict[int, list[type[QuotewellError]]]:
+        """All that can be answered instead, by status: the handler's own errors and those of what comes before it."""
+        contract, scope = self.contract, getattr(self.handler, "scope", None)
+        found = [
+            *contract.errors,
+            *([] if self.is_public else [InvalidToken, TokenExpired]),
+            *([] if scope is None else [InsufficientScope]),
+            *(ERRORS_OF_BODIES if contract.body else ()),
+            *([InvalidRequest] if contract.query else ()),
+            *([NotFound] if "{" in self.path else ()),
+        ]
+        by_status = defaultdict(list)
+        for error in dict.fromkeys(found):
+            by_status[error.status].append(error)
+        return dict(by_status)
+
+
+def operations(router: web.UrlDispatcher) -> Iterator[Operation]:
+    """Every route that has a contract; HEAD is GET without its body."""
+    for route in router.routes():
+        contract = getattr(route.handler, "contract", None)
+        if contract is not None and route.resource is not None and route.method != "HEAD":
+            yield Operation(route.method.lower(), route.resource.canonical, route.handler, contract)
+
+
+def describe(router: web.UrlDispatcher) -> Json:
+    """The whole document."""
+    found = list(operations(router))
+    paths: Json = defaultdict(dict)
+    for operation in sorted(found, key=lambda operation: operation.path):
+        paths[operation.path][operation.method] = _operation(operation)
+    kinds = [Error, ErrorForNow, *(kind for operation in found for kind in operation.types)]
+    _, components = msgspec.json.schema_components(kinds, ref_template=SCHEMAS)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Quotewell",
+            "version": version("quotewell"),
+            "description": "Real stock quotes for many users from one stingy market-data key.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": dict(paths),
+        "components": {
+            "schemas": dict(sorted(components.items())),
+            "headers": {
+                name: {"description": text, "required": True, "schema": schema}
+                for name, (text, schema) in HEADERS.items()
+            },
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+def _schema(kind: Any) -> Json:
+    """A type's schema; a Struct's is a reference."""
+    (schema,), _ = msgspec.json.schema_components([kind], ref_template=SCHEMAS)
+    return schema
+
+
+def _operation(operation: Operation) -> Json:
+    contract, body = operation.contract, operation.contract.body
+    written: Json = {
+        "operationId": operation.handler.__name__,
+        "tags": [operation.handler.__module__.rpartition(".")[2]],
+        "summary": contract.summary,
+        "description": inspect.getdoc(operation.handler) or "",
+        "parameters": _parameters(operation),
+        "responses": dict(sorted(_responses(operation).items())),
+        "security": [] if operation.is_public else [{"bearer": []}],
+    }
+    if body is not None:
+        written["requestBody"] = {"required": True, "content": {"application/json": {"schema": _schema(body)}}}
+    return {name: value for name, value in written.items() if value or name == "security"}
+
+
+def _parameters(operation: Operation) -> list[Json]:
+    headers = dict(operation.contract.headers)
+    if operation.contract.cached:
+        headers["If-None-Match"] = "The `ETag` of an answer that is held: 304 if it is still this one."
+    written = [
+        {"name": name, "in": "path", "required": True, "schema": _schema(PATH[name])}
+        for name in re.findall(r"{(\w+)}", operation.path)
+    ]
+    if (query := operation.contract.query) is not None:
+        required = {each.encode_name for each in msgspec.structs.fields(query) if each.required}
+        for name, schema in properties(query).items():
+            parameter = {"name": name, "in": "query", "required": name in required, "schema": schema}
+            written.append(parameter | ({"explode": False} if schema["type"] == "array" else {}))
+    return written + [
+        {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+        for name, text in headers.items()
+    ]
+
+
+def _responses(operation: Operation) -> Json:
+    contract = operation.contract
+    headers = ["X-Request-ID", *(CACHING if contract.cached else ("Cache-Control",))]
+    written = {
+        str(status): _response(HTTPStatus(status).phrase, headers, _schema(kind), contract.media)
+        for status, kind in contract.answers.items()
+    }
+    if contract.cached:
+        written["304"] = _response("What the client holds is still right.", headers)
+    for status, errors in operation.errors().items():
+        written[str(status)] = _refusal(errors)
+    return written
+
+
+def _refusal(errors: Sequence[type[QuotewellError]]) -> Json:
+    """The answer to one status's errors: which codes it may have, and what to do about each."""
+    passes = any(issubclass(error, NotNow) for error in errors)
+    headers = ["X-Request-ID", "Cache-Control"]
+    headers += ["Retry-After"] * passes + ["WWW-Authenticate"] * all(
+        issubclass(error, InvalidToken) for error in errors
+    )
+    reference = SCHEMAS.format(name="ErrorForNow" if passes else "Error")
+    codes = {"properties": {"code": {"enum": [error.code for error in errors]}}}
+    told = "\n".join(f"- `{error.code}`: {inspect.getdoc(error)}" for error in errors)
+    return _response(told, headers, {"allOf": [{"$ref": reference}, codes]})
+
+
+def _response(told: str, headers: Sequence[str], schema: Json | None = None, media: str = "application/json") -> Json:
+    written: Json = {
+        "description": told,
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
+    }
+    return written if schema is None else written | {"content": {media: {"schema": schema}}}

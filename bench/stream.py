@@ -1,0 +1,263 @@
+"""`make bench-stream`: many Server-Sent Events clients on one real API process, events through the real Redis stream.
+
+The server has one core, all else (stores, clients, publisher) the other. A client is a bare socket that reads three fields of an
+event. Quotes carry a serial number as their price, so a client knows what it sees and when that was published.
+"""
+
+import asyncio
+import json
+import os
+import random
+import re
+import resource
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from statistics import quantiles
+from subprocess import Popen  # nosec B404: our own entries
+
+import psutil
+from redis.asyncio import Redis
+
+from bench.stage import Stage, answers, open_stage
+from common.core.models import Price, Quote
+from common.embedded import stores
+from common.resources import open_redis
+from common.store import feed
+
+CLIENTS = 5000
+SYMBOLS = [f"SIM{number:03}" for number in range(200)]
+EACH = 10  # symbols a client
+PER_SECOND = 20.0  # events
+SECONDS = 60.0
+WARM = 5.0  # seconds
+AT_ONCE = 100  # connections under way
+FILES = CLIENTS + 1000
+SETTLED = 10.0  # seconds until all must have arrived
+SERVER_CORE, LOAD_CORE = 0, 1
+HEAD = (
+    "GET /api/stream?symbols={symbols} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: text/event-stream\r\n"
+    "Accept-Language: en-US,en;q=0.9\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nCache-Control: no-cache\r\n"
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n"
+    "Origin: http://127.0.0.1:{port}\r\nReferer: http://127.0.0.1:{port}/\r\nConnection: keep-alive\r\n\r\n"
+)
+EVENT = re.compile(rb'id: (\d+)-(\d+)\nevent: quote\ndata: \{"symbol":"(\w+)","price":(\d+)\.0,')
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the clients saw. `published`: serial number to the time before the publish; `newest`: symbol to its last serial number."""
+
+    published: list[float] = field(default_factory=list)
+    newest: dict[str, int] = field(default_factory=dict)
+    delays: list[float] = field(default_factory=list)  # seconds
+    went_back: int = 0
+    ended: int = 0
+    measuring: bool = False
+
+
+class Reader(asyncio.Protocol):
+    """One client: the newest serial number that it saw of each symbol."""
+
+    def __init__(self, seen: Seen, request: bytes) -> None:
+        self.newest: dict[str, int] = {}
+        self.snapshot = asyncio.get_running_loop().create_future()
+        self._seen, self._request = seen, request
+        self._rest, self._last = b"", (0, 0)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        now = time.monotonic()
+        whole, mark, self._rest = (self._rest + data).rpartition(b"\n\n")
+        for millis, serial, symbol, price in EVENT.findall(whole + mark):
+            self._take(symbol.decode(), int(price), (int(millis), int(serial)), now)
+        if len(self.newest) == EACH and not self.snapshot.done():
+            self.snapshot.set_result(None)
+        if self._rest.endswith(b"0\r\n\r\n"):
+            self._seen.ended += 1
+
+    def _take(self, symbol: str, number: int, event: tuple[int, int], now: float) -> None:
+        seen = self._seen
+        seen.went_back += event < self._last or number <= self.newest.get(symbol, -1)
+        self.newest[symbol], self._last = number, event
+        if seen.measuring and self.snapshot.done():
+            seen.delays.append(now - seen.published[number])
+
+    def connection_lost(self, _: Exception | None) -> None:
+        if not self.snapshot.done():
+            self.snapshot.set_exception(ConnectionError("refused"))
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """`kib`: growth of the server's memory, at its highest, by client; `core`: the share of its core that it used."""
+
+    p50: float
+    p99: float
+    worst: float
+    kib: float
+    lost: int
+    went_back: int
+    core: float
+    connecting: float
+    ending: float
+    ended: int
+
+
+def run(urls: Mapping[str, str], folder: Path) -> Figures:
+    with open_stage(urls, folder, "stream", OVERVIEW_SYMBOLS=SYMBOLS[0]) as stage:
+        spread = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {SERVER_CORE})  # what is started now inherits it
+        stage.start("api")
+        os.sched_setaffinity(0, {LOAD_CORE} & spread or spread)
+        stage.wait_until(lambda: answers(f"http://127.0.0.1:{stage.settings.port}/api/health"), "the API")
+        return asyncio.run(measure(stage))
+
+
+async def measure(stage: Stage) -> Figures:
+    seen, chance, server = Seen(), random.Random(5), stage.children[0]  # nosec B311
+    process = psutil.Process(server.pid)
+    redis = open_redis(stage.settings.redis_url, timeout=5)
+    for symbol in SYMBOLS:
+        await publish(redis, seen, symbol)
+    await connect(stage.settings.port, seen, chance, 1)  # what is loaded and remembered once is not a client's
+    before = process.memory_info().rss
+    begun = time.monotonic()
+    readers = await connect(stage.settings.port, seen, chance, CLIENTS - 1)
+    connecting = time.monotonic() - begun
+    await publish_steadily(redis, seen, chance, WARM)
+    seen.measuring, busy = True, sum(process.cpu_times()[:2])
+    highest = await publish_steadily(redis, seen, chance, SECONDS, process)
+    busy = sum(process.cpu_times()[:2]) - busy
+    lost = await settle(seen, readers)
+    await redis.aclose()
+    ending = await end(server, stage)
+    hundredths = quantiles(seen.delays, n=100)
+    return Figures(
+        p50=1000 * hundredths[49],
+        p99=1000 * hundredths[98],
+        worst=1000 * max(seen.delays),
+        kib=(highest - before) / 1024 / len(readers),
+        lost=lost,
+        went_back=seen.went_back,
+        core=busy / SECONDS,
+        connecting=connecting,
+        ending=ending,
+        ended=seen.ended,
+    )
+
+
+async def connect(port: int, seen: Seen, chance: random.Random, clients: int) -> list[Reader]:
+    """Clients that have all their current quotes."""
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def open_one() -> Reader:
+        request = HEAD.format(symbols=",".join(chance.sample(SYMBOLS, EACH)), port=port).encode()
+        async with places:
+            _, reader = await asyncio.get_running_loop().create_connection(
+                lambda: Reader(seen, request), "127.0.0.1", port
+            )
+            await reader.snapshot
+        return reader
+
+    return await asyncio.gather(*(open_one() for _ in range(clients)))
+
+
+async def publish(redis: Redis, seen: Seen, symbol: str) -> None:
+    number = len(seen.published)
+    now, some = datetime.now(UTC), Decimal("123.45")
+    price = Price(symbol, Decimal(number), now.date(), some, some, 1_000_000, some, some, some, some)
+    quote = Quote(price, "simulated", now)
+    seen.published.append(time.monotonic())
+    seen.newest[symbol] = number
+    if not await feed.publish(redis, quote):
+        raise RuntimeError(f"{symbol} was not published")
+
+
+async def publish_steadily(
+    redis: Redis, seen: Seen, chance: random.Random, seconds: float, process: psutil.Process | None = None
+) -> int:
+    """Events at a steady rate, each symbol as often as the others; the highest memory of the process, in bytes."""
+    begun, highest = time.monotonic(), 0
+    for number in range(int(seconds * PER_SECOND)):
+        if number % len(SYMBOLS) == 0:
+            turn = chance.sample(SYMBOLS, len(SYMBOLS))
+        await asyncio.sleep(max(0.0, begun + number / PER_SECOND - time.monotonic()))
+        await publish(redis, seen, turn[number % len(SYMBOLS)])
+        if process is not None and number % int(PER_SECOND) == 0:
+            highest = max(highest, process.memory_info().rss)
+    return highest
+
+
+async def settle(seen: Seen, readers: Sequence[Reader]) -> int:
+    """How many states of clients are not the newest, once all had the time to be."""
+    deadline = time.monotonic() + SETTLED
+    while True:
+        lost = sum(
+            number != seen.newest[symbol] for reader in readers for symbol, number in reader.newest.items()
+        ) + sum(EACH - len(reader.newest) for reader in readers)
+        if not lost or time.monotonic() > deadline:
+            return lost
+        await asyncio.sleep(0.2)
+
+
+async def end(server: Popen[bytes], stage: Stage) -> float:
+    """Seconds from SIGTERM until the process is gone."""
+    begun = time.monotonic()
+    server.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(server.wait, 30)
+    stage.children.remove(server)
+    return time.monotonic() - begun
+
+
+def allow_files() -> None:
+    """For us and what we start: a client is a file on both sides."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < FILES:
+        raise RuntimeError(f"expected that {FILES} files may be open, not {hard} (ulimit -Hn)")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, FILES), hard))
+
+
+def main() -> int:
+    allow_files()
+    os.sched_setaffinity(0, {LOAD_CORE} & os.sched_getaffinity(0) or os.sched_getaffinity(0))  # the stores inherit it
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="quotewell-bench-") as home,
+            stores(Path(home), {"QUOTEWELL_ENV": "testing"}, throwaway=True) as urls,
+            tempfile.TemporaryDirectory(prefix="quotewell-bench-logs-") as folder,
+        ):
+            figures = run(urls, Path(folder))
+    except KeyboardInterrupt:
+        return 130
+    print(
+        f"{CLIENTS} clients with {EACH} of {len(SYMBOLS)} symbols, {PER_SECOND:g} events a second for {SECONDS:g} s\n"
+        f"publish to client: p50 {figures.p50:.1f} ms, p99 {figures.p99:.1f} ms, worst {figures.worst:.1f} ms\n"
+        f"server: {figures.kib:.1f} KiB a client, {figures.core:.0%} of its core\n"
+        f"lost {figures.lost}, went back {figures.went_back}; connected in {figures.connecting:.1f} s; "
+        f"on SIGTERM {figures.ended} streams ended cleanly, gone after {figures.ending:.2f} s"
+    )
+    print(
+        json.dumps(
+            {
+                "clients": CLIENTS,
+                "p99_ms": round(figures.p99, 1),
+                "kib_per_client": round(figures.kib, 1),
+                "lost": figures.lost,
+            }
+        )
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""schemathesis against a running process: whatever is sent, the answer is one that the document names, and none is 500."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.api.conftest import Client, User
+
+SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
+# All of its checks, but for these:
+EXCEPTIONS = """
+[checks.not_a_server_error]  # 503 is an outcome that the document names, with its codes and Retry-After
+expected-statuses = ["2xx", "3xx", "4xx", "503"]
+
+[[operations]]  # which characters are letters (of any script) is not for a pattern that every JSON Schema tool reads alike
+include-path = "/api/search/{query}"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]  # no schema compares two parameters: `from` has to be before `to`
+include-path = "/api/stock/{symbol}/history"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]  # it does not end; tests/api/test_stream.py has it, tests/api/test_contract.py what it refuses
+include-path = "/api/stream"
+enabled = false
+"""
+
+
+@pytest.mark.parametrize(("known", "examples"), [(True, 60), (False, 15)], ids=["with a token", "without"])
+async def test_every_answer_to_whatever_is_sent_is_documented(
+    api: Client, ada: User, tmp_path: Path, known: bool, examples: int
+) -> None:
+    (tmp_path / "schemathesis.toml").write_text(EXCEPTIONS)
+    arguments = [
+        str(api.make_url("/api/openapi.json")),
+        "--phases=examples,coverage,fuzzing",
+        f"--max-examples={examples}",
+        "--generation-deterministic",
+        "--continue-on-failure",
+        "--warnings=off",
+        "--no-color",
+        *([f"--header=Authorization: {ada.headers['Authorization']}"] if known else []),
+    ]
+    process = await asyncio.create_subprocess_exec(
+        SCHEMATHESIS, "run", *arguments, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    written, _ = await process.communicate()
+
+    assert 0 == process.returncode, written.decode()
