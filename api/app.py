@@ -30,7 +30,13 @@ def create_app(settings: Settings) -> web.Application:
     """The aiohttp application for these settings; it starts though no store answers."""
     app = web.Application(
         client_max_size=LARGEST_BODY,
-        middlewares=[middlewares.answer_hot, middlewares.identify, middlewares.shape_errors, middlewares.admit],
+        middlewares=[
+            middlewares.answer_hot,
+            middlewares.identify,
+            middlewares.shape_errors,
+            middlewares.negotiate,
+            middlewares.admit,
+        ],
     )
     app[TOKENS] = Tokens(settings.jwt_secret, ttl=settings.access_token_ttl)
     app[QUEUE] = open_celery(settings)

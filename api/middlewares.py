@@ -14,6 +14,7 @@ from common.errors import (
     InsufficientScope,
     InvalidToken,
     MethodNotAllowed,
+    NotAcceptable,
     NotFound,
     NotNow,
     PayloadTooLarge,
@@ -22,6 +23,7 @@ from common.errors import (
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_REFUSED = re.compile(r"q=0(\.0*)?\s*(;|$)")
 log = structlog.get_logger(__name__)
 
 
@@ -48,12 +50,17 @@ async def answer_hot(request: web.Request, handler: Handler) -> web.StreamRespon
     if memory.followed and request.method == "GET" and request.keep_alive and request.version == HttpVersion11:
         now = time.time()
         answer = memory.answers.find(request.raw_path, now)
-        if answer is not None and "Origin" not in request.headers:
+        if answer is not None and "Origin" not in request.headers and _takes_json(request.headers.get("Accept")):
             if answer.symbol:
                 request.app[READS].count(answer.symbol, by=request.remote or "")
             status = 304 if matches(request.headers.get("If-None-Match"), answer.etag) else 200
             return Ready(answer.raw(status, now, _request_id(request)), status)
     return await handler(request)
+
+
+def _takes_json(accept: str | None) -> bool:
+    """The usual headers, told at a glance; any other is looked at closely on the long way."""
+    return accept is None or accept in ("*/*", "application/json") or accept.startswith("application/json, ")
 
 
 def _request_id(request: web.Request) -> str:
@@ -107,6 +114,26 @@ def _answer(request: web.Request, error: QuotewellError) -> web.Response:
     if isinstance(error, InvalidToken):
         headers["WWW-Authenticate"] = 'Bearer realm="quotewell", error="invalid_token"'
     return web.json_response(body, status=error.status, headers=headers)
+
+
+@web.middleware
+async def negotiate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what accepts nothing that the route answers. A stream is served to whoever asks for it."""
+    contract = getattr(request.match_info.handler, "contract", None)
+    media = "application/json" if contract is None else contract.media
+    found = request.match_info.http_exception is None and media != "text/event-stream"
+    if found and not accepts(request.headers.get("Accept"), media):
+        raise NotAcceptable(f"expected an Accept with {media}, not {request.headers['Accept'][:80]!r}")
+    return await handler(request)
+
+
+def accepts(header: str | None, media: str) -> bool:
+    """Whether an Accept header allows a media type; one that names nothing allows everything."""
+    if header is None or not header.strip():
+        return True
+    wanted = {media, f"{media.partition('/')[0]}/*", "*/*"}
+    ranges = (part.partition(";") for part in header.lower().split(","))
+    return any(name.strip() in wanted and not _REFUSED.search(rest) for name, _, rest in ranges)
 
 
 @web.middleware

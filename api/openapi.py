@@ -23,6 +23,7 @@ from common.errors import (
     InsufficientScope,
     InvalidRequest,
     InvalidToken,
+    NotAcceptable,
     NotFound,
     NotNow,
     PayloadTooLarge,
@@ -95,6 +96,7 @@ class Operation:
             *(ERRORS_OF_BODIES if contract.body else ()),
             *([InvalidRequest] if contract.query else ()),
             *([NotFound] if "{" in self.path else ()),
+            *([] if contract.media == "text/event-stream" else [NotAcceptable]),
         ]
         by_status = defaultdict(list)
         for error in dict.fromkeys(found):

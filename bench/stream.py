@@ -40,7 +40,7 @@ WARM = 5.0  # seconds
 AT_ONCE = 100  # connections under way
 FILES = CLIENTS + 1000
 SETTLED = 10.0  # seconds until all must have arrived
-SERVER_CORE, LOAD_CORE = 0, 1
+CORES = sorted(os.sched_getaffinity(0))
 HEAD = (
     "GET /api/stream?symbols={symbols} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: text/event-stream\r\n"
     "Accept-Language: en-US,en;q=0.9\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nCache-Control: no-cache\r\n"
@@ -115,10 +115,9 @@ class Figures:
 
 def run(urls: Mapping[str, str], folder: Path) -> Figures:
     with open_stage(urls, folder, "stream", OVERVIEW_SYMBOLS=SYMBOLS[0]) as stage:
-        spread = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {SERVER_CORE})  # what is started now inherits it
+        os.sched_setaffinity(0, CORES[:1])  # what is started now inherits it
         stage.start("api")
-        os.sched_setaffinity(0, {LOAD_CORE} & spread or spread)
+        os.sched_setaffinity(0, CORES[-1:])
         stage.wait_until(lambda: answers(f"http://127.0.0.1:{stage.settings.port}/api/health"), "the API")
         return asyncio.run(measure(stage))
 
@@ -229,7 +228,7 @@ def allow_files() -> None:
 
 def main() -> int:
     allow_files()
-    os.sched_setaffinity(0, {LOAD_CORE} & os.sched_getaffinity(0) or os.sched_getaffinity(0))  # the stores inherit it
+    os.sched_setaffinity(0, CORES[-1:])  # the stores inherit it
     try:
         with (
             tempfile.TemporaryDirectory(prefix="quotewell-bench-") as home,

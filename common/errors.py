@@ -112,6 +112,13 @@ class MethodNotAllowed(ClientError):
     code = "method_not_allowed"
 
 
+class NotAcceptable(ClientError):
+    """Accept what the route answers, mostly application/json."""
+
+    status = 406
+    code = "not_acceptable"
+
+
 class Conflict(ClientError):
     """What is there stands against it; nothing was changed."""
 

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
 from api.app import create_app
-from api.middlewares import public, scoped
+from api.middlewares import accepts, public, scoped
 from api.state import TOKENS
 from common.settings import Settings
 from tests.api.conftest import Client, User, close
@@ -225,3 +225,34 @@ async def test_what_fails_before_the_application_names_no_version_either(api: Cl
     assert head.startswith((f"HTTP/1.1 {status} ", f"HTTP/1.0 {status} "))
     assert "aiohttp" not in head.lower()
     assert "python" not in head.lower()
+
+
+@pytest.mark.parametrize(
+    ("accept", "media", "accepted"),
+    [
+        (None, "application/json", True),
+        ("", "application/json", True),
+        ("*/*", "application/json", True),
+        ("application/*;q=0.1", "application/json", True),
+        ("text/html, APPLICATION/JSON;q=0.9", "application/json", True),
+        ("text/html", "application/json", False),
+        ("text/html", "text/html", True),
+        ("application/json;q=0, text/plain", "application/json", False),
+        ("application/json; q=0.0", "application/json", False),
+        ("garbage", "application/json", False),
+    ],
+)
+def test_an_accept_header_is_met_or_not(accept: str | None, media: str, accepted: bool) -> None:
+    assert accepted == accepts(accept, media)
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/api/stock/AAPL?wait=0", "/api/stock/AAPL"])
+async def test_an_accept_that_cannot_be_met_is_406_hot_or_not(api: Client, path: str) -> None:
+    await api.get("/api/stock/AAPL?wait=10")
+
+    async with api.get(path, headers={"Accept": "text/csv"}) as answer:
+        assert (406, "not_acceptable") == (answer.status, (await answer.json())["code"])
+
+
+async def test_what_is_not_there_is_404_whatever_is_accepted(api: Client) -> None:
+    assert 404 == (await api.get("/api/nothing", headers={"Accept": "text/csv"})).status
