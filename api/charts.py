@@ -19,7 +19,7 @@ from api.contract import WHILE_ASKING, Time, documented
 from api.live import Wish
 from api.middlewares import public
 from api.state import LIVE, MEMORY, RESOURCES
-from api.stocks import STALE_FOR, asker, wait_of
+from api.stocks import PREFER, STALE_FOR, asker, wait_of
 from common.core.chart import bars_due
 from common.core.market_time import fresh_until
 from common.core.models import Bar, Function
@@ -98,6 +98,7 @@ class HistoryAnswer(Struct, frozen=True):
 @documented(
     "The last trading days of a symbol",
     query=ChartQuery,
+    headers=PREFER,
     answers={200: ChartAnswer},
     errors=(InvalidSymbol, UnknownSymbol, *WHILE_ASKING),
     cached=True,
@@ -108,7 +109,7 @@ async def chart(request: web.Request) -> web.Response:
     asked = requests.query(request, ChartQuery)
     days = asked.days
     resources, memory = request.app[RESOURCES], request.app[MEMORY]
-    wish = Wish(Function.DAILY, symbol, asker(request), wait_of(asked.wait, resources))
+    wish = Wish(Function.DAILY, symbol, asker(request), wait_of(request, asked.wait))
     path = f"/api/stock/{symbol}/chart?days={days}"
     try:
         held, fetched_at = await _look(resources, symbol)

@@ -111,8 +111,9 @@ def _answer(request: web.Request, error: QuotewellError) -> web.Response:
     if isinstance(error, NotNow):
         body["retry_after"] = error.retry_after
         headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, InvalidToken):
-        headers["WWW-Authenticate"] = 'Bearer realm="quotewell", error="invalid_token"'
+    if error.status == 401:
+        wrong = ', error="invalid_token"' if isinstance(error, InvalidToken) else ""
+        headers["WWW-Authenticate"] = f'Bearer realm="quotewell"{wrong}'
     return web.json_response(body, status=error.status, headers=headers)
 
 

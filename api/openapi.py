@@ -200,9 +200,7 @@ def _refusal(errors: Sequence[type[QuotewellError]]) -> Json:
     """The answer to one status's errors: which codes it may have, and what to do about each."""
     passes = any(issubclass(error, NotNow) for error in errors)
     headers = ["X-Request-ID", "Cache-Control"]
-    headers += ["Retry-After"] * passes + ["WWW-Authenticate"] * all(
-        issubclass(error, InvalidToken) for error in errors
-    )
+    headers += ["Retry-After"] * passes + ["WWW-Authenticate"] * (errors[0].status == 401)
     reference = SCHEMAS.format(name="ErrorForNow" if passes else "Error")
     codes = {"properties": {"code": {"enum": [error.code for error in errors]}}}
     told = "\n".join(f"- `{error.code}`: {inspect.getdoc(error)}" for error in errors)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from datetime import UTC, date, datetime
 from typing import Literal
 
@@ -25,6 +26,8 @@ from common.store.pool import connection
 
 STALE_FOR = 5.0  # seconds that a cache may keep a stale quote: nearly every quote is past a minute at 5 calls a minute
 MOST_SYMBOLS = requests.MOST_SYMBOLS
+PREFERRED = re.compile(r"(?:^|[,;\s])wait=([0-9]{1,6})(?![^,;\s])", re.I)
+PREFER = {"Prefer": "`wait=` whole seconds, as the query's `wait`; more than the most counts as the most."}
 
 routes = web.RouteTableDef()
 
@@ -75,6 +78,7 @@ class StocksAnswer(Struct, frozen=True):
 @documented(
     "The quote of a symbol",
     query=StockQuery,
+    headers=PREFER,
     answers={200: QuoteAnswer},
     errors=(InvalidSymbol, UnknownSymbol, *WHILE_ASKING),
     cached=True,
@@ -82,7 +86,7 @@ class StocksAnswer(Struct, frozen=True):
 async def stock(request: web.Request) -> web.Response:
     symbol = normalize_symbol(request.match_info["symbol"])
     resources, memory, quotes = request.app[RESOURCES], request.app[MEMORY], request.app[QUOTES]
-    wait = wait_of(requests.query(request, StockQuery).wait, resources)
+    wait = wait_of(request, requests.query(request, StockQuery).wait)
     quote = await quotes.lookup(symbol) or await quotes.obtain(symbol, wait=wait, asker=asker(request))
     request.app[READS].count(symbol, by=request.remote or "")
     answer = answer_quote(quote, resources, memory)
@@ -123,9 +127,14 @@ async def _unknown(resources: Resources, lacking: list[str]) -> set[str]:
         return await symbols.select_unknown_among(held, resources.ask.account, lacking)
 
 
-def wait_of(asked: float | UnsetType, resources: Resources) -> float:
-    """Seconds that somebody waits: as asked, else as set."""
-    return resources.settings.miss_wait.total_seconds() if asked is UNSET else asked
+def wait_of(request: web.Request, asked: float | UnsetType) -> float:
+    """Seconds that somebody waits: as asked in the query, else by `Prefer: wait=` (RFC 7240, whole seconds), else as set."""
+    if asked is not UNSET:
+        return asked
+    preferred = PREFERRED.search(request.headers.get("Prefer", ""))
+    if preferred is not None:
+        return min(float(preferred[1]), requests.LONGEST_WAIT)
+    return request.app[RESOURCES].settings.miss_wait.total_seconds()
 
 
 def asker(request: web.Request) -> str:

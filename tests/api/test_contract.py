@@ -16,7 +16,7 @@ from openapi_spec_validator import validate
 from yarl import URL
 
 from api.app import create_app
-from api.openapi import describe, operations
+from api.openapi import HEADERS, describe, operations
 from api.requests import SymbolsQuery, properties
 from common.core.limits import parse_limits
 from common.core.symbols import normalize_symbol
@@ -183,7 +183,9 @@ def breaches(method: str, path: str, response: ClientResponse, text: str) -> Ite
     if documented is None:
         yield "the status is not documented"
         return
-    yield from (f"without {name}" for name in documented["headers"] if name not in response.headers)
+    promised = documented.get("headers", {})
+    yield from (f"without {name}" for name in promised if name not in response.headers)
+    yield from (f"with {name}" for name in HEADERS if name in response.headers and name not in promised)
     if content := documented.get("content"):
         schema = content[response.content_type]["schema"]
         body = json.loads(text) if response.content_type == "application/json" else text

@@ -413,3 +413,20 @@ async def test_one_address_may_want_three_cold_symbols_a_minute_at_a_small_limit
     assert (429, "rate_limited") == (response.status, (await response.json())["code"])
     assert int(response.headers["Retry-After"]) >= 1
     assert ["AAPL", "IBM", "MSFT"] == await demands(db)
+
+
+@pytest.mark.parametrize(
+    ("headers", "path", "status"),
+    [
+        ({"Prefer": "wait=0"}, "/api/stock/COLD", 503),
+        ({"Prefer": "respond-async, wait=0"}, "/api/stock/COLD", 503),
+        ({"Prefer": "wait=0"}, "/api/stock/AAPL?wait=10", 200),  # the query goes before
+        ({"Prefer": "wait=100"}, "/api/stock/AAPL", 200),
+        ({"Prefer": "wait=soon"}, "/api/stock/AAPL", 200),  # no preference of ours
+    ],
+)
+async def test_a_bound_may_be_preferred_in_a_header(
+    api: Client, headers: dict[str, str], path: str, status: int
+) -> None:
+    async with api.get(path, headers=headers) as answer:
+        assert status == answer.status
