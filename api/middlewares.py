@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 
 import structlog
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from api.answers import SAFETY, Ready, matches
 from api.state import CALLER, MEMORY, READS, REQUEST_ID, TOKENS, Caller
@@ -50,10 +50,10 @@ async def answer_hot(request: web.Request, handler: Handler) -> web.StreamRespon
     if memory.followed and request.method == "GET" and request.keep_alive and request.version == HttpVersion11:
         now = time.time()
         answer = memory.answers.find(request.raw_path, now)
-        if answer is not None and "Origin" not in request.headers and _takes_json(request.headers.get("Accept")):
+        if answer is not None and hdrs.ORIGIN not in request.headers and _takes_json(request.headers.get(hdrs.ACCEPT)):
             if answer.symbol:
                 request.app[READS].count(answer.symbol, by=request.remote or "")
-            status = 304 if matches(request.headers.get("If-None-Match"), answer.etag) else 200
+            status = 304 if matches(request.headers.get(hdrs.IF_NONE_MATCH), answer.etag) else 200
             return Ready(answer.raw(status, now, _request_id(request)), status)
     return await handler(request)
 
