@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS calls (
     account text NOT NULL,
     function text NOT NULL,
     subjects text[] NOT NULL,
-    purpose smallint NOT NULL,
+    purpose smallint NOT NULL CHECK (purpose BETWEEN 0 AND 2),
     granted_at timestamptz NOT NULL,
     ends_at timestamptz NOT NULL,
     outcome text,
@@ -46,7 +46,7 @@ COMMENT ON COLUMN ledgers.retry_credit IS 'calls that quarantined symbols may ta
 CREATE TABLE IF NOT EXISTS demand (
     function text NOT NULL,
     subject text NOT NULL,
-    purpose smallint NOT NULL,
+    purpose smallint NOT NULL CHECK (purpose BETWEEN 0 AND 2),
     since timestamptz NOT NULL,
     expires timestamptz NOT NULL,
     ready_at timestamptz,

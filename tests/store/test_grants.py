@@ -426,3 +426,11 @@ async def test_the_ledger_refuses_a_snapshot_that_is_older_than_its_lock(db: asy
     async with connection(db) as held, held.transaction(isolation="repeatable_read"):
         with pytest.raises(asyncpg.RaiseError, match="READ COMMITTED"):
             await ledger.grant_call(held, asks(), turn())
+
+
+async def test_an_unknown_purpose_is_refused_loudly(db: asyncpg.Pool) -> None:
+    async with connection(db) as held:
+        with pytest.raises(asyncpg.CheckViolationError):
+            await held.fetchval("SELECT join_line('GLOBAL_QUOTE', '{A}', 3, interval '1 minute', 100, NULL, 0, NULL)")
+    with pytest.raises(ValueError, match="3 is not a valid Purpose"):
+        Purpose(3)
