@@ -15,10 +15,7 @@ from redis.exceptions import RedisError
 from common.core.alpha_vantage import Answer, Refusal
 from common.core.limits import DAY, LEASE, longest_period
 from common.core.models import Function, Purpose, Quote
-from common.core.outcomes import (
-    Hold,
-    Outcome,
-)
+from common.core.outcomes import Hold, Outcome
 from common.core.refresh import Turn, Use, busy_after, probe_due, turn
 from common.errors import StoreUnavailable
 from common.provider import Permit, fetch

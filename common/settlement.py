@@ -1,4 +1,4 @@
-"""What the end of a call changes: its slot, what it brought (common/answers.py), the line and the gate. One transaction.
+"""What the end of a call changes: its slot, what it brought (common/saving.py), the line and the gate. One transaction.
 
 It decides nothing: what an outcome means stands in common/core/outcomes.py.
 """
@@ -8,20 +8,13 @@ from datetime import datetime, timedelta
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from common.answers import write_answer, write_no_answer
 from common.core.alpha_vantage import Answer
 from common.core.limits import DAY
 from common.core.models import Function, Quote
-from common.core.outcomes import (
-    BAD_KEY_PAUSE,
-    BLAMES_SYMBOL,
-    THROTTLES,
-    TRANSIENT,
-    Outcome,
-    hold_after,
-)
+from common.core.outcomes import BAD_KEY_PAUSE, BLAMES_SYMBOL, THROTTLES, TRANSIENT, Outcome, hold_after
 from common.errors import StoreUnavailable
 from common.resources import Resources
+from common.saving import write_answer, write_no_answer
 from common.store import ledger, line, symbols
 from common.store.ledger import Grant
 from common.store.pool import Connection, transaction
