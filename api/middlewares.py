@@ -22,6 +22,7 @@ from common.errors import (
 )
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+SLOW = 0.5  # seconds
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _REFUSED = re.compile(r"q=0(\.0*)?\s*(;|$)")
 log = structlog.get_logger(__name__)
@@ -75,11 +76,21 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     request_id = request[REQUEST_ID] = _request_id(request)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=request_id)
+    begun = time.monotonic()
     response = await handler(request)
+    _log(request, response.status, time.monotonic() - begun)
     if not response.prepared:
         response.headers["X-Request-ID"] = request_id
         response.headers.update(SAFETY)
     return response
+
+
+def _log(request: web.Request, status: int, took: float) -> None:
+    """A line for what is not an ordinary read: writes, refusals, and what took long. The route and not the path: no caller's text."""
+    if request.method not in ("GET", "HEAD") or status >= 400 or took > SLOW:
+        resource = request.match_info.route.resource
+        route = None if resource is None else resource.canonical
+        log.info("request", method=request.method, route=route, status=status, ms=round(1000 * took))
 
 
 @web.middleware

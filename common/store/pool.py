@@ -21,6 +21,7 @@ LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.DeadlockDetectedError,  # nothing was written, and the next try finds the rows free
 )
 
 Connection: TypeAlias = PoolConnectionProxy

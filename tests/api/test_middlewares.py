@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
+from api import middlewares
 from api.app import create_app
 from api.middlewares import accepts, public, scoped
 from api.state import TOKENS
@@ -256,3 +257,23 @@ async def test_an_accept_that_cannot_be_met_is_406_hot_or_not(api: Client, path:
 
 async def test_what_is_not_there_is_404_whatever_is_accepted(api: Client) -> None:
     assert 404 == (await api.get("/api/nothing", headers={"Accept": "text/csv"})).status
+
+
+async def test_writes_and_refusals_are_logged_and_ordinary_reads_are_not(
+    api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[tuple[str, str | None, int]] = []
+    monkeypatch.setattr(
+        middlewares.log, "info", lambda _, **line: logged.append((line["method"], line["route"], line["status"]))
+    )
+
+    await api.get("/api/health/live")
+    await api.post("/api/auth/login", json={"username": "nobody", "password": "a password of theirs"})
+    await api.get("/api/stock/A,B")
+    await api.get("/api/nothing?token=secret")
+
+    assert [
+        ("POST", "/api/auth/login", 401),
+        ("GET", "/api/stock/{symbol}", 400),
+        ("GET", None, 404),
+    ] == logged
