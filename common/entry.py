@@ -22,5 +22,9 @@ def open_process_logs(settings: Settings) -> None:
     open_logs(
         settings.log_level,
         readable=settings.environment == "development",
-        secrets=[settings.jwt_secret] if settings.simulated else [settings.jwt_secret, settings.provider_key],
+        secrets=[
+            settings.jwt_secret,
+            settings.jwt_previous_secret,
+            *([] if settings.simulated else [settings.provider_key]),
+        ],
     )

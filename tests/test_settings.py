@@ -269,3 +269,59 @@ def test_the_account_is_a_short_hash_that_differs_by_key_and_by_provider() -> No
 @pytest.mark.parametrize(("environment", "cost"), [("testing", 4), ("development", 12), ("production", 12)])
 def test_only_tests_spare_the_rounds_of_bcrypt(environment: str, cost: int) -> None:
     assert cost == Settings.from_env({**PRODUCTION, "QUOTEWELL_ENV": environment}).bcrypt_cost
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ("production", (True, (), 1200, 240)),
+        ("testing", (False, (), 60_000, 60_000)),
+        ("development", (False, ("http://localhost:*", "http://127.0.0.1:*"), 60_000, 60_000)),
+    ],
+)
+def test_production_is_stricter_with_clients(environment: str, expected: tuple[object, ...]) -> None:
+    settings = Settings.from_env({**PRODUCTION, "QUOTEWELL_ENV": environment})
+
+    assert expected == (
+        settings.refuses_common_passwords,
+        settings.cors_origins,
+        settings.client_limit,
+        settings.search_limit,
+    )
+
+
+@pytest.mark.parametrize(
+    "origins",
+    ["app.example.com", "https://app.example.com/", "*", "https://*.example.com", "null", "https://a b", "ftp://a"],
+)
+def test_what_is_no_origin_is_refused(origins: str) -> None:
+    assert f"CORS_ORIGINS: expected origins such as https://app.example.com, not {origins!r}" == refusal_of(
+        {**PRODUCTION, "CORS_ORIGINS": origins}
+    )
+
+
+def test_a_previous_key_is_as_long_as_a_present_one_and_never_shown() -> None:
+    settings = Settings.from_env({**PRODUCTION, "JWT_PREVIOUS_SECRET_KEY": SECRET + "2"}, serves_tokens=True)
+
+    assert SECRET + "2" == settings.jwt_previous_secret
+    assert SECRET not in repr(settings)
+    assert "JWT_PREVIOUS_SECRET_KEY: expected at least 32 bytes, or nothing" == refusal_of(
+        {**PRODUCTION, "JWT_PREVIOUS_SECRET_KEY": "short"}, serves_tokens=True
+    )
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:p@one:5432,two:5433/db", "postgres://u:p@[::1]:5432/db", "postgres:///db?host=/run"]
+)
+def test_several_hosts_or_a_socket_are_an_address(url: str) -> None:
+    assert url == Settings.from_env({**STORES, "DATABASE_URL": url}).database_url
+
+
+@pytest.mark.parametrize(
+    "url", ["postgres://u:CANARY/x@h/db", "postgres://u:CANARY#x@h/db", "postgres://u:p@h:CANARY/db"]
+)
+def test_an_address_that_would_be_misread_is_refused_without_being_told(url: str) -> None:
+    refusal = refusal_of({**DEVELOPMENT, "DATABASE_URL": url})
+
+    assert refusal.startswith("DATABASE_URL: expected a URL")
+    assert "CANARY" not in refusal
