@@ -9,12 +9,13 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-SECRET_NAMES = re.compile(r"(?i)(apikey|api_key|token|password|secret|authorization)")
+SECRET_NAMES = re.compile(r"(?i)(apikey|api_key|token|ticket|password|secret|authorization)")
 SECRET_TEXT = (
-    (re.compile(r"(?i)(apikey|api_key|token|password|secret)=[^&\s'\"]+"), r"\1=***"),
+    (re.compile(r"(?i)(apikey|api_key|token|ticket|password|secret)=[^&\s'\"]+"), r"\1=***"),
     (re.compile(r"(?i)(API key as )\S+"), r"\1***"),
     (re.compile(r"(?i)(authorization: *)?bearer +[\w.~+/=-]+"), "Bearer ***"),
     (re.compile(r"(\w+://)[^/\s]*@"), r"\1***@"),
+    (re.compile(r"(Failing row contains )[^\n]*"), r"\1***"),  # PostgreSQL repeats the row that it refused
 )
 TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 QUIET = {

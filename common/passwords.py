@@ -1,4 +1,4 @@
-"""Passwords to hashes, off the event loop. A password is pre-hashed, so that no length is refused or cut.
+"""Passwords: which may be chosen, and their hashes, made off the event loop. A password is pre-hashed, so that no length is refused or cut.
 
 The label of the pre-hash is public: a secret in it would make every password worthless when it is rotated.
 """
@@ -13,16 +13,20 @@ import threading
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TypeVar
 
 import bcrypt
 
-from common.errors import Overloaded
+from common.errors import InvalidRequest, Overloaded
+from common.settings import Settings
 
 SCHEME = "hmac-sha384+bcrypt"
 LABEL = b"quotewell password v1"
 THREADS = 2
 NICE = 10
+LONGEST = 1024  # bytes
+OBVIOUS = ("quotewell",)
 WAITING = 16  # hashes under way or queued; the next one is refused
 
 T = TypeVar("T")
@@ -57,6 +61,28 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
             self._waiting -= 1
+
+
+def check_policy(password: str, settings: Settings, *, names: tuple[str, ...]) -> None:
+    """Refuse a new password that is too short, too long, or one that everybody tries first; `names` are the account's own.
+
+    No rules on which characters it has, and no expiry (NIST SP 800-63B-4).
+    """
+    shortest = settings.min_password_length
+    if len(password) < shortest or len(password.encode(errors="surrogatepass")) > LONGEST or not password.strip():
+        raise InvalidRequest(
+            f"password: expected at least {shortest} characters and at most {LONGEST} bytes, not all blank"
+        )
+    if settings.refuses_common_passwords and password.casefold() in _common().union(OBVIOUS, map(str.casefold, names)):
+        raise InvalidRequest("password: expected one that is not among the most common ones, and not your own name")
+
+
+@cache
+def _common() -> frozenset[str]:
+    """The passwords that zxcvbn ranks most common; loaded once it is needed, for it takes 14 MB on its way."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    return frozenset(FREQUENCY_LISTS["passwords"])
 
 
 def _yield_to_readers() -> None:

@@ -22,6 +22,7 @@ WRITE_BY = 7.0  # seconds after the ledger was asked: well inside the lease of 1
 ANSWER_BY = 11.5  # seconds after the ledger was asked: the lease still stands
 LARGEST = 1 << 20  # bytes of an answer
 LARGEST_LISTING = 8 << 20
+KEYS = 8  # characters of a key from which on it is no part of a text by chance
 LONGEST_NOTICE = 300  # characters that are logged
 SIMULATOR = "X-Quotewell-Simulator"
 
@@ -83,10 +84,13 @@ async def fetch(provider: Provider, permit: Permit) -> Answer:
     if status == 200 and simulated != (provider.source == "simulated"):
         raise Refusal(Outcome.BAD_KEY, "the prices are simulated where real ones are expected, or the reverse")
     try:
-        return decipher(grant.function, grant.subjects, status, body)
+        answer = decipher(grant.function, grant.subjects, status, body)
     except Refusal as refusal:
         refusal.notice = refusal.notice.replace(provider.key, "***")[:LONGEST_NOTICE]
         raise
+    if not simulated and len(provider.key) >= KEYS and provider.key.encode() in body:
+        raise Refusal(Outcome.UNKNOWN_NOTICE, "the answer repeats the key: it is neither kept nor shown")
+    return answer
 
 
 async def _get(provider: Provider, permit: Permit) -> tuple[int, bytes, bool]:

@@ -18,8 +18,8 @@ import psycopg
 from yoyo import get_backend, read_migrations
 
 from common.errors import InvalidSettings, StoreUnavailable
+from db.applied import MIGRATIONS, note_applied
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 ADVISORY_LOCK = 7_305_808_869_229_538_660  # a number of our own among the advisory locks of the database
 LOCK_SECONDS = 60.0
 SESSION = "-c client_connection_check_interval=1s"
@@ -32,6 +32,7 @@ def migrate(database_url: str, *, migrations: Path = MIGRATIONS) -> list[str]:
         for migration in pending:
             with _named(migration.id):
                 backend.apply_one(migration)
+        note_applied(database_url, migrations=migrations)
         return [migration.id for migration in pending]
 
 
@@ -42,6 +43,7 @@ def rollback(database_url: str, *, migrations: Path = MIGRATIONS) -> list[str]:
         for migration in applied:
             with _named(migration.id):
                 backend.rollback_one(migration)
+        note_applied(database_url, migrations=migrations)
         return [migration.id for migration in applied]
 
 

@@ -21,6 +21,8 @@ LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.InvalidAuthorizationSpecificationError,  # a password that was changed under us, until ours is too
+    asyncpg.InvalidCatalogNameError,
     asyncpg.DeadlockDetectedError,  # nothing was written, and the next try finds the rows free
 )
 

@@ -11,7 +11,7 @@ from common.store.pool import Connection
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An account; `scope` holds space-separated rights beyond a user's own."""
+    """An account; `scope` holds space-separated rights beyond a user's own, such as `operator`."""
 
     id: int
     username: str
@@ -20,6 +20,7 @@ class User:
     created_at: datetime
     password_hash: str = field(repr=False)
     password_scheme: str
+    locked: bool
 
 
 async def insert_user(connection: Connection, username: str, email: str, hashed: str, scheme: str) -> User:
@@ -55,6 +56,40 @@ async def select_user_by_name(connection: Connection, name: str) -> User | None:
     return _user(row) if row else None
 
 
+async def update_password(
+    connection: Connection, user: int, hashed: str, scheme: str, *, instead_of: str | None = None
+) -> bool:
+    """Whether it was changed: `instead_of` is the hash that it must still have."""
+    return bool(
+        await connection.fetchval(
+            """
+            UPDATE users SET password_hash = $2, password_scheme = $3
+            WHERE id = $1 AND ($4::text IS NULL OR password_hash = $4) RETURNING true
+            """,
+            user,
+            hashed,
+            scheme,
+            instead_of,
+        )
+    )
+
+
+async def update_locked(connection: Connection, user: int, *, locked: bool) -> None:
+    """Lock an account or open it again; its logins are another matter."""
+    await connection.execute(
+        "UPDATE users SET locked_at = CASE WHEN $2 THEN coalesce(locked_at, now()) END WHERE id = $1", user, locked
+    )
+
+
+async def update_scope(connection: Connection, user: int, scope: str) -> None:
+    await connection.execute("UPDATE users SET scope = $2 WHERE id = $1", user, scope)
+
+
+async def delete_user(connection: Connection, user: int) -> None:
+    """With all that is personal: watchlist, tokens, and the addresses that it came from."""
+    await connection.execute("DELETE FROM users WHERE id = $1", user)
+
+
 def _user(row: asyncpg.Record) -> User:
     return User(
         row["id"],
@@ -64,4 +99,5 @@ def _user(row: asyncpg.Record) -> User:
         row["created_at"],
         row["password_hash"],
         row["password_scheme"],
+        row["locked_at"] is not None,
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from db.migrate import MIGRATIONS, migrate, rollback
+from db.applied import MIGRATIONS
+from db.migrate import migrate, rollback
 from tests.conftest import named
 
 HASHES = Path(__file__).with_name("migrations.sha256")

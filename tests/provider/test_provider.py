@@ -398,6 +398,18 @@ async def test_simulated_prices_are_never_taken_for_real_ones_nor_the_reverse(
     assert 1 == len(await fetch(fitting, permit()))
 
 
+async def test_a_good_answer_that_repeats_the_key_is_refused(aiohttp_server: AiohttpServer, provider: Provider) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        row = {"01. symbol": "IBM", "05. price": "133.69", "07. latest trading day": "2026-11-20"}
+        return web.json_response({"Global Quote": row, "asked": str(request.url)})
+
+    own = replace(provider, base_url=await served_by(aiohttp_server, answer), source="alphavantage")
+    refusal = await refused(own, permit())
+
+    assert Outcome.UNKNOWN_NOTICE == refusal.outcome
+    assert KEY not in str(refusal) + refusal.notice
+
+
 def test_the_key_is_not_in_the_providers_repr(http: aiohttp.ClientSession) -> None:
     shown = repr(Provider(http, "http://provider.test", KEY, 2.0, "simulated"))
 

@@ -1,0 +1,9 @@
+DROP TABLE IF EXISTS pulses;
+
+ALTER TABLE symbols DROP COLUMN IF EXISTS kept;
+
+ALTER TABLE demand ADD COLUMN IF NOT EXISTS job bigint;
+
+DROP TABLE IF EXISTS refresh_items;
+
+DROP TABLE IF EXISTS refresh_jobs;
