@@ -1,28 +1,32 @@
-"""Accounts over HTTP: register, log in, who am I."""
+"""Accounts over HTTP: register, who am I, another password, delete."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from aiohttp import web
 from msgspec import Meta, Struct
 
 from api import requests
-from api.contract import Time, documented
+from api.contract import documented
+from api.credentials import NO_STORE, Account, TokenAnswer, note, open_login, shape
+from api.logins import MessageAnswer, prove
 from api.middlewares import public
-from api.state import CALLER, PASSWORDS, RESOURCES, TOKENS
+from api.state import CALLER, PASSWORDS, RESOURCES
 from common.errors import (
     EmailTaken,
     InvalidCredentials,
     InvalidToken,
     Overloaded,
+    RateLimited,
     StoreUnavailable,
     UsernameTaken,
 )
-from common.passwords import SCHEME
-from common.store.pool import connection
-from common.store.users import User, insert_user, select_user, select_user_by_name
+from common.passwords import LONGEST, SCHEME, check_policy
+from common.store.logins import end_logins
+from common.store.pool import connection, transaction
+from common.store.users import User, delete_user, insert_user, select_user, update_password
 
-SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 1024  # characters, bytes
-NEW_PASSWORD = f"at least {SHORTEST_PASSWORD} characters and at most {LONGEST_PASSWORD} bytes, not all blank"
+SHORTEST = 8  # characters; a setting may ask for more
 
 Username = Annotated[
     str,
@@ -42,7 +46,11 @@ Email = Annotated[
 ]
 NewPassword = Annotated[
     requests.Text,
-    Meta(title=NEW_PASSWORD, min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD),
+    Meta(
+        title=f"at least {SHORTEST} characters and at most {LONGEST} bytes, not all blank",
+        min_length=SHORTEST,
+        max_length=LONGEST,
+    ),
 ]
 
 routes = web.RouteTableDef()
@@ -55,38 +63,23 @@ class Register(Struct, frozen=True):
     email: Email
     password: NewPassword
 
-    def __post_init__(self) -> None:
-        if len(self.password.encode(errors="surrogatepass")) > LONGEST_PASSWORD:
-            raise ValueError(f"password: expected {NEW_PASSWORD}")
+
+class PasswordChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """The old password proves the caller once more."""
+
+    current_password: requests.Text
+    new_password: NewPassword
 
 
-class Login(Struct, frozen=True):
-    """`username` may be the email."""
+class Deletion(Struct, frozen=True, forbid_unknown_fields=True):
+    """The password proves the caller once more."""
 
-    username: requests.Text
     password: requests.Text
-
-
-class Account(Struct, frozen=True):
-    """An account as its owner sees it."""
-
-    id: int
-    username: str
-    email: str
-    created_at: Time
 
 
 class AccountAnswer(Struct, frozen=True):
     """The caller's account."""
 
-    user: Account
-
-
-class TokenAnswer(Struct, frozen=True):
-    """An account, and an access token for it."""
-
-    message: str
-    access_token: str
     user: Account
 
 
@@ -100,51 +93,65 @@ class TokenAnswer(Struct, frozen=True):
 )
 async def register(request: web.Request) -> web.Response:
     content = await requests.read(request, Register)
+    resources, name, email = request.app[RESOURCES], content.username.strip(), content.email.strip()
+    check_policy(content.password, resources.settings, names=(name, email))
     hashed = await request.app[PASSWORDS].hash(content.password)
-    async with connection(request.app[RESOURCES].db) as held:
-        user = await insert_user(held, content.username.strip(), content.email.strip(), hashed, SCHEME)
-    return _with_token(request, user, "the account was created", status=201)
-
-
-@routes.post("/api/auth/login")
-@public
-@documented(
-    "Log in by username or email",
-    body=Login,
-    answers={200: TokenAnswer},
-    errors=(InvalidCredentials, Overloaded, StoreUnavailable),
-)
-async def login(request: web.Request) -> web.Response:
-    """By username or email; an unknown name and a wrong password are the same answer, and take as long."""
-    content = await requests.read(request, Login)
-    async with connection(request.app[RESOURCES].db) as held:
-        user = await select_user_by_name(held, content.username.strip())
-    hashed = user.password_hash if user else None
-    if not await request.app[PASSWORDS].matches(content.password, hashed) or user is None:
-        raise InvalidCredentials("the username or the password is wrong")
-    return _with_token(request, user, "logged in", status=200)
+    async with transaction(resources.db) as held:
+        user = await insert_user(held, name, email, hashed, SCHEME)
+        body = await open_login(held, request, user, "the account was created")
+        await note(held, request, "registered", user.id)
+    return web.json_response(body, status=201, headers=NO_STORE)
 
 
 @routes.get("/api/auth/me")
 @documented("Whose token this is", answers={200: AccountAnswer}, errors=(StoreUnavailable,))
 async def me(request: web.Request) -> web.Response:
+    return web.json_response({"user": shape(await _caller(request))}, headers=NO_STORE)
+
+
+@routes.post("/api/auth/password")
+@documented(
+    "Change the password",
+    body=PasswordChange,
+    answers={200: TokenAnswer},
+    errors=(InvalidCredentials, RateLimited, Overloaded, StoreUnavailable),
+)
+async def change_password(request: web.Request) -> web.Response:
+    """All logins of the account end, on every process within a second; the answer has the tokens of a new one."""
+    content, resources = await requests.read(request, PasswordChange), request.app[RESOURCES]
+    user = await _caller(request)
+    check_policy(content.new_password, resources.settings, names=(user.username, user.email))
+    await prove(request, user, user.username, content.current_password)
+    hashed = await request.app[PASSWORDS].hash(content.new_password)
+    async with transaction(resources.db) as held:
+        if not await update_password(held, user.id, hashed, SCHEME, instead_of=user.password_hash):
+            raise InvalidCredentials("the password was changed meanwhile")
+        await end_logins(held, user.id)
+        body = await open_login(held, request, replace(user, password_hash=hashed), "the password was changed")
+        await note(held, request, "password_changed", user.id)
+    return web.json_response(body, headers=NO_STORE)
+
+
+@routes.delete("/api/auth/me")
+@documented(
+    "Delete the account",
+    body=Deletion,
+    answers={200: MessageAnswer},
+    errors=(InvalidCredentials, RateLimited, Overloaded, StoreUnavailable),
+)
+async def delete_account(request: web.Request) -> web.Response:
+    """Everything personal goes: the account, its watchlist, its logins, and the addresses in the audit."""
+    content, user = await requests.read(request, Deletion), await _caller(request)
+    await prove(request, user, user.username, content.password)
+    async with transaction(request.app[RESOURCES].db) as held:
+        await note(held, request, "account_deleted", user.id)
+        await delete_user(held, user.id)
+    return web.json_response({"message": "the account was deleted"}, headers=NO_STORE)
+
+
+async def _caller(request: web.Request) -> User:
     async with connection(request.app[RESOURCES].db) as held:
         user = await select_user(held, request[CALLER].id)
     if user is None:
         raise InvalidToken("the account of this token does not exist")
-    return web.json_response({"user": _shape(user)}, headers={"Cache-Control": "no-store"})
-
-
-def _with_token(request: web.Request, user: User, message: str, *, status: int) -> web.Response:
-    token = request.app[TOKENS].issue(user.id, user.scope)
-    body = {"message": message, "access_token": token, "user": _shape(user)}
-    return web.json_response(body, status=status, headers={"Cache-Control": "no-store"})
-
-
-def _shape(user: User) -> dict[str, object]:
-    return {
-        "id": user.id,
-        "username": user.username,
-        "email": user.email,
-        "created_at": user.created_at.isoformat(),
-    }
+    return user

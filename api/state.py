@@ -10,6 +10,8 @@ from api.live import Live
 from api.memory import Memory
 from api.quotes import Quotes
 from api.reads import Reads
+from api.revocations import Revocations
+from api.throttle import Throttle
 from api.tokens import Tokens
 from common.passwords import Passwords
 from common.resources import Resources
@@ -22,15 +24,18 @@ LISTING = web.AppKey("listing", Listing)
 READS = web.AppKey("reads", Reads)
 PASSWORDS = web.AppKey("passwords", Passwords)
 TOKENS = web.AppKey("tokens", Tokens)
+REVOCATIONS = web.AppKey("revocations", Revocations)
+THROTTLE = web.AppKey("throttle", Throttle)
 QUEUE = web.AppKey("queue", Celery)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The account behind a verified token."""
+    """The account behind a verified token, and the login that the token is of."""
 
     id: int
     scope: str
+    login: int
 
 
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)

@@ -1,4 +1,5 @@
-"""Access tokens: made here, checked by aiohttp-jwt inside a wrapper that closes its gaps.
+"""Tokens: access tokens made here and checked by aiohttp-jwt inside a wrapper that closes its gaps; refresh tokens and tickets are
+random, and kept as hashes.
 
 Alone it accepts tokens without `exp`, answers 403 for a wrong scheme, and lets a crafted header end in a 500. So: our own reading
 of the header, our own required claims, its verdicts mapped to ours, and the real handler outside of it.
@@ -19,35 +20,36 @@ from common.errors import InvalidToken, TokenExpired
 
 ISSUER = "quotewell"
 AUDIENCE = "quotewell-api"
-CLAIMS = ("exp", "iat", "nbf", "sub", "jti", "iss", "aud", "typ")
+CLAIMS = ("exp", "iat", "nbf", "sub", "jti", "iss", "aud", "typ", "sid")
 LONGEST_HEADER = 4096
-ID = re.compile(r"[1-9][0-9]{0,17}")
+IDS = re.compile(r"[1-9][0-9]{0,17} [1-9][0-9]{0,17}")
 
 Check = Callable[[web.Request, Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[web.StreamResponse]]
 
 
 class Tokens:
-    """Makes and checks access tokens with one key, which is told apart from others by its `kid`."""
+    """Makes access tokens with one key and takes those of the one before it too; a `kid` tells the two apart."""
 
-    def __init__(self, secret: str, *, ttl: timedelta) -> None:
+    def __init__(self, secret: str, *, previous: str = "", ttl: timedelta) -> None:
+        self.ttl = ttl
         self._secret = secret
-        self._ttl = ttl
-        self._kid = hashlib.sha256(secret.encode()).hexdigest()[:8]
-        self._checks: dict[str, Check] = {self._kid: _check(secret)}
+        self._kid = _kid(secret)
+        self._checks: dict[str, Check] = {_kid(key): _check(key) for key in (previous, secret) if key}
 
-    def issue(self, user: int, scope: str) -> str:
-        """An access token for an account."""
+    def issue(self, user: int, scope: str, login: int) -> str:
+        """An access token for an account, good for as long as its login."""
         now = datetime.now(UTC)
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": str(user),
+            "sid": str(login),
             "jti": secrets.token_urlsafe(16),
             "typ": "access",
             "scope": scope,
             "iat": now,
             "nbf": now,
-            "exp": now + self._ttl,
+            "exp": now + self.ttl,
         }
         return jwt.encode(claims, self._secret, algorithm="HS256", headers={"kid": self._kid})
 
@@ -68,6 +70,20 @@ class Tokens:
             raise InvalidToken("the token is not valid") from None
         claims: dict[str, Any] = request["payload"]
         return claims
+
+
+def new_secret() -> str:
+    """A refresh token or a ticket: 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(secret: str) -> bytes:
+    """What is stored of it: enough to know it again, nothing to use. It is random, so that a slow hash would add nothing."""
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
+
+
+def _kid(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()[:8]
 
 
 def _check(secret: str) -> Check:
@@ -98,9 +114,10 @@ def _bearer(request: web.Request) -> str:
 
 
 async def _lacks_claims(_: web.Request, claims: dict[str, Any]) -> bool:
-    """What PyJWT leaves optional is required here, and a `sub` must be one of our ids."""
-    wrong = any(claims.get(name) is None for name in CLAIMS) or claims["typ"] != "access"
-    return wrong or not isinstance(claims["jti"], str) or ID.fullmatch(str(claims["sub"])) is None
+    """What PyJWT leaves optional is required here, and `sub` and `sid` must be ids of ours."""
+    if any(claims.get(name) is None for name in CLAIMS) or claims["typ"] != "access":
+        return True
+    return not isinstance(claims["jti"], str) or IDS.fullmatch(f"{claims['sub']} {claims['sid']}") is None
 
 
 async def _answer_nothing(_: web.Request) -> web.StreamResponse:

@@ -18,7 +18,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from redis.asyncio import Redis
 
 from api.app import create_app
-from api.state import MEMORY
+from api.state import MEMORY, RESOURCES
 from common.core.limits import parse_limits
 from common.core.models import Function, Price, Purpose, Quote
 from common.settings import Settings
@@ -67,6 +67,7 @@ class User:
     id: int
     name: str
     headers: dict[str, str]
+    refresh_token: str = ""
 
 
 @pytest.fixture(scope="session")
@@ -127,7 +128,7 @@ async def close(client: Client) -> None:
     closing = asyncio.create_task(client.close())
     while not (await asyncio.wait({closing}, timeout=0.1))[0]:
         for task in asyncio.all_tasks():
-            if getattr(task.get_coro(), "__qualname__", "") == "follow":
+            if getattr(task.get_coro(), "__qualname__", "") == "keep_running":
                 task.cancel()
     await closing
 
@@ -147,7 +148,18 @@ async def register(client: Client, name: str) -> User:
     response = await client.post("/api/auth/register", json=content)
     body = await response.json()
     assert 201 == response.status
-    return User(body["user"]["id"], name, {"Authorization": f"Bearer {body['access_token']}"})
+    return User(body["user"]["id"], name, {"Authorization": f"Bearer {body['access_token']}"}, body["refresh_token"])
+
+
+async def register_operator(client: Client, name: str) -> User:
+    """One whose token has the scope."""
+    await register(client, name)
+    assert client.app is not None
+    async with connection(client.app[RESOURCES].db) as held:
+        await held.execute("UPDATE users SET scope = 'operator' WHERE username = $1", name)
+    response = await client.post("/api/auth/login", json={"username": name, "password": PASSWORD})
+    body = await response.json()
+    return User(body["user"]["id"], name, {"Authorization": f"Bearer {body['access_token']}"}, body["refresh_token"])
 
 
 async def followed(client: Client) -> bool:

@@ -22,13 +22,13 @@ from multidict import CIMultiDict
 from api.tokens import Tokens
 from common.errors import InvalidToken
 from common.settings import Settings
-from tests.api.conftest import Client, OpenApi, User
+from tests.api.conftest import Client, OpenApi, User, register
 
 SECRET = "a secret of the tests, which is sixty-four bytes long or longer."
 KID = hashlib.sha256(SECRET.encode()).hexdigest()[:8]
 HEADER = {"alg": "HS256", "typ": "JWT", "kid": KID}
 CHALLENGE = 'Bearer realm="quotewell", error="invalid_token"'
-REQUIRED = ["exp", "iat", "nbf", "sub", "jti", "iss", "aud", "typ"]
+REQUIRED = ["exp", "iat", "nbf", "sub", "jti", "iss", "aud", "typ", "sid"]
 
 Me = Callable[[list[tuple[str, str]]], Awaitable[tuple[int, str | None, str | None]]]
 
@@ -40,6 +40,7 @@ def claims(**changes: object) -> dict[str, object]:
         "iss": "quotewell",
         "aud": "quotewell-api",
         "sub": "1",
+        "sid": "1",
         "jti": uuid.uuid4().hex,
         "typ": "access",
         "scope": "",
@@ -134,6 +135,8 @@ BAD: dict[str, Callable[[], list[tuple[str, str]]]] = {
     "sub negative": lambda: bearer(token(claims(sub="-1"))),
     "sub with a blank": lambda: bearer(token(claims(sub="1 "))),
     "sub empty": lambda: bearer(token(claims(sub=""))),
+    "sid a word": lambda: bearer(token(claims(sid="one"))),
+    "sid of two": lambda: bearer(token(claims(sid="1 2"))),
     "sub an integer": lambda: bearer(token(claims(sub=1))),
     "not yet valid": lambda: bearer(token(claims(nbf=int(time.time()) + 600))),
     "issued tomorrow": lambda: bearer(token(claims(iat=int(time.time()) + 86400))),
@@ -187,6 +190,28 @@ async def test_an_issued_token_holds_what_is_required_for_the_time_that_is_set(r
     assert content["exp"] - content["iat"] == ready.access_token_ttl.total_seconds()
 
 
+async def test_after_a_rotation_tokens_of_the_previous_key_are_good_and_those_of_the_one_before_are_not(
+    ada: User, open_api: OpenApi
+) -> None:
+    fresh = "a fresh secret that has more than 32 bytes"
+    rotated = await open_api(jwt_secret=fresh, jwt_previous_secret=SECRET)
+    twice = await open_api(jwt_secret="another secret that has more than 32 bytes", jwt_previous_secret=fresh)
+    statuses = []
+    for client in (rotated, twice):
+        async with client.get("/api/auth/me", headers=ada.headers) as response:
+            statuses.append(response.status)
+
+    assert [200, 401] == statuses
+
+
+async def test_a_rotated_process_signs_with_the_new_key(open_api: OpenApi) -> None:
+    rotated = await open_api(jwt_secret="a fresh secret that has more than 32 bytes", jwt_previous_secret=SECRET)
+    user = await register(rotated, "ada")
+    header = jwt.get_unverified_header(user.headers["Authorization"].removeprefix("Bearer "))
+
+    assert header["kid"] != KID
+
+
 async def test_a_token_of_a_process_with_another_secret_is_refused(ada: User, open_api: OpenApi) -> None:
     other = await open_api(jwt_secret="another secret that has more than 32 bytes")
     response = await other.get("/api/auth/me", headers=ada.headers)
@@ -209,9 +234,9 @@ def _wild_headers(chance: random.Random) -> str:
     ).strip()
 
 
-async def test_thousands_of_random_headers_are_401_each(api: Client, ada: User) -> None:
+async def test_ten_thousand_random_headers_are_401_each(api: Client, ada: User) -> None:
     chance = random.Random(1)
-    values = [_wild_headers(chance) for _ in range(3000)]
+    values = [_wild_headers(chance) for _ in range(10_000)]
     wrong: list[tuple[int, str]] = []
 
     async def send(some: list[str]) -> None:

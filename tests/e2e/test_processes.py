@@ -40,3 +40,32 @@ async def test_two_processes_on_one_port_answer_alike_and_end_in_good_order() ->
         stack.signal("api", signal.SIGTERM)
         assert stack.processes["api"].wait(timeout=25) in (0, -signal.SIGTERM)
         assert "Traceback" not in stack.log("api")
+
+
+async def test_a_logout_holds_in_every_process_within_a_second() -> None:
+    async with open_stack("1000/4s") as stack:
+        port = free_port()
+        stack.start("api", GUNICORN, PORT=str(port), HOST="127.0.0.1", WEB_CONCURRENCY="2")
+        url = f"http://127.0.0.1:{port}/api/auth"
+        await stack.serves(f"http://127.0.0.1:{port}")
+        account = {"username": "ada", "email": "ada@example.com", "password": "correct horse battery"}
+        async with stack.http.post(f"{url}/register", json=account) as answer:
+            body = await answer.json()
+
+        async def statuses() -> set[int]:
+            """Of so many requests that each process is met."""
+            headers = {"Authorization": f"Bearer {body['access_token']}", "Connection": "close"}
+            seen = set()
+            for _ in range(20):
+                async with stack.http.get(f"{url}/me", headers=headers) as answer:
+                    seen.add(answer.status)
+            return seen
+
+        assert {200} == await statuses()
+        async with stack.http.post(f"{url}/logout", json={"refresh_token": body["refresh_token"]}) as answer:
+            assert 200 == answer.status
+
+        async def out() -> bool:
+            return {401} == await statuses()
+
+        await eventually(out, within=1.2, what="both processes refuse the token")

@@ -1,0 +1,81 @@
+"""What somebody gets who has proved who they are: an access token, a refresh token, their account. It checks nothing."""
+
+from datetime import timedelta
+from typing import Any, Literal
+
+import structlog
+from aiohttp import web
+from msgspec import Struct
+
+from api.clients import address_of
+from api.contract import Time
+from api.state import REQUEST_ID, TOKENS
+from api.tokens import digest, new_secret
+from common.errors import InvalidCredentials
+from common.store.audit import Act, insert_act
+from common.store.logins import Login, insert_login, insert_refresh_token
+from common.store.pool import Connection
+from common.store.users import User
+
+REFRESH_LASTS = timedelta(days=30)
+NO_STORE = {"Cache-Control": "no-store"}
+log = structlog.get_logger(__name__)
+
+
+class Account(Struct, frozen=True):
+    """An account as its owner sees it."""
+
+    id: int
+    username: str
+    email: str
+    created_at: Time
+
+
+class TokenAnswer(Struct, frozen=True):
+    """An account, an access token for `expires_in` seconds, and what gets the next one: once, within 30 days."""
+
+    message: str
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    token_type: Literal["Bearer"]
+    user: Account
+
+
+async def open_login(held: Connection, request: web.Request, user: User, message: str) -> dict[str, Any]:
+    """A new login's tokens; raise `InvalidCredentials` if the account was locked or its password changed since it was read."""
+    login = await insert_login(held, user.id, user.password_hash)
+    if login is None:
+        raise InvalidCredentials("the username or the password is wrong")
+    return await renew(held, request, user, login, message)
+
+
+async def renew(held: Connection, request: web.Request, user: User, login: Login, message: str) -> dict[str, Any]:
+    """The next tokens of a login, as the body of a `TokenAnswer`."""
+    refresh, tokens = new_secret(), request.app[TOKENS]
+    await insert_refresh_token(held, login.id, digest(refresh), REFRESH_LASTS)
+    return {
+        "message": message,
+        "access_token": tokens.issue(user.id, user.scope, login.id),
+        "refresh_token": refresh,
+        "expires_in": int(tokens.ttl.total_seconds()),
+        "token_type": "Bearer",  # nosec B105
+        "user": shape(user),
+    }
+
+
+def shape(user: User) -> dict[str, object]:
+    """The body of an `Account`."""
+    return {
+        "id": user.id,
+        "username": user.username,
+        "email": user.email,
+        "created_at": user.created_at.isoformat(),
+    }
+
+
+async def note(held: Connection, request: web.Request, event: str, user: int | None, *, by: str = "") -> None:
+    """Write an act down, in the transaction that does it, and as an event of the log. `by`: if it was not the account itself."""
+    address, actor = address_of(request), by or f"user:{user}"
+    await insert_act(held, Act(event, actor, user, address, request_id=request[REQUEST_ID]))
+    log.info(event, user=user, actor=actor, address=address)

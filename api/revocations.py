@@ -1,0 +1,59 @@
+"""Which logins have ended, as one process knows it. It asks the database twice a second, for all tokens at once; knowledge older than a
+second is none: then each request asks for itself. So a logout anywhere holds everywhere within a second, and no event can be lost."""
+
+import asyncio
+import time
+from datetime import timedelta
+
+from common.errors import StoreUnavailable
+from common.resources import Resources
+from common.settings import LONGEST_ACCESS
+from common.store.logins import select_ended, select_is_open
+from common.store.pool import connection
+
+LOOK_AGAIN = 0.4  # seconds between two looks
+DOUBT = 1.0  # seconds after which what is known is not good enough
+LATELY = timedelta(minutes=1)  # longer than any transaction that ends a login may take to commit
+REBUILT = 3600.0  # seconds after which those whose tokens have expired are forgotten
+
+
+class Revocations:
+    """The logins that ended within the longest life of an access token."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._ended: set[int] = set()
+        self._known_at = self._rebuilt_at = float("-inf")
+
+    async def is_ended(self, login: int) -> bool:
+        """Whether a login has ended; raise `StoreUnavailable` if nobody can tell."""
+        if login in self._ended:
+            return True
+        if time.monotonic() - self._known_at <= DOUBT:
+            return False
+        async with connection(self._resources.db) as held:
+            return not await select_is_open(held, login)
+
+    def have_ended(self, logins: set[int]) -> set[int]:
+        """Those of them that are known to have ended."""
+        return logins & self._ended
+
+    async def keep(self) -> None:
+        """Run until cancelled."""
+        while True:
+            try:
+                await self._look()
+            except StoreUnavailable as error:
+                self._resources.health.note("database", up=False, reason=str(error))
+                self._rebuilt_at = float("-inf")
+            await asyncio.sleep(LOOK_AGAIN)
+
+    async def _look(self) -> None:
+        """What was committed before a look began is known after it."""
+        begun = time.monotonic()
+        anew = begun - self._rebuilt_at > REBUILT
+        async with connection(self._resources.db) as held:
+            ended = await select_ended(held, LONGEST_ACCESS if anew else LATELY)
+        self._ended = set(ended) if anew else self._ended | set(ended)
+        self._rebuilt_at = begun if anew else self._rebuilt_at
+        self._known_at = begun

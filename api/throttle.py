@@ -1,0 +1,95 @@
+"""Failed logins, counted across processes in Redis: who fails too often must wait, before any hash is computed. Without Redis each
+process counts for itself.
+
+An attempt is counted before it is made and taken back when it succeeds, so that a hundred at once get no more tries than one by one.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from hashlib import sha256
+from typing import TypeAlias
+
+from limits import RateLimitItem, parse
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import FixedWindowRateLimiter
+from redis.exceptions import RedisError
+
+from common.errors import InvalidCredentials, RateLimited
+from common.resources import Resources
+
+PAIR = parse("10/15minutes")  # failures for one account from one address
+ADDRESS = parse("30/15minutes")
+ACCOUNT = parse("100/15minutes")  # beyond it, only who logged in from there before may try
+PATIENCE = 0.3  # seconds that Redis gets
+
+Counted: TypeAlias = tuple[RateLimitItem, str]
+Limiter: TypeAlias = FixedWindowRateLimiter
+
+
+class Throttle:
+    """The limits of failed logins for one process."""
+
+    def __init__(self, resources: Resources) -> None:
+        pool = resources.redis.connection_pool
+        shared = RedisStorage(
+            "async+redis://",
+            implementation="redispy",
+            key_prefix="throttle",
+            connection_pool=pool,  # type: ignore[arg-type]
+        )
+        self._shared = FixedWindowRateLimiter(shared)
+        self._own = FixedWindowRateLimiter(MemoryStorage())
+        self._resources = resources
+
+    @asynccontextmanager
+    async def attempt(
+        self, account: str, address: str, *, is_known: Callable[[], Awaitable[bool]]
+    ) -> AsyncIterator[None]:
+        """Hold one attempt; raise `RateLimited` instead of it. What ends in `InvalidCredentials` is a failure, all else is none.
+
+        `is_known`: whether this account was logged in to from this address before.
+        """
+        name = sha256(account.encode(errors="surrogatepass")).hexdigest()[:16]
+        counted = [(PAIR, f"{name}:{address}"), (ADDRESS, address), (ACCOUNT, name)]
+        limiter, refused = await self._take(counted)
+        try:
+            if refused is not None and not (refused[0] is ACCOUNT and await is_known()):
+                raise RateLimited("too many failed logins", retry_after=await _left(limiter, *refused))
+            yield
+        except InvalidCredentials:
+            raise
+        except BaseException:
+            await asyncio.shield(_give_back(limiter, counted))
+            raise
+        await _give_back(limiter, counted)
+
+    async def _take(self, counted: Sequence[Counted]) -> tuple[Limiter, Counted | None]:
+        """Count an attempt everywhere, and tell the first limit that it breaks."""
+        if self._resources.health.is_up("redis"):
+            with suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    return self._shared, await _hit(self._shared, counted)
+        return self._own, await _hit(self._own, counted)
+
+
+async def _hit(limiter: Limiter, counted: Sequence[Counted]) -> Counted | None:
+    fits = [await limiter.hit(item, key) for item, key in counted]
+    return next((each for each, fit in zip(counted, fits, strict=True) if not fit), None)
+
+
+async def _give_back(limiter: Limiter, counted: Sequence[Counted]) -> None:
+    """Where Redis is lost meanwhile the attempt stays counted: too careful for a quarter of an hour."""
+    with suppress(RedisError, OSError, TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            for item, key in counted:
+                await limiter.hit(item, key, cost=-1)
+
+
+async def _left(limiter: Limiter, item: RateLimitItem, key: str) -> float:
+    """Seconds until the window ends."""
+    with suppress(RedisError, OSError, TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            return (await limiter.get_window_stats(item, key)).reset_time - time.time()
+    return item.get_expiry()

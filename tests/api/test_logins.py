@@ -1,0 +1,362 @@
+"""Logins: refresh tokens that are good once, logout here and everywhere, locks, another password, on every process within a second."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import jwt
+import pytest
+
+from api.state import REVOCATIONS
+from common.store.logins import delete_old_logins, end_logins
+from common.store.pool import connection
+from common.store.users import update_locked
+from tests.api.conftest import PASSWORD, Client, OpenApi, eventually
+
+ANOTHER = "another correct horse"
+
+
+@dataclass(slots=True)
+class Device:
+    """One login of an account, with the tokens that it was given last."""
+
+    access: str
+    refresh: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.access}"}
+
+
+Ask = Callable[[str, str], Awaitable[tuple[int, dict[str, Any]]]]
+
+
+async def post(client: Client, path: str, content: dict[str, Any], **more: Any) -> tuple[int, dict[str, Any]]:
+    async with client.post(f"/api/auth/{path}", json=content, **more) as response:
+        return response.status, await response.json()
+
+
+async def register(client: Client, name: str = "ada") -> Device:
+    content = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
+    status, body = await post(client, "register", content)
+    assert 201 == status
+    return Device(body["access_token"], body["refresh_token"])
+
+
+async def log_in(client: Client, name: str = "ada", password: str = PASSWORD) -> Device:
+    status, body = await post(client, "login", {"username": name, "password": password})
+    assert 200 == status
+    return Device(body["access_token"], body["refresh_token"])
+
+
+async def me(client: Client, device: Device) -> int:
+    async with client.get("/api/auth/me", headers=device.headers) as response:
+        return response.status
+
+
+async def out(client: Client, device: Device) -> None:
+    """Within a second the device's token is refused by this process."""
+
+    async def refused() -> bool:
+        return await me(client, device) == 401
+
+    await eventually(refused, seconds=1)
+
+
+async def refresh(client: Client, device: Device) -> tuple[int, dict[str, Any]]:
+    return await post(client, "refresh", {"refresh_token": device.refresh})
+
+
+@pytest.mark.parametrize("path", ["register", "login"])
+async def test_who_comes_in_gets_what_goes_on(api: Client, path: str) -> None:
+    content = {"username": "ada", "email": "ada@example.com", "password": PASSWORD}
+    if path == "login":
+        await post(api, "register", content)
+    _, body = await post(api, path, content)
+
+    assert ("Bearer", 3600) == (body["token_type"], body["expires_in"])
+    assert 43 == len(body["refresh_token"])
+
+
+async def test_a_refresh_token_gets_the_next_tokens_of_the_login(api: Client) -> None:
+    device = await register(api)
+    status, body = await refresh(api, device)
+    next_device = Device(body["access_token"], body["refresh_token"])
+    sids = [
+        jwt.decode(text, options={"verify_signature": False})["sid"] for text in (device.access, next_device.access)
+    ]
+
+    assert 200 == status
+    assert "ada" == body["user"]["username"]
+    assert next_device.refresh != device.refresh
+    assert sids[0] == sids[1]
+    assert [200, 200] == [await me(api, each) for each in (device, next_device)]
+    assert 200 == (await refresh(api, next_device))[0]
+
+
+async def test_a_refresh_token_that_comes_again_ends_its_login_and_no_other(api: Client, db: asyncpg.Pool) -> None:
+    stolen = await register(api)
+    other = await log_in(api)
+    _, body = await refresh(api, stolen)
+    thief = Device(body["access_token"], body["refresh_token"])
+    status, refused = await refresh(api, stolen)
+
+    assert (401, "invalid_token") == (status, refused["code"])
+    assert 401 == (await refresh(api, thief))[0]
+    await out(api, thief)
+    assert 200 == await me(api, other)
+    assert 1 == await db.fetchval("SELECT count(*) FROM audit WHERE event = 'token_reused'")
+
+
+async def test_of_twenty_refreshes_at_once_one_wins_and_the_login_ends(api: Client, db: asyncpg.Pool) -> None:
+    device = await register(api)
+    answers = await asyncio.gather(*(refresh(api, device) for _ in range(20)))
+
+    assert 1 == [status for status, _ in answers].count(200)
+    assert {200, 401} == {status for status, _ in answers}
+    assert 0 == await db.fetchval("SELECT count(*) FROM logins WHERE ended_at IS NULL")
+
+
+async def test_what_is_no_refresh_token_of_ours_is_401(api: Client) -> None:
+    for path in ("refresh", "logout"):
+        status, body = await post(api, path, {"refresh_token": "x" * 43})
+
+        assert (401, "invalid_token") == (status, body["code"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{}, {"refresh_token": 7}, {"refresh_token": ""}, {"refresh_token": "é\u0001"}, {"refresh_token": "x", "more": 1}],
+)
+async def test_a_wrong_body_is_400(api: Client, content: dict[str, Any]) -> None:
+    for path in ("refresh", "logout"):
+        status, body = await post(api, path, content)
+
+        assert (400, "invalid_request") == (status, body["code"])
+
+
+async def test_an_access_token_is_no_refresh_token_and_the_reverse(api: Client) -> None:
+    device = await register(api)
+
+    assert 400 == (await post(api, "refresh", {"refresh_token": device.access}))[0]
+    assert 401 == await me(api, Device(device.refresh, device.refresh))
+
+
+async def test_an_expired_refresh_token_is_refused(api: Client, db: asyncpg.Pool) -> None:
+    device = await register(api)
+    await db.execute("UPDATE refresh_tokens SET expires_at = now() - interval '1 second'")
+
+    assert 401 == (await refresh(api, device))[0]
+
+
+async def test_a_refresh_token_is_stored_as_a_hash_only(api: Client, db: asyncpg.Pool) -> None:
+    device = await register(api)
+    rows = [str(dict(row)) for row in await db.fetch("SELECT * FROM refresh_tokens")]
+
+    assert 1 == len(rows)
+    assert device.refresh not in rows[0]
+
+
+async def test_a_refresh_gives_the_scope_that_the_account_has_by_now(api: Client, db: asyncpg.Pool) -> None:
+    device = await register(api)
+    await db.execute("UPDATE users SET scope = 'operator'")
+    _, body = await refresh(api, device)
+
+    assert "operator" == jwt.decode(body["access_token"], options={"verify_signature": False})["scope"]
+
+
+async def test_a_logout_holds_on_every_process_within_a_second(api: Client, open_api: OpenApi) -> None:
+    other = await open_api()
+    device, stays = await register(api), await log_in(api)
+    assert [200, 200] == [await me(client, device) for client in (api, other)]
+    status, _ = await post(api, "logout", {"refresh_token": device.refresh})
+
+    assert 200 == status
+    await out(other, device)
+    await out(api, device)
+    assert 401 == (await refresh(other, device))[0]
+    assert 200 == await me(other, stays)
+
+
+async def test_a_logout_everywhere_ends_all_logins_of_the_account_and_no_other(api: Client, open_api: OpenApi) -> None:
+    other = await open_api()
+    devices = [await register(api), await log_in(api), await log_in(other)]
+    bob = await register(api, "bob")
+    await post(api, "logout", {"refresh_token": devices[0].refresh, "everywhere": True})
+
+    for device in devices:
+        await out(other, device)
+    assert 200 == await me(other, bob)
+
+
+async def test_logging_out_twice_is_no_error(api: Client) -> None:
+    device = await register(api)
+    statuses = [(await post(api, "logout", {"refresh_token": device.refresh}))[0] for _ in range(2)]
+
+    assert [200, 200] == statuses
+
+
+async def test_another_password_ends_all_logins_and_opens_one(api: Client, open_api: OpenApi) -> None:
+    other = await open_api()
+    device, second = await register(api), await log_in(api)
+    content = {"current_password": PASSWORD, "new_password": ANOTHER}
+    status, body = await post(api, "password", content, headers=device.headers)
+
+    assert 200 == status
+    for old in (device, second):
+        await out(other, old)
+    assert 200 == await me(other, Device(body["access_token"], body["refresh_token"]))
+    assert 401 == (await post(api, "login", {"username": "ada", "password": PASSWORD}))[0]
+    await log_in(api, password=ANOTHER)
+
+
+async def test_another_password_needs_the_present_one_and_follows_the_policy(api: Client) -> None:
+    device = await register(api)
+    wrong = {"current_password": "wrong password", "new_password": ANOTHER}
+    short = {"current_password": PASSWORD, "new_password": "short"}
+
+    assert (401, "invalid_credentials") == await _code(post(api, "password", wrong, headers=device.headers))
+    assert (400, "invalid_request") == await _code(post(api, "password", short, headers=device.headers))
+    assert (401, "invalid_token") == await _code(post(api, "password", wrong))
+    await log_in(api)
+
+
+async def _code(answer: Awaitable[tuple[int, dict[str, Any]]]) -> tuple[int, str]:
+    status, body = await answer
+    return status, body["code"]
+
+
+async def test_of_two_changes_at_once_one_wins(api: Client) -> None:
+    device = await register(api)
+    contents = [{"current_password": PASSWORD, "new_password": f"{ANOTHER} {number}"} for number in range(2)]
+    answers = await asyncio.gather(*(post(api, "password", each, headers=device.headers) for each in contents))
+    won = [status for status, _ in answers].index(200)
+
+    assert [200, 401] == sorted(status for status, _ in answers)
+    await log_in(api, password=contents[won]["new_password"])
+
+
+async def test_a_locked_account_is_out_everywhere_and_stays_out(
+    api: Client, open_api: OpenApi, db: asyncpg.Pool
+) -> None:
+    other = await open_api()
+    device = await register(api)
+    async with connection(db) as held, held.transaction():
+        user = await held.fetchval("SELECT id FROM users")
+        await update_locked(held, user, locked=True)
+        await end_logins(held, user)
+
+    await out(other, device)
+    locked = await post(other, "login", {"username": "ada", "password": PASSWORD})
+    wrong = await post(other, "login", {"username": "ada", "password": "wrong password"})
+    assert (401, 401) == (locked[0], wrong[0])
+    assert locked[1]["error"] == wrong[1]["error"]
+    assert 401 == (await refresh(other, device))[0]
+
+
+async def test_a_lock_that_comes_amid_a_login_wins(api: Client, db: asyncpg.Pool) -> None:
+    await register(api)
+    async with connection(db) as held, held.transaction():
+        user = await held.fetchval("SELECT id FROM users")
+        await update_locked(held, user, locked=True)
+        login = asyncio.create_task(post(api, "login", {"username": "ada", "password": PASSWORD}))
+
+        async def waits() -> bool:
+            return bool(await db.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+
+        await eventually(waits)
+        await end_logins(held, user)
+
+    assert 401 == (await login)[0]
+    assert 0 == await db.fetchval("SELECT count(*) FROM logins WHERE ended_at IS NULL")
+
+
+async def test_when_nobody_tells_of_logouts_each_request_asks(api: Client, db: asyncpg.Pool) -> None:
+    device, gone = await register(api), await log_in(api)
+    assert api.app is not None
+    revocations = api.app[REVOCATIONS]
+    revocations.__init__(revocations._resources)  # type: ignore[misc]  # nothing is known
+    await post(api, "logout", {"refresh_token": gone.refresh})
+    revocations._known_at = float("-inf")
+
+    assert (200, 401) == (await me(api, device), await me(api, gone))
+
+
+async def test_a_deleted_account_leaves_nothing_personal(api: Client, open_api: OpenApi, db: asyncpg.Pool) -> None:
+    other = await open_api()
+    device = await register(api)
+    await api.post("/api/watchlist", json={"symbol": "AAPL"}, headers=device.headers)
+    async with api.delete("/api/auth/me", json={"password": "wrong password"}, headers=device.headers) as refused:
+        assert 401 == refused.status
+    async with api.delete("/api/auth/me", json={"password": PASSWORD}, headers=device.headers) as done:
+        assert 200 == done.status
+
+    await out(other, device)
+    assert 401 == (await refresh(api, device))[0]
+    for table in ("users", "watchlist_items", "tickets"):
+        assert 0 == await db.fetchval(f"SELECT count(*) FROM {table}")
+    assert 0 == await db.fetchval("SELECT watchers FROM symbols WHERE symbol = 'AAPL'")
+    rows = await db.fetch("SELECT event, user_id, address FROM audit ORDER BY id")
+    assert [("registered", None, None), ("account_deleted", None, None)] == [tuple(row) for row in rows]
+    await register(api)
+
+
+async def test_accounts_that_watch_the_same_are_deleted_at_once(api: Client, db: asyncpg.Pool) -> None:
+    devices = [await register(api, f"user{number}") for number in range(8)]
+    symbols = [f"S{number}" for number in range(30)]
+    for number in range(len(devices)):
+        await db.execute(
+            """
+            INSERT INTO watchlist_items (user_id, symbol, added_at)
+            SELECT u.id, s, now() FROM users u, unnest($2::text[]) WITH ORDINALITY AS w (s, n) WHERE u.username = $1
+            ORDER BY n * $3 % 31
+            """,
+            f"user{number}",
+            symbols,
+            number + 1,
+        )
+
+    async def delete(number: int) -> None:
+        await db.execute("DELETE FROM users WHERE username = $1", f"user{number}")
+
+    await asyncio.gather(*(delete(number) for number in range(len(devices))))
+
+    assert [0] * 30 == [row["watchers"] for row in await db.fetch("SELECT watchers FROM symbols")]
+
+
+async def test_the_audit_has_who_came_and_failed_and_no_secret(api: Client, db: asyncpg.Pool) -> None:
+    device = await register(api)
+    await post(api, "login", {"username": "ada", "password": "a wrong secret"})
+    await post(api, "login", {"username": "a tried secret", "password": "a wrong secret"})
+    await post(api, "logout", {"refresh_token": device.refresh}, headers={"X-Request-ID": "me-1"})
+    rows = await db.fetch("SELECT * FROM audit ORDER BY id")
+    user = await db.fetchval("SELECT id FROM users")
+
+    assert [
+        ("registered", user, f"user:{user}"),
+        ("login_failed", user, "anybody"),
+        ("login_failed", None, "anybody"),
+        ("logged_out", user, f"user:{user}"),
+    ] == [(row["event"], row["user_id"], row["actor"]) for row in rows]
+    assert ("me-1", "127.0.0.1") == (rows[-1]["request_id"], rows[-1]["address"])
+    assert not {"secret", device.refresh, PASSWORD} & set(str([dict(row) for row in rows]).split("'"))
+
+
+async def test_old_logins_and_tickets_are_forgotten_open_ones_are_not(api: Client, db: asyncpg.Pool) -> None:
+    over, gone, stays = await register(api), await log_in(api), await log_in(api)
+    for device in (over, stays):
+        await post(api, "ticket", {}, headers=device.headers)
+    await post(api, "logout", {"refresh_token": over.refresh})
+    await db.execute("UPDATE logins SET ended_at = now() - interval '3 days' WHERE ended_at IS NOT NULL")
+    await db.execute(
+        "UPDATE refresh_tokens SET expires_at = now() - interval '3 days' WHERE login_id = $1",
+        int(jwt.decode(gone.access, options={"verify_signature": False})["sid"]),
+    )
+    async with connection(db) as held:
+        forgotten = await delete_old_logins(held, keep=(await held.fetchval("SELECT interval '2 days'")))
+
+    assert 2 == forgotten
+    assert 200 == (await refresh(api, stays))[0]
+    assert 1 == await db.fetchval("SELECT count(*) FROM tickets")

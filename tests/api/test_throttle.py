@@ -1,0 +1,124 @@
+"""Too many failed logins: who must wait, where, for how long, and that nobody else does."""
+
+import asyncio
+from dataclasses import replace
+
+import asyncpg
+import pytest
+from limits import parse
+
+from api import throttle
+from common.settings import Settings
+from tests.api.conftest import PASSWORD, Client, OpenApi, register
+from tests.api.test_logins import post
+
+WRONG = "a wrong password"
+
+
+async def fail(client: Client, name: str, *, address: str = "", times: int = 1) -> list[int]:
+    """The statuses of logins with a wrong password."""
+    headers = {"X-Forwarded-For": address} if address else {}
+    content = {"username": name, "password": WRONG}
+    return [(await post(client, "login", content, headers=headers))[0] for _ in range(times)]
+
+
+async def log_in(client: Client, name: str, *, address: str = "") -> int:
+    headers = {"X-Forwarded-For": address} if address else {}
+    return (await post(client, "login", {"username": name, "password": PASSWORD}, headers=headers))[0]
+
+
+@pytest.fixture
+def ready(ready: Settings) -> Settings:
+    """Behind one proxy, so that each request says where it is from."""
+    return replace(ready, trusted_proxies=1)
+
+
+async def test_after_ten_failures_even_the_right_password_must_wait(api: Client, open_api: OpenApi) -> None:
+    other = await open_api()
+    await register(api, "ada")
+    statuses = await fail(api, "ada", times=6) + await fail(other, "ADA@example.com", times=6)
+    async with other.post("/api/auth/login", json={"username": "ada", "password": PASSWORD}) as response:
+        body = await response.json()
+
+    assert [401] * 10 + [429] * 2 == statuses
+    assert (429, "rate_limited") == (response.status, body["code"])
+    assert 0 < body["retry_after"] <= 900
+    assert str(body["retry_after"]) == response.headers["Retry-After"]
+
+
+async def test_an_unknown_name_is_throttled_as_a_known_one(api: Client) -> None:
+    assert [401] * 10 + [429] == await fail(api, "nobody", times=11)
+
+
+async def test_fifty_at_once_get_ten_tries(api: Client, open_api: OpenApi) -> None:
+    clients = [api, await open_api()]
+    await register(api, "ada")
+    content = {"username": "ada", "password": WRONG}
+    answers = await asyncio.gather(*(post(clients[n % 2], "login", content) for n in range(50)))
+    statuses = [status for status, _ in answers]
+
+    assert {401, 429} <= set(statuses) <= {401, 429, 503}
+    assert statuses.count(401) <= 10
+
+
+async def test_who_fails_costs_nobody_at_another_address(api: Client) -> None:
+    await register(api, "ada")
+    await fail(api, "ada", address="198.51.100.1", times=11)
+
+    assert 200 == await log_in(api, "ada", address="198.51.100.2")
+
+
+async def test_an_address_may_fail_thirty_times_whatever_the_names(api: Client) -> None:
+    await register(api, "ada")
+    statuses = [(await fail(api, f"name{number}", address="198.51.100.1"))[0] for number in range(31)]
+
+    assert [401] * 30 + [429] == statuses
+    assert 429 == await log_in(api, "ada", address="198.51.100.1")
+
+
+async def test_a_success_is_no_failure(api: Client) -> None:
+    await register(api, "ada")
+    statuses = []
+    for _ in range(4):
+        statuses += [*(await fail(api, "ada", times=2)), await log_in(api, "ada")]
+
+    assert [401, 401, 200] * 4 == statuses
+    assert 35 * [200] == [await log_in(api, "ada") for _ in range(35)]
+
+
+async def test_an_account_under_attack_takes_those_it_knows(
+    api: Client, monkeypatch: pytest.MonkeyPatch, db: asyncpg.Pool
+) -> None:
+    monkeypatch.setattr(throttle, "ACCOUNT", parse("5/15minutes"))
+    await register(api, "ada")
+    assert 200 == await log_in(api, "ada", address="198.51.100.1")
+    for number in range(5):
+        await fail(api, "ada", address=f"203.0.113.{number}")
+
+    assert 429 == await log_in(api, "ada", address="198.51.100.2")
+    assert 200 == await log_in(api, "ada", address="198.51.100.1")
+    await db.execute("UPDATE audit SET at = now() - interval '31 days'")
+    assert 429 == await log_in(api, "ada", address="198.51.100.1")
+
+
+async def test_the_password_is_not_to_be_guessed_with_a_stolen_token_either(api: Client) -> None:
+    ada = await register(api, "ada")
+    content = {"current_password": WRONG, "new_password": PASSWORD}
+    answers = [await post(api, "password", content, headers=ada.headers) for _ in range(11)]
+
+    assert [401] * 10 + [429] == [status for status, _ in answers]
+
+
+async def test_without_redis_each_process_counts_for_itself(open_api: OpenApi) -> None:
+    api = await open_api(redis_url="redis://127.0.0.1:9/0")
+    await register(api, "ada")
+
+    assert [401] * 10 + [429] == await fail(api, "ada", times=11)
+
+
+async def test_nothing_in_redis_names_an_account(api: Client, redis: object) -> None:
+    await fail(api, "somebody-else")
+    keys = [key async for key in redis.scan_iter("throttle*")]  # type: ignore[attr-defined]
+
+    assert 3 == len(keys)
+    assert not [key for key in keys if "somebody" in key]
