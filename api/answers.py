@@ -16,7 +16,15 @@ from aiohttp.abc import AbstractStreamWriter
 
 MOST_ANSWERS = 50_000
 REVALIDATE = 30  # seconds that a cache may serve an old answer while it asks for a new one
-SAFETY = {"X-Content-Type-Options": "nosniff"}
+ALWAYS = {  # on every answer, unless its handler said otherwise
+    "Vary": "Origin",  # whether there was one or not: a shared cache must never give one origin what another got
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",  # of what is asked for without CORS
+    "Strict-Transport-Security": "max-age=31536000",  # browsers heed it over https alone
+}
 
 
 @dataclass(slots=True)
@@ -69,12 +77,19 @@ class Answer:
 
     def _head(self, status: int, now: float) -> bytes:
         lines = {"Content-Type": "application/json; charset=utf-8"} if status == 200 else {}
-        lines |= self.headers(now) | SAFETY
+        lines |= self.headers(now)
         if status == 200:
             lines["Content-Length"] = str(len(self.body))
-        lines |= {"Date": formatdate(now, usegmt=True), "Server": "quotewell"}
+        lines["Date"] = formatdate(now, usegmt=True)
         start = "HTTP/1.1 200 OK" if status == 200 else "HTTP/1.1 304 Not Modified"
-        return "\r\n".join([start, *(f"{name}: {value}" for name, value in lines.items()), ""]).encode()
+        return f"{start}\r\n{_lines(lines)}{_SAME}".encode()
+
+
+def _lines(headers: dict[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+
+
+_SAME = _lines(ALWAYS | {"Server": "quotewell"})
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:

@@ -3,6 +3,7 @@
 A field's `title` is what was expected of it, in words. What a Struct cannot say (NUL, lone surrogates, a parameter twice) is here.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
+from api import connections
 from common.core.symbols import normalize_symbol
 from common.errors import InvalidRequest, UnsupportedMediaType
 
@@ -61,9 +63,22 @@ class SymbolsQuery(Struct, frozen=True, forbid_unknown_fields=True):
         return list(dict.fromkeys(map(normalize_symbol, self.symbols)))
 
 
+def route_of(request: web.Request) -> str | None:
+    """The template of a request's route, such as `/api/stock/{symbol}`; None for what is not there. It holds nobody's text."""
+    resource = request.match_info.route.resource
+    return None if resource is None else resource.canonical
+
+
 async def read(request: web.Request, kind: type[S]) -> S:
-    """The JSON object in the body as a `kind`; duplicate keys, NaN, wrong UTF-8, deep nesting, NUL and lone surrogates are refused."""
-    content = _convert(await _read_object(request), kind)
+    """The JSON object in the body as a `kind`; duplicate keys, NaN, wrong UTF-8, deep nesting, NUL and lone surrogates are refused.
+
+    A body that takes its time is, too, and the connection with it.
+    """
+    try:
+        async with asyncio.timeout(connections.BODY):
+            content = _convert(await _read_object(request), kind)
+    except TimeoutError:
+        raise connections.SlowBody(f"expected the whole body within {connections.BODY:g} seconds") from None
     for name in kind.__struct_fields__:
         value = getattr(content, name)
         if isinstance(value, str) and ("\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):

@@ -1,0 +1,107 @@
+"""How often a client may ask: so many requests a minute, and fewer searches. Counted in this process alone, in memory; a user with a
+good token is one client, whatever the address, and an address is one for all else.
+
+It guards what is computed. What is ready is given to everybody (`middlewares.answer_hot`), and the provider's budget has its own rule.
+"""
+
+import math
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from api.clients import address_of
+from api.requests import route_of
+from api.state import CALLER
+from common.errors import RateLimited
+from common.settings import Settings
+
+MINUTE = 60  # seconds
+MOST_CLIENTS = 100_000  # within a minute; further ones are not counted, for their number is no single client's doing
+PROBES = frozenset({"/api/health", "/api/health/live", "/api/health/ready"})  # who asks them must not be told to stop
+SEARCH = "/api/search/{query}"
+
+
+@dataclass(slots=True)
+class Window:
+    """A client's minute: when it ends, on the monotonic clock, and what was asked in it."""
+
+    ends: float
+    used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a client stands: requests left (below 0 when over), and seconds until all are there again."""
+
+    name: str
+    quota: int
+    left: int
+    reset: int
+
+
+class Allowance:
+    """So many of one thing a minute for each client; its minute begins with its first."""
+
+    def __init__(self, name: str, quota: int) -> None:
+        self._name, self._quota = name, quota
+        self._windows: OrderedDict[str, Window] = OrderedDict()  # in the order of their ends
+
+    def count(self, client: str, now: float) -> Standing:
+        """Note one more."""
+        while self._windows and next(iter(self._windows.values())).ends <= now:
+            self._windows.popitem(last=False)
+        window = self._windows.get(client) or Window(now + MINUTE)
+        if len(self._windows) < MOST_CLIENTS:
+            self._windows.setdefault(client, window)
+        window.used += 1
+        return Standing(self._name, self._quota, self._quota - window.used, math.ceil(window.ends - now))
+
+
+class Allowances:
+    """The allowances of one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._requests = Allowance("requests", settings.client_limit)
+        self._searches = Allowance("searches", settings.search_limit)
+
+    def count(self, client: str, *, searches: bool) -> list[Standing]:
+        """Note a request in all that it counts for."""
+        now = time.monotonic()
+        counted = [self._requests, self._searches] if searches else [self._requests]
+        return [allowance.count(client, now) for allowance in counted]
+
+
+ALLOWANCES = web.AppKey("allowances", Allowances)
+STANDINGS: web.RequestKey[list[Standing]] = web.RequestKey("standings", list)
+
+
+def is_counted(path: str | None) -> bool:
+    """Whether requests for a route count; None stands for what is not there."""
+    return path not in PROBES
+
+
+def count(request: web.Request) -> None:
+    """Note a request for its user if the token is verified by now, else for its address; raise `RateLimited` past what it may."""
+    path = route_of(request)
+    if not is_counted(path):
+        return
+    caller = request.get(CALLER)
+    client = f"address {address_of(request)}" if caller is None else f"user {caller.id}"
+    standings = request[STANDINGS] = request.app[ALLOWANCES].count(client, searches=path == SEARCH)
+    for standing in standings:
+        if standing.left < 0:
+            told = f"expected at most {standing.quota} {standing.name} a minute"
+            raise RateLimited(told, retry_after=standing.reset)
+
+
+def headers(request: web.Request) -> dict[str, str]:
+    """What its client is told of how it stands, as draft-ietf-httpapi-ratelimit-headers-10 writes it."""
+    standings = request.get(STANDINGS)
+    if standings is None:
+        return {}
+    return {
+        "RateLimit-Policy": ", ".join(f'"{each.name}";q={each.quota};w={MINUTE}' for each in standings),
+        "RateLimit": ", ".join(f'"{each.name}";r={max(0, each.left)};t={each.reset}' for each in standings),
+    }
