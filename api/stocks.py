@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Literal
 
@@ -11,6 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from api import requests
 from api.answers import Answer
+from api.clients import address_of
 from api.contract import WHILE_ASKING, Time, documented
 from api.memory import Memory
 from api.middlewares import public
@@ -88,7 +90,7 @@ async def stock(request: web.Request) -> web.Response:
     resources, memory, quotes = request.app[RESOURCES], request.app[MEMORY], request.app[QUOTES]
     wait = wait_of(request, requests.query(request, StockQuery).wait)
     quote = await quotes.lookup(symbol) or await quotes.obtain(symbol, wait=wait, asker=asker(request))
-    request.app[READS].count(symbol, by=request.remote or "")
+    request.app[READS].count(symbol, by=address_of(request))
     answer = answer_quote(quote, resources, memory)
     memory.answers.keep(f"/api/stock/{symbol}", answer)
     return answer.respond(request)
@@ -105,13 +107,19 @@ async def stock(request: web.Request) -> web.Response:
 async def stocks(request: web.Request) -> web.Response:
     """Many quotes from cache in one answer; what has none is named, with the reason."""
     wanted = requests.query(request, requests.SymbolsQuery).wanted()
+    body = await quotes_of(request, wanted)
+    return web.json_response(body, headers={"Cache-Control": f"public, max-age={int(STALE_FOR)}"})
+
+
+async def quotes_of(request: web.Request, wanted: Sequence[str]) -> dict[str, list[dict[str, object]]]:
+    """The body of a `StocksAnswer`, in the order of what is wanted."""
     resources, memory = request.app[RESOURCES], request.app[MEMORY]
     found = await request.app[QUOTES].lookup_all(wanted)
     for symbol in found:
-        request.app[READS].count(symbol, by=request.remote or "")
+        request.app[READS].count(symbol, by=address_of(request))
     lacking = [symbol for symbol in wanted if symbol not in found]
     unknown = await _unknown(resources, lacking) if lacking else set()
-    body = {
+    return {
         "quotes": [
             shape(found[symbol], judge_now(found[symbol], resources, memory)) for symbol in wanted if symbol in found
         ],
@@ -119,7 +127,6 @@ async def stocks(request: web.Request) -> web.Response:
             {"symbol": symbol, "reason": "unknown_symbol" if symbol in unknown else "no_quote"} for symbol in lacking
         ],
     }
-    return web.json_response(body, headers={"Cache-Control": f"public, max-age={int(STALE_FOR)}"})
 
 
 async def _unknown(resources: Resources, lacking: list[str]) -> set[str]:
@@ -139,7 +146,7 @@ def wait_of(request: web.Request, asked: float | UnsetType) -> float:
 
 def asker(request: web.Request) -> str:
     """Who asks, as a hash: it is written beside the call that was made for them."""
-    return hashlib.sha256(f"address {request.remote}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"address {address_of(request)}".encode()).hexdigest()[:16]
 
 
 def judge_now(quote: Quote, resources: Resources, memory: Memory) -> Freshness:

@@ -1,17 +1,9 @@
-"""Quotes pushed as Server-Sent Events. A quote is state: a client is told the newest of each symbol, not everything in between.
+"""The push stream over HTTP, as Server-Sent Events: how a response goes on for as long as its client stays, and where a client resumes."""
 
-An event is encoded once for all. Each client has a slot a symbol, which a newer event takes over, and a coroutine that writes what is
-there: a slow client costs itself only. It knows nothing of accounts, and puts no demand.
-"""
-
-import asyncio
-import re
 import socket
-import time
-from collections import defaultdict
+from asyncio import Transport
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Annotated
 
 from aiohttp import web
@@ -20,180 +12,30 @@ from msgspec import Meta
 from redis.exceptions import RedisError
 
 from api import requests
+from api.clients import address_of
 from api.contract import documented
-from api.memory import Entry, Memory
+from api.fanout import NONE, PATIENCE, Client, Order, Streams, order
 from api.middlewares import public
-from api.quotes import Quotes
 from api.state import QUOTES, READS, RESOURCES
-from api.stocks import answer_quote
 from common.errors import InvalidSymbol, Overloaded, StoreUnavailable
-from common.resources import Resources
 from common.store import feed
 
-MOST_CLIENTS = 10_000
-HEARTBEAT = 15.0  # seconds without an event
-PATIENCE = 30.0  # seconds that a client may leave what was sent unread
-SWEEP = 0.25  # seconds; shorter than the shortest break of the tail
 UNREAD = 16 << 10  # bytes on their way to one client: newer state cannot take their place any more
-HELLO = b"retry: 3000\n\n"  # milliseconds
-BEAT = b":\n\n"
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+RESUMING = {"Last-Event-ID": "Go on after this event; from the current quotes on if it is not known any more."}
 
-Order = tuple[int, int]
-NONE: Order = (0, 0)
-_ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A quote as it is written, with and without its id, and what orders it."""
-
-    order: Order
-    whole: bytes
-    bare: bytes
-
-
-@dataclass(slots=True, eq=False)
-class Client:
-    """What one client is still to be told. `since`: when its last write began, on the monotonic clock; `writing`: it is not over."""
-
-    symbols: list[str]
-    transport: asyncio.Transport
-    pending: dict[str, Event] = field(default_factory=dict)
-    told: Order = NONE
-    since: float = field(default_factory=time.monotonic)
-    writing: bool = False
-    waiter: asyncio.Future[None] | None = None
-
-    def offer(self, symbol: str, event: Event) -> None:
-        """Take an event in, in the place of an older one of the symbol."""
-        self.pending[symbol] = event
-        self.wake()
-
-    def take(self) -> bytes:
-        """All that is pending in the order of ids. One that came late has none, so that ids never go back."""
-        pending, self.pending = self.pending, {}
-        lines = []
-        for event in sorted(pending.values(), key=attrgetter("order")):
-            lines.append(event.whole if event.order > self.told else event.bare)
-            self.told = max(self.told, event.order)
-        return b"".join(lines)
-
-    def wake(self) -> None:
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)
-
-
-class Streams:
-    """The clients of one process. `ended`: they are told to connect again, elsewhere."""
-
-    def __init__(self, resources: Resources, memory: Memory) -> None:
-        self.ended = False
-        self.clients: set[Client] = set()
-        self._by_symbol: defaultdict[str, set[Client]] = defaultdict(set)
-        self._resources, self._memory = resources, memory
-        memory.listeners.add(self._hear)
-
-    async def feed(self, client: Client, since: Order | None, writer: AbstractStreamWriter) -> None:
-        """Write to a client until it is gone or the process ends: first what is newer than `since`."""
-        try:
-            self._join(client, since)
-            chunk = HELLO + client.take()
-            while chunk:
-                client.since, client.writing = time.monotonic(), True
-                await writer.write(chunk)
-                await writer.drain()
-                client.writing = False
-                while not (client.pending or self.ended or client.transport.is_closing()):
-                    client.waiter = asyncio.get_running_loop().create_future()
-                    await client.waiter
-                chunk = b"" if self.ended else client.take()
-        finally:
-            self._leave(client)
-
-    def _join(self, client: Client, since: Order | None) -> None:
-        """Offer what is remembered. An id later than all of the client's symbols is none of ours: then everything."""
-        self.clients.add(client)
-        for symbol in client.symbols:
-            self._by_symbol[symbol].add(client)
-        entries = [entry for symbol in client.symbols if (entry := self._memory.entry(symbol)) is not None]
-        if since is not None and since > max((order(entry.event) for entry in entries), default=NONE):
-            since = None
-        for entry in entries:
-            if since is None or not entry.event or order(entry.event) > since:
-                client.offer(entry.quote.symbol, self._encode(entry, entry.event))
-
-    def _leave(self, client: Client) -> None:
-        self.clients.discard(client)
-        for symbol in client.symbols:
-            self._by_symbol[symbol].discard(client)
-            if not self._by_symbol[symbol]:
-                del self._by_symbol[symbol]
-
-    def _hear(self, entry: Entry) -> None:
-        """While memory is being made right after a break, ids come in any order: who resumes after one would miss an earlier one."""
-        if clients := self._by_symbol.get(entry.quote.symbol):
-            event = self._encode(entry, entry.event if self._memory.followed else "")
-            for client in clients:
-                client.offer(entry.quote.symbol, event)
-
-    def _encode(self, entry: Entry, event_id: str) -> Event:
-        """The body is the very answer of `GET /api/stock/{symbol}`."""
-        path, answers = f"/api/stock/{entry.quote.symbol}", self._memory.answers
-        answer = answers.find(path, time.time())
-        if answer is None:
-            answer = answers.keep(path, answer_quote(entry.quote, self._resources, self._memory))
-        bare = b"event: quote\ndata: %b\n\n" % answer.body
-        return Event(order(event_id), b"id: %b\n%b" % (event_id.encode(), bare) if event_id else bare, bare)
-
-    async def sweep_for_ever(self, quotes: Quotes) -> None:
-        """Keep connections alive, find those that are gone, drop those that do not read, and close the gap that a break may leave."""
-        right = False
-        while True:
-            self._sweep(time.monotonic())
-            right = self._memory.followed and (right or await self._look_again(quotes))
-            await asyncio.sleep(SWEEP)
-
-    def _sweep(self, now: float) -> None:
-        for client in self.clients:
-            if client.transport.is_closing():
-                client.wake()
-            elif client.writing and now - client.since > PATIENCE:
-                client.transport.abort()
-            elif now - client.since >= HEARTBEAT:
-                client.offer("", Event(NONE, BEAT, BEAT))
-
-    async def _look_again(self, quotes: Quotes) -> bool:
-        """After a break memory is made right for what it held; a first quote that was published meanwhile is in the stores only."""
-        lacking = [symbol for symbol in self._by_symbol if self._memory.entry(symbol) is None]
-        with suppress(StoreUnavailable):
-            await quotes.lookup_all(lacking)
-            return True
-        return False
-
-    def end(self) -> None:
-        """End all streams at once; who has not read what was sent gets no more."""
-        self.ended = True
-        for client in self.clients:
-            if client.writing:
-                client.transport.abort()
-            client.wake()
-
-
-def order(event_id: str) -> Order:
-    """An id as what orders it; NONE for what is not one."""
-    found = _ID.fullmatch(event_id)
-    return (int(found[1]), int(found[2])) if found else NONE
+EventId = Annotated[str, Meta(title="the id of an event", description="For who can send no header.")]
+Tell = Callable[[Transport, AbstractStreamWriter], Awaitable[None]]
 
 
 class Stream(web.StreamResponse):
     """A response that goes on for as long as its client stays. As a file's does, it writes its body while it is prepared: by then the
-    middlewares are through with it, have added their headers and take no memory."""
+    middlewares are through with it, have added their headers and take no memory. `tell` writes until it is over."""
 
-    def __init__(self, streams: Streams, symbols: list[str], since: Order | None) -> None:
+    def __init__(self, tell: Tell) -> None:
         super().__init__(headers=HEADERS)
         self.force_close()
-        self._streams, self._symbols, self._since = streams, symbols, since
+        self._tell = tell
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         transport, writer = request.transport, await super().prepare(request)
@@ -203,8 +45,9 @@ class Stream(web.StreamResponse):
             held.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD)
             if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: a peer that vanished is not waited for
                 held.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PATIENCE * 1000))
-            await self._streams.feed(Client(self._symbols, transport), self._since, writer)
-            transport.set_write_buffer_limits()  # the end of the body need not wait for a slow reader
+            await self._tell(transport, writer)
+            if not transport.is_closing():
+                transport.set_write_buffer_limits()  # the end of the body need not wait for a slow reader
         return writer
 
 
@@ -215,7 +58,7 @@ routes = web.RouteTableDef()
 class StreamQuery(requests.SymbolsQuery, frozen=True, rename={"last_event_id": "lastEventId"}):
     """What to listen to."""
 
-    last_event_id: Annotated[str, Meta(title="the id of an event", description="For who can send no header.")] = ""
+    last_event_id: EventId = ""
 
 
 @routes.get("/api/stream", allow_head=False)
@@ -223,7 +66,7 @@ class StreamQuery(requests.SymbolsQuery, frozen=True, rename={"last_event_id": "
 @documented(
     "Quotes as they come, pushed",
     query=StreamQuery,
-    headers={"Last-Event-ID": "Go on after this event; from the current quotes on if it is not known any more."},
+    headers=RESUMING,
     answers={200: str},
     media="text/event-stream",
     errors=(InvalidSymbol, Overloaded),
@@ -231,16 +74,24 @@ class StreamQuery(requests.SymbolsQuery, frozen=True, rename={"last_event_id": "
 async def stream(request: web.Request) -> web.StreamResponse:
     """Server-Sent Events `quote`, the current quotes first; `data` is the answer of `GET /api/stock/{symbol}`."""
     query, streams = requests.query(request, StreamQuery), request.app[STREAMS]
-    wanted, since = query.wanted(), await _resumed(request, query.last_event_id)
-    with suppress(StoreUnavailable):  # then all are waited for: a browser gives up for good on anything but 200
+    wanted, since = query.wanted(), await resumed(request, query.last_event_id)
+    await remember(request, wanted)
+    streams.admit()
+
+    async def tell(transport: Transport, writer: AbstractStreamWriter) -> None:
+        await streams.feed(Client(wanted, transport), since, writer)
+
+    return Stream(tell)
+
+
+async def remember(request: web.Request, wanted: list[str]) -> None:
+    """Bring these quotes into memory, as far as a store answers: a browser gives up for good on anything but 200."""
+    with suppress(StoreUnavailable):
         for symbol in await request.app[QUOTES].lookup_all(wanted):
-            request.app[READS].count(symbol, by=request.remote or "")
-    if len(streams.clients) >= MOST_CLIENTS:
-        raise Overloaded(f"expected at most {MOST_CLIENTS} streams", retry_after=5)
-    return Stream(streams, wanted, since)
+            request.app[READS].count(symbol, by=address_of(request))
 
 
-async def _resumed(request: web.Request, given: str) -> Order | None:
+async def resumed(request: web.Request, given: str) -> Order | None:
     """The event after which a client goes on; None if it gave none, or one that is no longer kept."""
     since = order(request.headers.get("Last-Event-ID") or given)
     try:

@@ -1,18 +1,23 @@
 """A user's watchlist over HTTP. Adding a symbol that has no quote yet puts it in the line and wakes a worker."""
 
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
 from aiohttp import web
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import requests
-from api.contract import documented
-from api.state import CALLER, QUEUE, QUOTES, REQUEST_ID, RESOURCES
+from api.contract import Time, documented
+from api.credentials import Account, shape
+from api.state import CALLER, LISTING, QUEUE, QUOTES, REQUEST_ID, RESOURCES
+from api.stocks import Missing, QuoteAnswer, quotes_of
 from common.core.models import Function, Purpose
 from common.core.symbols import normalize_symbol
 from common.errors import (
     AlreadyOnWatchlist,
+    InvalidRequest,
     InvalidSymbol,
+    InvalidToken,
     NotOnWatchlist,
     StoreUnavailable,
     UnknownSymbol,
@@ -20,12 +25,22 @@ from common.errors import (
 )
 from common.queue import wake_worker
 from common.resources import Resources
-from common.store import line, symbols, watchlists
+from common.store import line, symbols, users, watchlists
 from common.store.pool import Connection, connection, transaction
 
 NO_STORE = {"Cache-Control": "no-store"}
+LONGEST = 10_000  # symbols; a setting says how many a list may hold
+FILE = {"Content-Disposition": 'attachment; filename="quotewell-watchlist.json"'}
 
 routes = web.RouteTableDef()
+
+
+class ListQuery(Struct, frozen=True):
+    """What to tell beside the symbols."""
+
+    include: (
+        Annotated[Literal["quotes"], Meta(title="quotes, or nothing", extra_json_schema={"type": "string"})] | UnsetType
+    ) = UNSET
 
 
 class Addition(Struct, frozen=True):
@@ -34,15 +49,38 @@ class Addition(Struct, frozen=True):
     symbol: Annotated[requests.Symbol, Meta(min_length=1)]
 
 
+class Arrangement(Struct, frozen=True, forbid_unknown_fields=True):
+    """All symbols of the list, in the order that they are to have."""
+
+    watchlist: Annotated[list[requests.Symbol], Meta(title="every symbol of the list, once", max_length=LONGEST)]
+
+
 class WatchlistAnswer(Struct, frozen=True):
-    """The caller's symbols."""
+    """The caller's symbols; if it was asked for, every one is in one of the other two."""
 
     watchlist: list[str]
     count: int
+    quotes: list[QuoteAnswer] | UnsetType = UNSET
+    missing: list[Missing] | UnsetType = UNSET
+
+
+class Item(Struct, frozen=True):
+    """A symbol, and since when it is on the list."""
+
+    symbol: str
+    added_at: Time
+
+
+class ExportAnswer(Struct, frozen=True):
+    """What is kept of the caller."""
+
+    exported_at: Time
+    user: Account
+    watchlist: list[Item]
 
 
 class AddedAnswer(Struct, frozen=True):
-    """`verified`: the symbol has a quote already."""
+    """`verified`: the symbol has a quote already, or is in the provider's listing."""
 
     message: str
     symbol: str
@@ -57,11 +95,14 @@ class RemovedAnswer(Struct, frozen=True):
 
 
 @routes.get("/api/watchlist")
-@documented("The caller's symbols", answers={200: WatchlistAnswer}, errors=(StoreUnavailable,))
+@documented("The caller's symbols", query=ListQuery, answers={200: WatchlistAnswer}, errors=(StoreUnavailable,))
 async def show(request: web.Request) -> web.Response:
+    """In the order that was put, then of adding. `include=quotes` adds their quotes, from cache."""
+    include = requests.query(request, ListQuery).include
     async with connection(request.app[RESOURCES].db) as held:
         items = await watchlists.select_items(held, request[CALLER].id)
-    return web.json_response({"watchlist": items, "count": len(items)}, headers=NO_STORE)
+    quotes = await quotes_of(request, items) if include is not UNSET else {}
+    return web.json_response({"watchlist": items, "count": len(items), **quotes}, headers=NO_STORE)
 
 
 @routes.post("/api/watchlist")
@@ -81,7 +122,8 @@ async def add(request: web.Request) -> web.Response:
         await watchlists.insert_item(held, request[CALLER].id, symbol, most=resources.settings.max_watchlist_size)
     if known is None:
         await wake_worker(request.app[QUEUE], request_id=request[REQUEST_ID])
-    body = {"message": f"{symbol} was added", "symbol": symbol, "verified": known is not None}
+    verified = known is not None or request.app[LISTING].index.has(symbol)
+    body = {"message": f"{symbol} was added", "symbol": symbol, "verified": verified}
     return web.json_response(body, status=201, headers=NO_STORE)
 
 
@@ -105,3 +147,44 @@ async def remove(request: web.Request) -> web.Response:
         if not await watchlists.delete_item(held, request[CALLER].id, symbol):
             raise NotOnWatchlist(f"{symbol} is not on the watchlist")
     return web.json_response({"message": f"{symbol} was removed", "symbol": symbol}, headers=NO_STORE)
+
+
+@routes.put("/api/watchlist")
+@documented(
+    "Put the watchlist in order",
+    body=Arrangement,
+    answers={200: WatchlistAnswer},
+    errors=(InvalidSymbol, StoreUnavailable),
+)
+async def arrange(request: web.Request) -> web.Response:
+    """Nothing is added or removed by it. What is added later comes last."""
+    wanted = [normalize_symbol(symbol) for symbol in (await requests.read(request, Arrangement)).watchlist]
+    user = request[CALLER].id
+    async with transaction(request.app[RESOURCES].db) as held:
+        await watchlists.lock_list(held, user)
+        wrong = await watchlists.update_order(held, user, wanted)
+    if wrong:
+        told = f"{', '.join(wrong[:5])}{', ...' if len(wrong) > 5 else ''}"
+        raise InvalidRequest(f"watchlist: expected every symbol of the list, once; not so: {told}")
+    return web.json_response({"watchlist": wanted, "count": len(wanted)}, headers=NO_STORE)
+
+
+@routes.get("/api/watchlist/export")
+@documented(
+    "The caller's list, to keep", query=requests.NoQuery, answers={200: ExportAnswer}, errors=(StoreUnavailable,)
+)
+async def export(request: web.Request) -> web.Response:
+    """As a file: the account, and since when each symbol is on the list."""
+    requests.query(request, requests.NoQuery)
+    caller = request[CALLER].id
+    async with connection(request.app[RESOURCES].db) as held:
+        user = await users.select_user(held, caller)
+        lists = await watchlists.select_lists(held, {(caller, None)})
+    if user is None or caller not in lists:
+        raise InvalidToken("the account of this token does not exist")
+    body = {
+        "exported_at": datetime.now(UTC).isoformat(),
+        "user": shape(user),
+        "watchlist": [{"symbol": symbol, "added_at": at.isoformat()} for symbol, at in lists[caller].added.items()],
+    }
+    return web.json_response(body, headers=NO_STORE | FILE)

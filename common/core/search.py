@@ -13,7 +13,8 @@ from heapq import nsmallest
 from itertools import accumulate, chain
 
 from common.core.models import Listed, Match
-from common.errors import InvalidRequest
+from common.core.symbols import normalize_symbol
+from common.errors import InvalidRequest, InvalidSymbol
 
 BEST = 10
 LONGEST_QUERY = 40
@@ -73,6 +74,11 @@ class Index:
                 break
         return [_scored(self.matches[row], score) for row, score in found.items()]
 
+    def has(self, symbol: str) -> bool:
+        """Whether the listing has a symbol, in the spelling of `normalize_symbol`."""
+        first, last = (side(self.symbols, "-".join(_words(symbol))) for side in (bisect_left, bisect_right))
+        return any(_is_spelt(self.matches[row].symbol, symbol) for row in self.symbol_rows[first:last])
+
     def _ranked(self, words: Sequence[str]) -> Iterator[tuple[Decimal, int]]:
         """Each kind is looked for only when those before it did not suffice."""
         if words:
@@ -113,6 +119,13 @@ def _range(texts: Sequence[str], prefix: str) -> tuple[int, int]:
     """From where to where sorted texts begin with a prefix."""
     first = bisect_left(texts, prefix)
     return first, bisect_left(texts, prefix + AFTER, first)
+
+
+def _is_spelt(listed: str, symbol: str) -> bool:
+    try:
+        return normalize_symbol(listed) == symbol
+    except InvalidSymbol:
+        return False
 
 
 def _scored(match: Match, score: Decimal) -> Match:

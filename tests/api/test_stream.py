@@ -5,51 +5,34 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from typing import Any
 from unittest.mock import patch
 
-import aiohttp
 import asyncpg
 import pytest
 from aiohttp import web
 from redis.asyncio import Redis
 
-from api.memory import Memory
-from api.state import MEMORY
 from api.stocks import answer_quote
-from api.stream import STREAMS, Streams
 from common.core.models import Function, Quote
 from common.core.wire import encode, version
 from common.store import feed
 from common.store.line import select_rank
 from common.store.pool import connection
-from tests.api.conftest import Client, OpenApi, a_quote, close, eventually, followed
+from tests.api.conftest import Client, OpenApi, a_quote, close
+from tests.api.listening import (
+    READ,
+    Listener,
+    listening,
+    memory_of,
+    streams_of,
+    tell,
+    until_clients,
+    until_followed,
+)
 
-READ = 5.0  # seconds
 PATH = "/api/stream"
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """A client that is connected."""
-
-    response: aiohttp.ClientResponse
-
-    async def block(self) -> dict[str, str]:
-        """The next block of the stream, by field; a comment has no name."""
-        async with asyncio.timeout(READ):
-            text = (await self.response.content.readuntil(b"\n\n")).decode()
-        parts = (line.partition(":") for line in text.removesuffix("\n\n").split("\n"))
-        return {name: value.removeprefix(" ") for name, _, value in parts}
-
-    async def quote(self) -> tuple[str, float]:
-        """Symbol and price of the next event, which must be one."""
-        block = await self.block()
-        assert "quote" == block.get("event"), block
-        body = json.loads(block["data"])
-        return body["symbol"], body["price"]
 
 
 Listen = Callable[..., Awaitable[Listener]]
@@ -58,18 +41,12 @@ Listen = Callable[..., Awaitable[Listener]]
 @pytest.fixture
 async def listen() -> AsyncIterator[Listen]:
     """Connects to a stream, past what is always the first block."""
-    async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession())
+    async with listening() as connect:
 
-        async def connect(client: Client, symbols: str, query: str = "", **headers: str) -> Listener:
-            url = client.make_url(f"{PATH}?symbols={symbols}{query}")
-            response = await stack.enter_async_context(session.get(url, headers=headers))
-            assert 200 == response.status
-            listener = Listener(response)
-            assert {"retry": "3000"} == await listener.block()
-            return listener
+        async def to(client: Client, symbols: str, query: str = "", **headers: str) -> Listener:
+            return await connect(client, f"{PATH}?symbols={symbols}{query}", **headers)
 
-        yield connect
+        yield to
 
 
 @pytest.fixture
@@ -78,29 +55,6 @@ async def live(open_api: OpenApi) -> Client:
     client = await open_api()
     await until_followed(client)
     return client
-
-
-async def until_followed(client: Client, *, but: bool = True) -> None:
-    async def right() -> bool:
-        return await followed(client) is but
-
-    await eventually(right)
-
-
-def streams_of(client: Client) -> Streams:
-    assert client.app is not None
-    return client.app[STREAMS]
-
-
-def memory_of(client: Client) -> Memory:
-    assert client.app is not None
-    return client.app[MEMORY]
-
-
-async def tell(redis: Redis, symbol: str, price: str) -> str:
-    """Publish a quote; the id of its event."""
-    assert await feed.publish(redis, a_quote(symbol, price))
-    return await feed.select_last_id(redis)
 
 
 @asynccontextmanager
@@ -114,13 +68,6 @@ async def deaf(client: Client, symbol: str) -> AsyncIterator[socket.socket]:
         await loop.sock_sendall(held, f"GET {PATH}?symbols={symbol} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
         await until_clients(client, len(streams_of(client).clients) + 1)
         yield held
-
-
-async def until_clients(client: Client, number: int) -> None:
-    async def reached() -> bool:
-        return len(streams_of(client).clients) == number
-
-    await eventually(reached)
 
 
 async def until_blocked(client: Client, redis: Redis, symbol: str, quick: Listener | None = None) -> int:
@@ -199,7 +146,7 @@ async def test_everybody_hears_only_what_he_asked_for(live: Client, redis: Redis
 async def test_an_event_is_encoded_once_for_all(live: Client, redis: Redis, listen: Listen) -> None:
     listeners = [await listen(live, "AAPL") for _ in range(3)]
 
-    with patch("api.stream.answer_quote", wraps=answer_quote) as encoded:
+    with patch("api.fanout.answer_quote", wraps=answer_quote) as encoded:
         await tell(redis, "AAPL", "1")
         assert [("AAPL", 1)] * 3 == [await listener.quote() for listener in listeners]
 
@@ -228,7 +175,7 @@ async def test_a_stream_begins_and_lives_though_the_database_is_away(
     await redis.client_kill_filter(_type="normal", skipme=True)
     await until_followed(live, but=False)
     await until_followed(live)
-    with patch("api.stream.HEARTBEAT", 0.05):
+    with patch("api.fanout.HEARTBEAT", 0.05):
         assert [{"": ""}] * 4 == [await listener.block() for _ in range(4)]
     await tell(redis, "AAPL", "1")
 
@@ -364,12 +311,12 @@ async def read_prices(held: socket.socket, last: float) -> list[float]:
 async def test_a_client_that_does_not_read_is_dropped(live: Client, redis: Redis) -> None:
     async with deaf(live, "AAPL"):
         await until_blocked(live, redis, "AAPL")
-        with patch("api.stream.PATIENCE", 0.2):
+        with patch("api.fanout.PATIENCE", 0.2):
             await until_clients(live, 0)
 
 
 async def test_a_client_that_has_nothing_to_read_is_not_dropped(live: Client, redis: Redis, listen: Listen) -> None:
-    with patch("api.stream.PATIENCE", 0.05), patch("api.stream.HEARTBEAT", 0.2):
+    with patch("api.fanout.PATIENCE", 0.05), patch("api.fanout.HEARTBEAT", 0.2):
         listener = await listen(live, "AAPL")
         for _ in range(3):
             await listener.block()
@@ -381,7 +328,7 @@ async def test_a_client_that_has_nothing_to_read_is_not_dropped(live: Client, re
 async def test_silence_is_broken_by_a_comment(live: Client, listen: Listen) -> None:
     listener = await listen(live, "AAPL")
 
-    with patch("api.stream.HEARTBEAT", 0.05):
+    with patch("api.fanout.HEARTBEAT", 0.05):
         assert [{"": ""}, {"": ""}] == [await listener.block(), await listener.block()]
 
 
@@ -462,7 +409,7 @@ async def test_a_hundred_symbols_are_taken(live: Client, redis: Redis, listen: L
 
 
 async def test_no_more_clients_are_taken_than_a_process_bears(live: Client, listen: Listen) -> None:
-    with patch("api.stream.MOST_CLIENTS", 2):
+    with patch("api.fanout.MOST_CLIENTS", 2):
         await listen(live, "AAPL")
         await listen(live, "AAPL")
         answer = await live.get(f"{PATH}?symbols=AAPL")

@@ -93,6 +93,39 @@ def test_an_empty_listing_finds_nothing() -> None:
     assert [] == build_index([]).find("AAPL")
 
 
+@pytest.mark.parametrize(
+    ("symbol", "listed"),
+    [
+        ("AAPL", True),
+        ("BRK-B", True),
+        ("BRK", False),
+        ("BRK-C", False),
+        ("AAP", False),
+        ("APPLE", False),
+        ("BC/PB", True),
+        ("BC-PB", False),  # the same words, another spelling
+        ("CW-A", True),
+        ("DJI", False),
+        ("^DJI", True),
+        ("", False),
+    ],
+)
+def test_the_listing_has_what_is_spelt_so(symbol: str, listed: bool) -> None:
+    index = build_index([*SOME, stock("BC/PB"), stock("cw.a"), stock("^DJI"), stock("A B C"), stock("^")])
+
+    assert listed == index.has(symbol)
+
+
+def test_two_symbols_of_the_same_words_are_both_listed() -> None:
+    index = build_index([stock("BC/PB"), stock("BC-PB"), stock("BC.PB")])
+
+    assert [True] * 3 + [False] == [index.has(symbol) for symbol in ("BC/PB", "BC-PB", "BC.PB", "BC:PB")]
+
+
+def test_an_empty_listing_has_nothing() -> None:
+    assert not build_index([]).has("AAPL")
+
+
 def reference(listed: list[Listed], query: str) -> list[str]:
     """The ranking as it is told, over every row."""
 
