@@ -23,6 +23,7 @@ QuotewellError
 └── NotNow                              ours or the provider's, for now: 503 with Retry-After
     ├── QuotePending                    503 quote_pending
     ├── StoreUnavailable                503 store_unavailable
+    │   └── StoreUnfit                  503 store_unavailable
     ├── ProviderUnavailable             503 provider_unavailable
     └── Overloaded                      503 overloaded
 """
@@ -190,6 +191,10 @@ class StoreUnavailable(NotNow):
     """PostgreSQL does not answer; nothing was written."""
 
     code = "store_unavailable"
+
+
+class StoreUnfit(StoreUnavailable):
+    """PostgreSQL answers and refuses: migrate it (`quotewell migrate`), or mend DATABASE_URL."""
 
 
 class ProviderUnavailable(NotNow):

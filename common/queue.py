@@ -15,6 +15,7 @@ from common.settings import Settings
 WORK_LINE = "quotewell.work_line"
 PRUNE = "quotewell.prune"
 QUEUE = "quotewell"
+TICKED = "ticked"  # the header of a task that beat asked for
 WAKE_EXPIRES = 10  # seconds: a wake-up that nobody heard is covered by the next tick
 PUBLISHING = 0.5  # seconds that a request waits for the bell; the thread may take longer
 

@@ -15,7 +15,7 @@ from common.core.outcomes import BAD_KEY_PAUSE, BLAMES_SYMBOL, THROTTLES, TRANSI
 from common.errors import StoreUnavailable
 from common.resources import Resources
 from common.saving import write_answer, write_no_answer
-from common.store import ledger, line, symbols
+from common.store import ledger, line, refreshes, symbols
 from common.store.ledger import Grant
 from common.store.pool import Connection, transaction
 
@@ -46,10 +46,13 @@ async def _write_outcome(
     at = await ledger.update_call(held, grant.id, outcome)
     if at is None:
         return []
+    saved = []
     if outcome is Outcome.OK:
-        return await _write_success(held, resources, grant, answer, at)
-    await _write_refusal(held, resources, grant, outcome, at)
-    return []
+        saved = await _write_success(held, resources, grant, answer, at)
+    else:
+        await _write_refusal(held, resources, grant, outcome, at)
+    await _tell_jobs(held, grant, outcome)
+    return saved
 
 
 async def _write_success(
@@ -87,6 +90,13 @@ async def give_back(held: Connection, grant: Grant) -> None:
     """Nothing left this house: the slot is free, the symbols are as old as they were, who waits waits on."""
     if await ledger.update_call(held, grant.id, Outcome.UNSENT) is not None:
         await _put_back(held, grant, counts=True)
+        await _tell_jobs(held, grant, Outcome.UNSENT)
+
+
+async def _tell_jobs(held: Connection, grant: Grant, outcome: Outcome) -> None:
+    """Operators' refreshes of symbols that stand in the line no more have ended so."""
+    if grant.function in (Function.QUOTE, Function.BULK):
+        await refreshes.update_settled(held, grant.id, grant.subjects, outcome)
 
 
 async def _put_back(held: Connection, grant: Grant, *, counts: bool) -> None:

@@ -86,6 +86,11 @@ async def end_logins(connection: Connection, user: int) -> int:
     return int(str(done).rpartition(" ")[2])
 
 
+async def select_open_logins(connection: Connection, user: int) -> int:
+    """How many of an account are open."""
+    return int(await connection.fetchval("SELECT count(*) FROM logins WHERE user_id = $1 AND ended_at IS NULL", user))
+
+
 async def select_ended(connection: Connection, within: timedelta) -> list[int]:
     """The logins that ended within this time."""
     rows = await connection.fetch("SELECT id FROM logins WHERE ended_at > now() - $1::interval", within)

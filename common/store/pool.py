@@ -8,7 +8,7 @@ from typing import TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from common.errors import StoreUnavailable
+from common.errors import StoreUnavailable, StoreUnfit
 
 ACQUIRE = 0.8  # seconds
 LOST = (
@@ -21,9 +21,16 @@ LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
-    asyncpg.InvalidAuthorizationSpecificationError,  # a password that was changed under us, until ours is too
-    asyncpg.InvalidCatalogNameError,
     asyncpg.DeadlockDetectedError,  # nothing was written, and the next try finds the rows free
+)
+
+UNFIT = (  # another database is meant, ours is not migrated yet, or a password was changed under us
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
 )
 
 Connection: TypeAlias = PoolConnectionProxy
@@ -47,7 +54,7 @@ def open_pool(url: str, *, name: str, size: int, patience: float) -> asyncpg.Poo
 
 @asynccontextmanager
 async def connection(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
-    """A connection within a second; raise `StoreUnavailable` when there is none or it is lost on the way."""
+    """A connection within a second; raise `StoreUnavailable` when there is none, it is lost on the way, `StoreUnfit` when it refuses."""
     try:
         async with asyncio.timeout(ACQUIRE):
             held = await pool.acquire()
@@ -58,6 +65,8 @@ async def connection(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
     except LOST as error:
         await _forget_idle(pool)
         raise StoreUnavailable("the database does not answer; nothing was written") from error
+    except UNFIT as error:
+        raise StoreUnfit("the database is not as this version needs it; nothing was written") from error
 
 
 @asynccontextmanager

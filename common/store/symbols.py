@@ -9,10 +9,10 @@ UNKNOWN_FOR = timedelta(hours=1)
 
 
 async def upsert_pins(connection: Connection, symbols: Sequence[str]) -> None:
-    """Pin these and no others: pinned symbols are wanted though nobody watches them."""
+    """Pin these, and no others but those that operators keep: pinned symbols are wanted though nobody watches them."""
     await connection.execute(
         """
-        WITH unpinned AS (UPDATE symbols SET pinned = false WHERE pinned AND symbol <> ALL ($1))
+        WITH unpinned AS (UPDATE symbols SET pinned = false WHERE pinned AND NOT kept AND symbol <> ALL ($1))
         INSERT INTO symbols (symbol, pinned) SELECT unnest($1::text[]), true
         ON CONFLICT (symbol) DO UPDATE SET pinned = true WHERE NOT symbols.pinned
         """,

@@ -10,7 +10,7 @@ import pytest
 from common.core.models import Bar, Function, Price, Purpose, Quote
 from common.core.outcomes import Outcome
 from common.resources import Resources
-from common.store import bars, feed, ledger, line, listings, quotes, searches, symbols
+from common.store import bars, feed, ledger, line, listings, pulses, quotes, refreshes, searches, symbols
 from common.store.pool import connection
 from worker.jobs import prune, work_line
 
@@ -184,3 +184,30 @@ async def test_a_watched_symbol_and_a_listing_are_never_forgotten(resources: Res
     async with connection(resources.db) as held:
         assert await held.fetchval("SELECT count(*) = 1 FROM symbols WHERE symbol = 'WATCHED'")
         assert await listings.select_listing(held, SOURCE)
+
+
+async def seen(resources: Resources) -> set[str]:
+    async with connection(resources.db) as held:
+        return set(await pulses.select_pulses(held))
+
+
+async def test_a_worker_shows_that_it_is_at_work_and_beats_tick_that_beat_is(resources: Resources) -> None:
+    await work_line(resources, stopping=at_once)
+    woken = await seen(resources)
+    await work_line(resources, stopping=at_once, ticked=True)
+
+    assert ({resources.ask.caller}, {resources.ask.caller, "beat"}) == (woken, await seen(resources))
+
+
+async def test_processes_that_ended_and_jobs_are_forgotten(resources: Resources) -> None:
+    async with connection(resources.db) as held:
+        await pulses.upsert_pulses(held, ["young", "old"])
+        jobs = [await refreshes.insert_job(held, ["IBM"], "cli:a@b", None) for _ in range(2)]
+        await held.execute("UPDATE pulses SET at = at - interval '25 hours' WHERE name = 'old'")
+        await held.execute("UPDATE refresh_jobs SET queued_at = queued_at - interval '31 days' WHERE id = $1", jobs[0])
+
+    await prune(resources)
+
+    async with connection(resources.db) as held:
+        assert [jobs[1]] == await held.fetchval("SELECT array_agg(job_id) FROM refresh_items")
+    assert {"young"} == await seen(resources)

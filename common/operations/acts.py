@@ -1,0 +1,56 @@
+"""What operators did: written down in the transaction that does it, and as an event of the log; and the list of all that was done."""
+
+import structlog
+from msgspec import Struct
+
+from common.operations.terms import Time
+from common.resources import Resources
+from common.store import reports
+from common.store.audit import Act, insert_act
+from common.store.pool import Connection, connection
+
+MOST_ACTS = 500
+
+log = structlog.get_logger(__name__)
+
+
+class ActRow(Struct, frozen=True):
+    """`actor`: `user:<id>`, `cli:<name>@<host>` or `anybody`. `user`: the account that it is about; `subject`: what else it is about."""
+
+    id: int
+    at: Time
+    event: str
+    actor: str
+    user: int | None
+    address: str | None
+    subject: str | None
+    request_id: str | None
+
+
+class AuditReport(Struct, frozen=True):
+    """Newest first. `next`: the `before` that gives the older ones; null: there are none."""
+
+    acts: list[ActRow]
+    next: int | None
+
+
+async def note(held: Connection, event: str, *, by: str, subject: str | None, request_id: str | None) -> None:
+    """Write an act down, in the transaction that does it."""
+    await insert_act(held, Act(event, by, subject=subject, request_id=request_id))
+    log.info(event, actor=by, subject=subject)
+
+
+async def report_acts(
+    resources: Resources,
+    *,
+    event: str | None = None,
+    actor: str | None = None,
+    user: int | None = None,
+    before: int | None = None,
+    most: int = 50,
+) -> AuditReport:
+    """The last acts, 1 to 500: all, or those of one event, one actor, about one account."""
+    async with connection(resources.db) as held:
+        rows = await reports.select_audit(held, event=event, actor=actor, user=user, before=before, most=most)
+    acts = [ActRow(**{("user" if name == "user_id" else name): value for name, value in row.items()}) for row in rows]
+    return AuditReport(acts, acts[-1].id if len(acts) == most else None)

@@ -1,0 +1,76 @@
+"""How old the wanted symbols' quotes are, against the least that the budget allows. Shared by the reports."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from common.core.ages import Sums, deadline, marks
+from common.core.alpha_vantage import BULK_LIMIT
+from common.core.staleness import session_rate
+from common.resources import Resources
+from common.sessions import open_calendar
+from common.store import ledger, reports, wanted
+from common.store.pool import Connection
+from common.store.wanted import Totals, View
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """Figures over the wanted symbols that do not fail, in market-open seconds; None where they mean nothing.
+
+    `per_minute`: symbols that background refreshes a minute in a session; 0: the square-root law does not rule.
+    """
+
+    totals: Totals
+    per_minute: float
+
+    @property
+    def sums(self) -> Sums:
+        return self.totals.sums
+
+    @property
+    def mean(self) -> float | None:
+        return self.sums.mean_age
+
+    @property
+    def bound(self) -> float | None:
+        return self.sums.bound(self.per_minute)
+
+    @property
+    def ratio(self) -> float | None:
+        return None if self.mean is None or self.bound is None else self.mean / self.bound
+
+
+async def look(held: Connection, resources: Resources) -> View:
+    """As of now, by the ledger."""
+    now, settings = await ledger.select_now(held), resources.settings
+    calendar = open_calendar(settings.market_hours, now)
+    until = deadline(calendar, now, ttl=settings.quote_ttl, data=settings.provider_data)
+    return View(resources.ask.account, settings.source, resources.ask.half_life, now, marks(calendar, now), until)
+
+
+async def measure(held: Connection, resources: Resources, view: View, *, only: str = "all") -> Ages:
+    """In one pass over all symbols. Ages are from each quote's `fetched_at`: a call that failed makes nothing younger."""
+    totals = await wanted.select_totals(held, view, only=only)
+    return Ages(totals, await _pace(held, resources, totals.wanted, view.now))
+
+
+async def _pace(held: Connection, resources: Resources, wanted: int, now: datetime) -> float:
+    """Symbols a minute. End-of-day prices are refreshed once a day, by another law."""
+    settings, quota = resources.settings, resources.policy.quota
+    if settings.market_hours == "always":
+        rate = 60 / resources.policy.gap.total_seconds()
+        if quota is not None:
+            rate = min(rate, quota.per_minute * (1 - settings.quota_interactive_share))
+    elif settings.provider_data == "end_of_day":
+        return 0.0
+    else:
+        rate = session_rate(settings.limits, wanted, settings.quota_interactive_share)
+    return rate * BULK_LIMIT if await asks_in_bulk(held, resources, now) else rate
+
+
+async def asks_in_bulk(held: Connection, resources: Resources, now: datetime) -> bool:
+    """Whether one call may refresh many symbols: the plan has it, and the provider did not deny it within the day."""
+    if not resources.ask.bulk:
+        return False
+    denied = (await reports.select_ledger(held, resources.ask.account))["bulk_denied_until"]
+    return denied is None or denied <= now

@@ -1,0 +1,112 @@
+"""What the provider still allows, who spent it, and the operator's hold on all calls."""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from msgspec import Struct
+
+from common.core.limits import Rule
+from common.core.outcomes import Hold
+from common.operations.acts import note
+from common.operations.terms import PURPOSES, PurposeName, Time
+from common.resources import Resources
+from common.store import ledger, reports
+from common.store.pool import Connection, connection, transaction
+
+
+class LimitReport(Struct, frozen=True):
+    """One rule, such as `5/1min`: `used` slots are not free again yet. `next_free_at`: null while one is free."""
+
+    limit: str
+    calls: int
+    period_s: float
+    used: int
+    free: int
+    next_free_at: Time | None
+
+
+class Spent(Struct, frozen=True):
+    """Calls that were granted within the last minute, hour or day.
+
+    `outcome`: a word of the journal, `in_flight`, or `unsettled` (its lease ended and nobody told how it went).
+    """
+
+    window: Literal["minute", "hour", "day"]
+    purpose: PurposeName
+    outcome: str
+    calls: int
+
+
+class BudgetReport(Struct, frozen=True):
+    """The ledger of the present key. `account`: the short hash that stands for key and provider.
+
+    `next_free_at`: when the next call may go, by all limits and the hold; null: at once, and `next_free_s` is 0. `held_for`:
+    `operator`, `clock_jump` or a notice of the provider; `probing`: after the hold one call goes alone, first.
+    `background_held_until`: a refused key rests background only.
+    """
+
+    account: str
+    limits: list[LimitReport]
+    next_free_at: Time | None
+    next_free_s: float
+    held_until: Time | None
+    held_for: str | None
+    probing: bool
+    background_held_until: Time | None
+    spent: list[Spent]
+
+
+async def report_budget(resources: Resources) -> BudgetReport:
+    """Slots of every limit, the holds, and what was spent."""
+    async with connection(resources.db) as held:
+        return await _report(held, resources)
+
+
+async def hold(resources: Resources, duration: timedelta, *, by: str, request_id: str | None = None) -> BudgetReport:
+    """Let no call be made for so long; a longer hold that is there stands."""
+    account = resources.ask.account
+    async with transaction(resources.db) as held:
+        until = await ledger.lock_ledger(held) + duration
+        await ledger.upsert_hold(held, account, Hold(until, "operator", probing=False))
+        told = f"for {duration.total_seconds():g} s"
+        await note(held, "calls_held", by=by, subject=told, request_id=request_id)
+        return await _report(held, resources)
+
+
+async def release(resources: Resources, *, by: str, request_id: str | None = None) -> BudgetReport:
+    """End every hold, whoever made it: the next call may go as soon as a slot is free."""
+    async with transaction(resources.db) as held:
+        await ledger.lock_ledger(held)
+        await ledger.update_released(held, resources.ask.account)
+        await note(held, "calls_released", by=by, subject=None, request_id=request_id)
+        return await _report(held, resources)
+
+
+async def _report(held: Connection, resources: Resources) -> BudgetReport:
+    account, limits, now = resources.ask.account, resources.ask.limits, await ledger.select_now(held)
+    gate = await reports.select_ledger(held, account)
+    slots = await reports.select_slots(held, account, limits, now)
+    spent = await reports.select_spent(held, account, now)
+    told = [_limit(rule, row["used"], _ahead(row["free_at"], now)) for rule, row in zip(limits, slots, strict=True)]
+    held_until = _ahead(gate["held_until"], now)
+    free_at = max((at for at in (held_until, *(limit.next_free_at for limit in told)) if at is not None), default=None)
+    return BudgetReport(
+        account=account,
+        limits=told,
+        next_free_at=free_at,
+        next_free_s=0.0 if free_at is None else (free_at - now).total_seconds(),
+        held_until=held_until,
+        held_for=gate["held_for"] if held_until else None,
+        probing=gate["probing"],
+        background_held_until=_ahead(gate["background_held_until"], now),
+        spent=[Spent(row["span"], PURPOSES[row["purpose"]], row["outcome"], row["calls"]) for row in spent],
+    )
+
+
+def _limit(rule: Rule, used: int, free_at: datetime | None) -> LimitReport:
+    return LimitReport(str(rule), rule.calls, rule.period.total_seconds(), used, max(0, rule.calls - used), free_at)
+
+
+def _ahead(at: datetime | None, now: datetime) -> datetime | None:
+    """A time that is over means nothing any more."""
+    return at if at is not None and at > now else None

@@ -1,0 +1,96 @@
+"""The journal of calls, and the line of what waits for one."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from common.core.symbols import normalize_symbol
+from common.operations.terms import PURPOSES, PurposeName, Time
+from common.resources import Resources
+from common.store import ledger, reports
+from common.store.pool import connection
+
+MOST_CALLS = 500
+MOST_ROWS = 500
+
+
+class CallRow(Struct, frozen=True):
+    """One call. `took_s`: from grant to response; null while no outcome is known. `ends_at`: of the response, or of the lease.
+
+    `outcome`: a word of the journal; null: in flight, or (past `ends_at`) never known. `caller`: the process that made it.
+    """
+
+    id: int
+    function: str
+    subjects: list[str]
+    purpose: PurposeName
+    granted_at: Time
+    ends_at: Time
+    took_s: float | None
+    outcome: str | None
+    caller: str
+
+
+class CallsReport(Struct, frozen=True):
+    """Newest first. `next`: the `before` that gives the older ones; null: there are none."""
+
+    calls: list[CallRow]
+    next: int | None
+
+
+class LineRow(Struct, frozen=True):
+    """One demand. `rank` 1 goes first; `waited_s` since it joined; `tries`: calls so far; `backing_off`: between two of them."""
+
+    function: str
+    subject: str
+    purpose: PurposeName
+    since: Time
+    waited_s: float
+    tries: int
+    state: Literal["waiting", "backing_off", "under_way"]
+    rank: int
+
+
+class LineReport(Struct, frozen=True):
+    """The first in the line; `total`: how many stand there."""
+
+    rows: list[LineRow]
+    total: int
+
+
+async def report_calls(
+    resources: Resources,
+    *,
+    symbol: str | None = None,
+    outcome: str | None = None,
+    purpose: PurposeName | None = None,
+    before: int | None = None,
+    most: int = 50,
+) -> CallsReport:
+    """The last calls, 1 to 500; `outcome`: a word of the journal, or `in_flight` for those without. Raise `InvalidSymbol`."""
+    found = None if symbol is None else normalize_symbol(symbol)
+    number = None if purpose is None else PURPOSES.index(purpose)
+    async with connection(resources.db) as held:
+        rows = await reports.select_calls(held, symbol=found, outcome=outcome, purpose=number, before=before, most=most)
+    return CallsReport([_call(row) for row in rows], rows[-1]["id"] if len(rows) == most else None)
+
+
+async def report_line(resources: Resources, *, most: int = 50) -> LineReport:
+    """The first 1 to 500 in the order in which they will be served."""
+    async with connection(resources.db) as held:
+        now = await ledger.select_now(held)
+        rows = await reports.select_line(held, now, most=most)
+        total = sum(await reports.select_line_counts(held, now))
+    return LineReport([_demand(row, now, rank) for rank, row in enumerate(rows, 1)], total)
+
+
+def _call(row: Mapping[str, Any]) -> CallRow:
+    took = None if row["outcome"] is None else (row["ends_at"] - row["granted_at"]).total_seconds()
+    return CallRow(**{**row, "purpose": PURPOSES[row["purpose"]]}, took_s=took)
+
+
+def _demand(row: Mapping[str, Any], now: datetime, rank: int) -> LineRow:
+    waited = max(0.0, (now - row["since"]).total_seconds())
+    return LineRow(**{**row, "purpose": PURPOSES[row["purpose"]]}, waited_s=waited, rank=rank)

@@ -1,0 +1,150 @@
+"""Refresh these now: a job is items beside the line; whoever works the line does it, so it outlives every process and Redis.
+
+The caller wakes a worker once a function here has returned (common/queue.wake_worker).
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from math import ceil
+
+from msgspec import Struct
+
+from common.core.alpha_vantage import BULK_LIMIT
+from common.core.models import Function, Purpose
+from common.core.symbols import normalize_symbol
+from common.errors import InvalidRequest, NotFound, UnknownSymbol
+from common.operations.acts import note
+from common.operations.ages import asks_in_bulk, look
+from common.operations.terms import HIGHEST_ID, Time
+from common.resources import Resources
+from common.store import line, refreshes, reports
+from common.store.ledger import select_now
+from common.store.pool import Connection, connection, transaction
+from common.store.refreshes import Item, Job, State
+from common.store.symbols import select_unknown_among
+from common.store.wanted import select_refreshable
+
+MOST_NAMED = 500  # symbols by name
+MOST_ITEMS = 500  # that one report holds
+STAY = timedelta(days=7)  # in the line
+BIT = 5000  # symbols that join the line under one lock
+
+
+class JobItem(Struct, frozen=True):
+    """One symbol of a job. `outcome`: of the call that settled it, a word of the journal; `expired`: its time in the line is over."""
+
+    symbol: str
+    state: State
+    outcome: str | None
+    call: int | None
+    settled_at: Time | None
+
+
+class JobReport(Struct, frozen=True):
+    """How far a job is. `total` = settled + waiting + under_way + expired; `failed`: those settled with another outcome than `ok`.
+
+    `done`: nothing waits and nothing is under way. `estimate_s`: until the last one in the line is expected to be served (0: done).
+    `items` are in the symbols' order, at most 500; `next`: the `after` that gives those that follow, null: these were the last.
+    """
+
+    id: int
+    queued_at: Time
+    queued_by: str
+    total: int
+    settled: int
+    failed: int
+    waiting: int
+    under_way: int
+    expired: int
+    done: bool
+    estimate_s: float
+    items: list[JobItem]
+    next: str | None
+
+
+async def queue_refresh(
+    resources: Resources, symbols: Sequence[str], *, by: str, request_id: str | None = None
+) -> JobReport:
+    """Put 1 to 500 symbols in the line, in any spelling, each once.
+
+    Raise `InvalidRequest` for their number, `InvalidSymbol`, or `UnknownSymbol` naming those that the provider, asked within the
+    hour, did not have: then nothing is queued.
+    """
+    wanted = list(dict.fromkeys(map(normalize_symbol, symbols)))
+    if not 1 <= len(wanted) <= MOST_NAMED:
+        raise InvalidRequest(
+            f"symbols: expected 1 to {MOST_NAMED}, not {len(wanted)}; ask for more in several jobs, or for all"
+        )
+    async with connection(resources.db) as held:
+        unknown = await select_unknown_among(held, resources.ask.account, wanted)
+    if unknown:
+        named = f"{', '.join(sorted(unknown)[:5])}{', ...' if len(unknown) > 5 else ''}"
+        raise UnknownSymbol(f"the provider does not have {named}; leave out what it lacks, nothing was queued")
+    return await _queue(resources, wanted, by=by, request_id=request_id)
+
+
+async def queue_all(resources: Resources, *, stale_only: bool, by: str, request_id: str | None = None) -> JobReport:
+    """Put every wanted symbol in the line that is not in quarantine, or only those whose quote is stale or lacking.
+
+    There may be none: then the job is done at once.
+    """
+    async with connection(resources.db) as held:
+        wanted = await select_refreshable(held, await look(held, resources), stale_only=stale_only)
+    return await _queue(resources, wanted, by=by, request_id=request_id)
+
+
+async def report_job(resources: Resources, job: int, *, after: str | None = None) -> JobReport:
+    """How far it is, with the items after a symbol; raise `NotFound`."""
+    async with connection(resources.db) as held:
+        found = await refreshes.select_job(held, job) if 0 < job <= HIGHEST_ID else None
+        if found is None:
+            raise NotFound(f"there is no job {job}; expected the id that queueing a refresh answered")
+        items = await refreshes.select_items(held, job, after=after, most=MOST_ITEMS)
+        estimate = await _estimate(held, resources, found) if found.waiting + found.under_way else 0.0
+    return _report(found, items, estimate)
+
+
+async def _queue(resources: Resources, symbols: Sequence[str], *, by: str, request_id: str | None) -> JobReport:
+    """In bits, so that a hundred thousand symbols do not hold the ledger's lock against everybody; the first makes the job."""
+    first, rest = symbols[:BIT], [symbols[start : start + BIT] for start in range(BIT, len(symbols), BIT)]
+    async with transaction(resources.db) as held:
+        await _join(held, first)
+        job = await refreshes.insert_job(held, first, by, request_id)
+        told = f"job {job}: {len(symbols)} symbol{'s' * (len(symbols) != 1)}"
+        await note(held, "refresh_queued", by=by, subject=told, request_id=request_id)
+    for bit in rest:
+        async with transaction(resources.db) as held:
+            await _join(held, bit)
+            await refreshes.insert_items(held, job, bit)
+    return await report_job(resources, job)
+
+
+async def _join(held: Connection, symbols: Sequence[str]) -> None:
+    """First in its transaction: the ledger's lock comes before rows, and until the commit no call for them is settled."""
+    await line.join_line(held, Function.QUOTE, symbols, Purpose.OPERATOR, stay=STAY)
+
+
+async def _estimate(held: Connection, resources: Resources, job: Job) -> float:
+    """Its last rank times the gap between two calls, after a hold. What a day's quota leaves is not in it."""
+    now, gate = await select_now(held), await reports.select_ledger(held, resources.ask.account)
+    held_for = (gate["held_until"] - now).total_seconds() if gate["held_until"] is not None else 0.0
+    calls = ceil(job.last_rank / (BULK_LIMIT if await asks_in_bulk(held, resources, now) else 1))
+    return max(0.0, held_for) + calls * resources.policy.gap.total_seconds()
+
+
+def _report(job: Job, items: Sequence[Item], estimate: float) -> JobReport:
+    return JobReport(
+        id=job.id,
+        queued_at=job.queued_at,
+        queued_by=job.queued_by,
+        total=job.settled + job.waiting + job.under_way + job.expired,
+        settled=job.settled,
+        failed=job.failed,
+        waiting=job.waiting,
+        under_way=job.under_way,
+        expired=job.expired,
+        done=job.waiting + job.under_way == 0,
+        estimate_s=estimate,
+        items=[JobItem(item.symbol, item.state, item.outcome, item.call, item.settled_at) for item in items],
+        next=items[-1].symbol if len(items) == MOST_ITEMS else None,
+    )

@@ -1,0 +1,149 @@
+"""The wanted symbols: how much, how old, and what went wrong. Ages are in market-open seconds since the last good response."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from common.core.market_time import Calendar
+from common.core.symbols import normalize_symbol
+from common.errors import InvalidRequest, NotFound, UnknownSymbol
+from common.operations.acts import note
+from common.operations.ages import Ages, look, measure
+from common.operations.terms import PURPOSES, PurposeName, Time
+from common.resources import Resources
+from common.sessions import open_calendar
+from common.store import wanted
+from common.store.pool import Connection, connection, transaction
+from common.store.symbols import select_unknown
+from common.store.wanted import View
+
+MOST = 1000
+Only = Literal["all", "stale", "failing", "quarantined", "pinned"]
+Sort = Literal["age", "weight", "symbol"]
+
+
+class SymbolRow(Struct, frozen=True):
+    """One wanted symbol. `weight`: watchers and decayed reads, at least 1; `reads` as they weigh now; `kept`: an operator pinned it.
+
+    `age_s`: null without a quote. `target_age_s`: the mean age that the square-root law gives it at the session's pace; null where
+    that law does not rule (quarantine, end-of-day data, a quota that leaves nothing). `attempted_at`: the last call that was sent.
+    `in_line`: as what it waits or is under way, null: not.
+    """
+
+    symbol: str
+    weight: float
+    watchers: int
+    reads: float
+    pinned: bool
+    kept: bool
+    price: float | None
+    fetched_at: Time | None
+    age_s: float | None
+    target_age_s: float | None
+    attempted_at: Time | None
+    failures: int
+    quarantined_until: Time | None
+    in_line: PurposeName | None
+
+
+class SymbolsReport(Struct, frozen=True):
+    """`total`: how many the filter lets through. The figures below it are of all wanted symbols that do not fail.
+
+    `mean_age_s`: read-weighted, of those with a quote; `bound_s`: the least that any order of refreshes reaches at the session's
+    pace (common/core/staleness.lower_bound); `age_ratio`: the one over the other. Null where they mean nothing.
+    """
+
+    symbols: list[SymbolRow]
+    total: int
+    mean_age_s: float | None
+    bound_s: float | None
+    age_ratio: float | None
+
+
+class SymbolChange(Struct, frozen=True):
+    """A symbol after an act. `changed`: false if it was so already; then nothing stands in the audit."""
+
+    symbol: str
+    pinned: bool
+    kept: bool
+    failures: int
+    quarantined_until: Time | None
+    changed: bool
+
+
+async def report_symbols(
+    resources: Resources, *, only: Only = "all", sort: Sort = "age", most: int = 100, offset: int = 0
+) -> SymbolsReport:
+    """At most `most` (1 to 1000) wanted symbols from `offset` on: by `age` the oldest first (without a quote before all), by `weight`
+    the heaviest first.
+
+    `stale`: past their TTL or without a quote; `failing`: their last call brought nothing; `quarantined`: and they rest for it now.
+    """
+    async with connection(resources.db) as held:
+        view = await look(held, resources)
+        ages = await measure(held, resources, view, only=only)
+        rows = await wanted.select_wanted(held, view, only=only, sort=sort, most=most, offset=offset)
+    calendar = open_calendar(resources.settings.market_hours, view.now)
+    symbols = [_row(row, ages, view, calendar) for row in rows]
+    return SymbolsReport(symbols, ages.totals.matching, ages.mean, ages.bound, ages.ratio)
+
+
+async def end_quarantine(resources: Resources, symbol: str, *, by: str, request_id: str | None = None) -> SymbolChange:
+    """Forget what went wrong with it: it stands with the others again. Raise `InvalidSymbol`, or `NotFound` if it does not fail."""
+    name, account = normalize_symbol(symbol), resources.ask.account
+    async with transaction(resources.db) as held:
+        if not await wanted.update_forgiven(held, account, name):
+            raise NotFound(f"{name} does not fail; expected one of those that only=failing lists")
+        await note(held, "quarantine_ended", by=by, subject=name, request_id=request_id)
+        return await _standing(held, account, name, changed=True)
+
+
+async def pin(resources: Resources, symbol: str, *, by: str, request_id: str | None = None) -> SymbolChange:
+    """Want it though nobody watches or reads it. Raise `InvalidSymbol`, or `UnknownSymbol` if the provider does not have it."""
+    name, account = normalize_symbol(symbol), resources.ask.account
+    async with transaction(resources.db) as held:
+        if await select_unknown(held, account, name):
+            raise UnknownSymbol(f"the provider does not have {name}; ask again after an hour if it should")
+        changed = await wanted.upsert_kept(held, name)
+        if changed:
+            await note(held, "symbol_pinned", by=by, subject=name, request_id=request_id)
+        return await _standing(held, account, name, changed=changed)
+
+
+async def unpin(resources: Resources, symbol: str, *, by: str, request_id: str | None = None) -> SymbolChange:
+    """Want it no more than its watchers and readers do.
+
+    Raise `InvalidSymbol`, `NotFound` if it is not pinned, or `InvalidRequest` for one of OVERVIEW_SYMBOLS, which are always pinned.
+    """
+    name, account = normalize_symbol(symbol), resources.ask.account
+    if name in resources.settings.overview_symbols:
+        raise InvalidRequest(
+            f"{name} is one of OVERVIEW_SYMBOLS, which are always pinned; take it out of that setting first"
+        )
+    async with transaction(resources.db) as held:
+        if not await wanted.update_unpinned(held, name):
+            raise NotFound(f"{name} is not pinned; expected one of those that only=pinned lists")
+        await note(held, "symbol_unpinned", by=by, subject=name, request_id=request_id)
+        return await _standing(held, account, name, changed=True)
+
+
+async def _standing(held: Connection, account: str, symbol: str, *, changed: bool) -> SymbolChange:
+    standing = await wanted.select_standing(held, account, symbol)
+    if standing is None:
+        raise NotFound(f"{symbol} was forgotten meanwhile; ask again")
+    return SymbolChange(**standing, changed=changed)
+
+
+def _row(row: Mapping[str, Any], ages: Ages, view: View, calendar: Calendar) -> SymbolRow:
+    """Ages by the same clock as the sums', for the few that are shown."""
+    fetched, rests = row["fetched_at"], row["quarantined_until"] is not None
+    return SymbolRow(
+        **{
+            **row,
+            "price": None if row["price"] is None else float(row["price"]),
+            "in_line": None if row["in_line"] is None else PURPOSES[row["in_line"]],
+        },
+        age_s=None if fetched is None else max(0.0, view.marks.clock - calendar.clock(fetched)),
+        target_age_s=None if rests else ages.sums.target(row["weight"], ages.per_minute),
+    )

@@ -1,0 +1,66 @@
+"""A process against real stores and the simulator, whose ledger tells the time that a test sets, and what operators left behind."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import aiohttp
+import pytest
+
+from common import line
+from common.core.outcomes import Outcome
+from common.provider import Permit
+from common.resources import Resources
+from common.store.audit import select_acts
+from common.store.pool import connection
+from tests.policy.day import Unjumped
+from tests.store.conftest import Clock, clock
+
+__all__ = ["clock"]
+
+BY = "cli:ada@laptop"
+
+
+@pytest.fixture
+def process(resources: Resources, clock: Clock) -> Resources:
+    """Time passes in leaps for it, from the present on."""
+    clock.set(datetime.now(UTC))
+    return replace(resources, clock=Unjumped())
+
+
+async def take(process: Resources) -> Permit:
+    """A call that is granted and not made yet."""
+    permit = await line.ask(process)
+    assert isinstance(permit, Permit), permit
+    return permit
+
+
+async def serve(process: Resources) -> Outcome:
+    """Whatever is on top of the line."""
+    return await line.carry_out(process, await take(process))
+
+
+async def break_provider(process: Resources, kind: str) -> None:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.put(f"{process.provider.base_url}/_fault", json={"kind": kind}) as answer,
+    ):
+        assert 200 == answer.status
+
+
+async def execute(process: Resources, statement: str, *arguments: object) -> None:
+    async with connection(process.db) as held:
+        await held.execute(statement, *arguments)
+
+
+async def acts(process: Resources) -> list[tuple[str, str, str | None]]:
+    """Event, actor and subject of all acts, the first one first."""
+    async with connection(process.db) as held:
+        found = await select_acts(held)
+    return [(entry.act.event, entry.act.actor, entry.act.subject) for entry in reversed(found)]
+
+
+def after(turns: int) -> Callable[[], bool]:
+    """Stops a worker when it has asked the ledger so many times."""
+    left = iter([False] * turns)
+    return lambda: next(left, True)

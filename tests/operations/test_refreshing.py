@@ -1,0 +1,255 @@
+"""Jobs: queued once, served by whoever works the line, reported whatever died meanwhile."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from redis.asyncio import Redis
+
+from common import line
+from common.core.limits import parse_limits
+from common.core.models import Function, Purpose
+from common.core.outcomes import Hold, Outcome
+from common.core.refresh import Policy
+from common.errors import InvalidRequest, InvalidSymbol, NotFound, UnknownSymbol
+from common.operations import refreshing
+from common.operations.refreshing import JobReport, queue_all, queue_refresh, report_job
+from common.resources import Resources
+from common.store import ledger
+from common.store.line import INTERACTIVE_STAY, join_line
+from common.store.pool import connection
+from common.store.symbols import upsert_pins
+from tests.operations.conftest import BY, acts, after, break_provider, execute, serve, take
+from tests.store.conftest import Clock
+from worker.jobs import work_line
+
+
+async def queue(process: Resources, *symbols: str) -> JobReport:
+    return await queue_refresh(process, symbols, by=BY)
+
+
+def states(report: JobReport) -> dict[str, str | None]:
+    return {item.symbol: item.outcome or item.state for item in report.items}
+
+
+async def purposes(process: Resources) -> dict[str, int]:
+    async with connection(process.db) as held:
+        rows = await held.fetch("SELECT subject, purpose FROM demand WHERE function = 'GLOBAL_QUOTE' ORDER BY subject")
+    return dict(rows)
+
+
+async def test_symbols_are_queued_once_each_as_the_operators(process: Resources) -> None:
+    report = await queue(process, "ibm", "brk.b", "IBM")
+
+    assert {"BRK-B": Purpose.OPERATOR, "IBM": Purpose.OPERATOR} == await purposes(process)
+    assert {"BRK-B": "waiting", "IBM": "waiting"} == states(report)
+    assert (2, 2, 0, False, None, BY) == (
+        report.total,
+        report.waiting,
+        report.settled,
+        report.done,
+        report.next,
+        report.queued_by,
+    )
+    assert [("refresh_queued", BY, f"job {report.id}: 2 symbols")] == await acts(process)
+
+
+async def test_a_job_is_done_when_every_symbol_is_settled(process: Resources) -> None:
+    job = (await queue(process, "IBM", "NOSUCH")).id
+    await serve(process)
+    half = await report_job(process, job)
+    await serve(process)
+    report = await report_job(process, job)
+
+    assert ({"IBM": "ok", "NOSUCH": "waiting"}, False) == (states(half), half.done)
+    assert ({"IBM": "ok", "NOSUCH": "no_data"}, True) == (states(report), report.done)
+    assert (2, 1, 0.0) == (report.settled, report.failed, report.estimate_s)
+    assert all(item.call and item.settled_at for item in report.items)
+
+
+async def test_a_call_that_is_made_now_is_under_way(process: Resources) -> None:
+    job = (await queue(process, "IBM")).id
+    await take(process)
+    report = await report_job(process, job)
+
+    assert ({"IBM": "under_way"}, 1, False) == (states(report), report.under_way, report.done)
+
+
+async def test_a_job_outlives_the_worker_that_took_it(process: Resources, clock: Clock) -> None:
+    job = (await queue(process, "IBM")).id
+    await take(process)  # and dies
+    clock.pass_(timedelta(seconds=13))
+    waiting = await report_job(process, job)
+    assert Outcome.OK == await serve(process)
+
+    assert {"IBM": "waiting"} == states(waiting)
+    assert {"IBM": "ok"} == states(await report_job(process, job))
+
+
+async def test_a_job_outlives_an_emptied_redis(process: Resources, redis: Redis) -> None:
+    job = (await queue(process, "IBM")).id
+    await redis.flushall()
+    await work_line(process, stopping=after(1))
+
+    assert {"IBM": "ok"} == states(await report_job(process, job))
+
+
+async def test_two_jobs_for_one_symbol_are_settled_by_one_call(process: Resources, clock: Clock) -> None:
+    one = await queue(process, "IBM")
+    clock.pass_(1)
+    other = await queue(process, "IBM", "AAPL")
+    await serve(process)
+    reports = [await report_job(process, job.id) for job in (one, other)]
+
+    assert [{"IBM": "ok"}, {"AAPL": "waiting", "IBM": "ok"}] == list(map(states, reports))
+    assert 1 == len({item.call for report in reports for item in report.items if item.call})
+
+
+async def test_three_tries_that_fail_settle_as_the_failure(process: Resources, clock: Clock) -> None:
+    await break_provider(process, "http_503")
+    job = (await queue(process, "IBM")).id
+    seen = []
+    for _ in range(3):
+        await serve(process)
+        seen.append(states(await report_job(process, job))["IBM"])
+        clock.pass_(timedelta(seconds=3))
+
+    assert ["waiting", "waiting", "unavailable"] == seen
+    assert 1 == (await report_job(process, job)).failed
+
+
+async def test_what_is_never_served_expires_after_a_week(process: Resources, clock: Clock) -> None:
+    job = (await queue(process, "IBM")).id
+    clock.pass_(timedelta(days=7))
+    report = await report_job(process, job)
+
+    assert ({"IBM": "expired"}, 1, True) == (states(report), report.expired, report.done)
+
+
+async def test_a_symbol_that_waits_already_is_joined(process: Resources) -> None:
+    async with connection(process.db) as held:
+        await join_line(held, Function.QUOTE, ["AAPL"], Purpose.INTERACTIVE, stay=INTERACTIVE_STAY)
+        await join_line(held, Function.QUOTE, ["IBM"], Purpose.BACKGROUND, stay=INTERACTIVE_STAY)
+    await queue(process, "AAPL", "IBM")
+
+    assert {"AAPL": Purpose.INTERACTIVE, "IBM": Purpose.OPERATOR} == await purposes(process)
+
+
+@pytest.mark.parametrize("count", [0, 501])
+async def test_too_few_or_too_many_symbols_are_refused(process: Resources, count: int) -> None:
+    with pytest.raises(InvalidRequest, match=f"expected 1 to 500, not {count}"):
+        await queue(process, *(f"S{number}" for number in range(count)))
+
+    assert ({}, []) == (await purposes(process), await acts(process))
+
+
+async def test_five_hundred_symbols_are_taken(process: Resources) -> None:
+    report = await queue(process, *(f"S{number}" for number in range(500)))
+    rest = await report_job(process, report.id, after=report.next)
+
+    assert (500, 500, "S99") == (report.total, len(report.items), report.next)
+    assert ([], None) == (rest.items, rest.next)
+
+
+async def test_an_unknown_symbol_is_named_and_nothing_is_queued(process: Resources) -> None:
+    await queue(process, "NOSUCH")
+    await serve(process)
+
+    with pytest.raises(UnknownSymbol, match="the provider does not have NOSUCH; leave out"):
+        await queue(process, "IBM", "nosuch")
+    assert {} == await purposes(process)
+
+
+async def test_what_cannot_be_a_symbol_is_refused(process: Resources) -> None:
+    with pytest.raises(InvalidSymbol):
+        await queue(process, "IBM", "A B")
+
+    assert {} == await purposes(process)
+
+
+@pytest.mark.parametrize("job", [-1, 0, 7, 2**63, 10**30])
+async def test_a_job_that_is_not_there_is_not_found(process: Resources, job: int) -> None:
+    with pytest.raises(NotFound, match=f"there is no job {job}; expected"):
+        await report_job(process, job)
+
+
+async def wanted(process: Resources) -> None:
+    """NEW has no quote, IBM a quote, BAD rests in quarantine, and nobody wants OTHER."""
+    async with connection(process.db) as held:
+        await upsert_pins(held, ["BAD", "IBM", "NEW"])
+    await queue(process, "IBM")
+    await serve(process)
+    statement = """
+        UPDATE symbols SET account = $1, failures = 1, quarantined_until = ledger_now() + interval '1 hour' WHERE symbol = 'BAD'
+    """
+    await execute(process, statement, process.ask.account)
+    await execute(process, "INSERT INTO symbols (symbol) VALUES ('OTHER')")
+
+
+async def test_all_are_the_wanted_ones_that_do_not_rest(process: Resources) -> None:
+    await wanted(process)
+    report = await queue_all(process, stale_only=False, by=BY)
+
+    assert {"IBM": "waiting", "NEW": "waiting"} == states(report)
+
+
+async def test_the_stale_ones_are_past_their_ttl_or_without_a_quote(process: Resources, clock: Clock) -> None:
+    await wanted(process)
+    fresh = await queue_all(process, stale_only=True, by=BY)
+    clock.pass_(process.settings.quote_ttl)
+    later = await queue_all(process, stale_only=True, by=BY)
+
+    assert ["NEW"] == list(states(fresh))
+    assert ["IBM", "NEW"] == list(states(later))
+
+
+async def test_a_job_of_nothing_is_done_at_once(process: Resources) -> None:
+    report = await queue_all(process, stale_only=False, by=BY)
+
+    assert (0, True, [], 0.0) == (report.total, report.done, report.items, report.estimate_s)
+
+
+async def test_many_symbols_join_the_line_bit_by_bit(process: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refreshing, "BIT", 100)
+    async with connection(process.db) as held:
+        await upsert_pins(held, [f"S{number}" for number in range(1050)])
+    report = await queue_all(process, stale_only=False, by=BY)
+    pages = [report]
+    while pages[-1].next:
+        pages.append(await report_job(process, report.id, after=pages[-1].next))
+
+    assert (1050, 1050) == (report.total, report.waiting)
+    assert [500, 500, 50] == [len(page.items) for page in pages]
+    assert 1050 == len({item.symbol for page in pages for item in page.items})
+    assert 1 == len(await acts(process))
+
+
+async def test_the_estimate_is_the_rank_times_the_gap_after_a_hold(process: Resources) -> None:
+    slow = replace(process, policy=Policy(parse_limits("5/1min", "limits"), "realtime", 0))
+    async with connection(process.db) as held:
+        await join_line(held, Function.DAILY, ["IBM"], Purpose.INTERACTIVE, stay=INTERACTIVE_STAY)
+    job = (await queue(process, "A", "B")).id
+    before = await report_job(slow, job)
+    async with connection(process.db) as held:
+        until = await ledger.select_now(held) + timedelta(hours=1)
+        await ledger.upsert_hold(held, process.ask.account, Hold(until, "operator", probing=False))
+
+    assert 3 * 12 == before.estimate_s
+    assert 3600 + 3 * 12 == (await report_job(slow, job)).estimate_s
+
+
+async def test_with_bulk_calls_a_hundred_are_served_at_once(process: Resources) -> None:
+    bulky = replace(
+        process, ask=replace(process.ask, bulk=True), policy=Policy(parse_limits("5/1min", "x"), "realtime", 0)
+    )
+    job = (await queue(process, *(f"S{number}" for number in range(101)))).id
+
+    assert 2 * 12 == (await report_job(bulky, job)).estimate_s
+
+
+async def test_a_call_that_never_left_leaves_the_job_waiting(process: Resources) -> None:
+    job = (await queue(process, "IBM")).id
+    permit = await take(process)
+    await line.carry_out(process, replace(permit, asked=permit.asked - 60))
+
+    assert {"IBM": "waiting"} == states(await report_job(process, job))
