@@ -1,23 +1,67 @@
 """The stores of an operator's command: those of the settings, or in development the embedded ones of `make run`."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from common.embedded import stores
+from common.entry import open_process_logs
+from common.errors import StoreUnavailable, StoreUnfit
 from common.resources import Resources, open_resources
 from common.settings import Settings
+
+T = TypeVar("T")
+
+
+@contextmanager
+def open_settings() -> Iterator[Settings]:
+    """The settings, and their stores while it is open; a wrong setting is raised as `InvalidSettings`."""
+    env = dict(os.environ)
+    if env.get("QUOTEWELL_ENV") == "development":
+        with stores(Path(env.get("QUOTEWELL_HOME") or ".quotewell"), env) as urls:
+            yield Settings.from_env({**env, **urls})
+    else:
+        yield Settings.from_env(env)
 
 
 @asynccontextmanager
 async def open_stores() -> AsyncIterator[Resources]:
-    """What a command needs; a wrong setting is raised as `InvalidSettings`."""
-    env = dict(os.environ)
-    if env.get("QUOTEWELL_ENV") == "development":
-        with stores(Path(env.get("QUOTEWELL_HOME") or ".quotewell"), env) as urls:
-            async with open_resources(Settings.from_env({**env, **urls}), name="ops", patience=10) as resources:
+    """What a command needs, and a log on stderr: stdout is the answer's. `StoreUnavailable` says what to do."""
+    with open_settings() as settings:
+        _open_logs(settings)
+        try:
+            async with open_resources(settings, name="ops", patience=10) as resources:
                 yield resources
-    else:
-        async with open_resources(Settings.from_env(env), name="ops", patience=10) as resources:
-            yield resources
+        except StoreUnfit as error:
+            raise StoreUnfit(
+                f"the database refuses: {first_line(error)}; see that DATABASE_URL is right, then `quotewell migrate`"
+            ) from error
+        except StoreUnavailable as error:
+            raise StoreUnavailable(f"{error}; see that it runs, and that DATABASE_URL leads to it") from error
+
+
+def _open_logs(settings: Settings) -> None:
+    """On stderr. A person at a terminal reads the answer, so there only what went wrong is logged; the audit has the rest."""
+    told = replace(settings, log_level="WARNING") if sys.stderr.isatty() else settings
+    with redirect_stdout(sys.stderr):
+        open_process_logs(told)
+
+
+def first_line(error: Exception) -> str:
+    """What the server behind an error says, without its hints."""
+    return str(error.__cause__ or error).partition("\n")[0]
+
+
+def ask(question: Callable[[Resources], Awaitable[T]]) -> T:
+    """Open the stores, put one question (or do one act), and close them."""
+
+    async def run() -> T:
+        async with open_stores() as resources:
+            return await question(resources)
+
+    return asyncio.run(run())
