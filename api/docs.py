@@ -1,11 +1,7 @@
 """The OpenAPI document over HTTP, and a page of our own that shows it: one file, nothing from another host, no script but its own."""
 
 import json
-import re
-from base64 import b64encode
-from hashlib import sha256
 from math import inf
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -15,36 +11,13 @@ from api.answers import Answer
 from api.contract import documented
 from api.middlewares import public
 from api.openapi import describe
+from api.page import GOOD_FOR, Page
 from api.state import MEMORY, RESOURCES
 
 PATH = "/api/openapi.json"
-GOOD_FOR = 60  # seconds that a cache may keep the document: a deploy changes it
-PAGE = (Path(__file__).parent / "pages" / "docs.html").read_text()
+PAGE = Page("docs.html")
 
 routes = web.RouteTableDef()
-
-
-def _policy(page: str) -> str:
-    """Allow what is in the page, by its hash, and asking this host; nothing else."""
-    (style,), (script,) = (re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.S) for tag in ("style", "script"))
-    allowed = {
-        "default-src": "'none'",
-        "style-src": _hash(style),
-        "script-src": _hash(script),
-        "connect-src": "'self'",
-        "img-src": "data:",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-        "frame-ancestors": "'none'",
-    }
-    return "; ".join(f"{name} {sources}" for name, sources in allowed.items())
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
-
-
-POLICY = _policy(PAGE)
 
 
 @routes.get(PATH)
@@ -67,9 +40,4 @@ async def openapi(request: web.Request) -> web.Response:
 async def docs(request: web.Request) -> web.Response:
     """For people; it needs no other host."""
     requests.query(request, requests.NoQuery)
-    headers = {
-        "Content-Security-Policy": POLICY,
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": f"public, max-age={GOOD_FOR}",
-    }
-    return web.Response(text=PAGE, content_type="text/html", headers=headers)
+    return PAGE.respond()
