@@ -1,0 +1,224 @@
+"""What clients do to be refused: wrong passwords, broken bodies, nonsense, and secrets where they do not belong."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import quote
+
+import aiohttp
+import jwt
+
+from api.tokens import Tokens
+from tests.e2e.scene import BOTH, ODD, Scene
+from tests.e2e.stack import eventually
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account and what it was handed."""
+
+    name: str
+    password: str
+    access: str
+    refresh: str
+
+    @property
+    def keys(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.access}"}
+
+
+async def register(scene: Scene, name: str) -> User:
+    password = scene.canaries.plant(f"the password of {name}", ODD)
+    status, body = await scene.post("/api/auth/register", username=name, email=f"{name}@example.com", password=password)
+    assert 201 == status
+    return User(name, password, body["access_token"], body["refresh_token"])
+
+
+async def try_to_register(scene: Scene, *, at: int) -> int:
+    """The status, of an account that need not come to be."""
+    name, password = scene.new_symbol(), scene.canaries.plant("the password of nobody", ODD)
+    account = {"username": name, "email": f"{name}@example.com", "password": password}
+    return (await scene.post("/api/auth/register", at=at, **account))[0]
+
+
+async def registrations_are_refused(scene: Scene) -> None:
+    await register(scene, "ada")
+    plant = scene.canaries.plant
+    for name, email, password, status in (
+        ("ada", "other@example.com", plant("the password of a second ada"), 409),
+        ("abc", "ada@example.com", plant("the password of a second address"), 409),
+        ("abc", "abc@example.com", plant("a password that is too long", "{}" + "x" * 1100), 400),
+        ("abc", "no address", plant("the password of no address"), 400),
+        (plant("a password as a name", "{}@"), "abc@example.com", plant("the password of no name"), 400),
+    ):
+        told = await scene.post("/api/auth/register", username=name, email=email, password=password)
+        assert status == told[0]
+
+
+async def accounts_come_and_go(scene: Scene) -> None:
+    """Everything that hands out tokens, and each refusal on the way."""
+    bob, plant, post = await register(scene, "bob"), scene.canaries.plant, scene.post
+    _, body = await post("/api/auth/refresh", refresh_token=bob.refresh)
+    for used in (bob.refresh, body["refresh_token"], plant("a refresh token that is not ours")):
+        assert 401 == (await post("/api/auth/refresh", refresh_token=used))[0]
+    assert 200 == (await post("/api/auth/logout", refresh_token=bob.refresh))[0]
+    assert 401 == (await post("/api/auth/logout", refresh_token=plant("a strange refresh token")))[0]
+
+    _, body = await post("/api/auth/login", username="bob@example.com", password=bob.password, at=1)
+    token, wrong, new = body["access_token"], plant("a wrong current password"), plant("a new password", ODD)
+    path = "/api/auth/password"
+    assert 401 == (await post(path, token, current_password=wrong, new_password=new))[0]
+    status, body = await post(path, token, current_password=bob.password, new_password=new)
+    assert 200 == status
+    keys = {"Authorization": f"Bearer {body['access_token']}"}
+    for password, status in ((wrong, 401), (new, 200), (new, 401)):
+        told = await scene.ask("DELETE", "/api/auth/me", json={"password": password}, headers=keys)
+        assert status == told[0]
+
+    async def revoked() -> bool:
+        return [401, 401] == [(await scene.ask("GET", "/api/auth/me", at=at, headers=bob.keys))[0] for at in BOTH]
+
+    await eventually(revoked, within=5, what="the tokens of a deleted account are refused")
+
+
+async def logins_fail(scene: Scene) -> None:
+    cat, wrong = await register(scene, "cat"), scene.canaries.plant("a wrong password", ODD)
+    tried = [(await scene.post("/api/auth/login", username="cat", password=wrong))[0] for _ in range(12)]
+    assert [401] * 10 + [429] * 2 == tried
+    assert 401 == (await scene.post("/api/auth/login", username=cat.password, password=wrong))[0]
+    assert 401 == (await scene.post("/api/auth/login", username="nobody", password=cat.password))[0]
+
+
+async def bodies_are_refused(scene: Scene) -> None:
+    password = scene.canaries.plant("a password in a bad body").encode()
+    good = b'{"username": "dan", "password": "%b"}' % password
+    for body, kind, status in (
+        (good[:-1], "application/json", 400),
+        (good[:-1] + b', "password": "%b"}' % password, "application/json", 400),
+        (good.replace(b"dan", b"\xff"), "application/json", 400),
+        (good.replace(b"dan", b"\\ud800"), "application/json", 400),
+        (good.replace(b'"dan"', b"[1]"), "application/json", 400),
+        (good.replace(b'"%b"' % password, b'["%b"]' % password), "application/json", 400),
+        (good.replace(password, password + b"\\u0000"), "application/json", 400),
+        (b'["%b"]' % password, "application/json", 400),
+        (b"username=dan&password=" + password, "application/x-www-form-urlencoded", 415),
+        (good, "text/plain", 415),
+        (good + b" " * 70_000 + password, "application/json", 413),
+    ):
+        for at, path in enumerate(("/api/auth/login", "/api/auth/refresh")):
+            told = await scene.ask("POST", path, at=at, data=body, headers={"Content-Type": kind})
+            assert (body[:99], status) == (body[:99], told[0])
+
+
+async def nonsense_is_sent(scene: Scene) -> None:
+    """What is no HTTP, or nearly; and a body that never ends, which is waited for aside."""
+    eve = await register(scene, "eve")
+    token, password = eve.access.encode(), eve.password.encode()
+    head = b"POST /api/auth/login HTTP/1.1\r\nHost: q\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    for text in (
+        b"GET /api/auth/me?token=%b HTTP/9\r\n\r\n" % token,
+        b"GET /api/auth/me?token=%b\r\n\r\n" % token,
+        b'{"username": "eve", "password": "%b"}\r\n\r\n' % password,
+        head + b"Authorization Bearer %b\r\n\r\n" % token,
+        head + b"Authorization: Bearer %b\0\r\n\r\n" % token,
+        head + b"Authorization: Bearer %b\r\n\r\n" % (token * 100),
+        head + b"Cookie: session=%b\r\n\r\n" % token,
+        head + b"Expect: %b\r\n\r\n" % password,
+        head + b"Content-Length: %b\r\n\r\n" % password,
+        head + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n%b" % password,
+        head + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b" % (len(password), password),
+        head + b"Transfer-Encoding: %b\r\n\r\n" % password,
+        head + b"Transfer-Encoding: chunked\r\n\r\n%b\r\n%b\r\n0\r\n\r\n" % (password, password),
+    ):
+        for at in BOTH:
+            assert (text, 4) == (text, await scene.say(text, at=at) // 100)
+    slow = head + b'Content-Length: 999\r\n\r\n{"password": "%b"' % password
+    scene.aside += [asyncio.create_task(scene.say(slow, at=at)) for at in BOTH]
+
+
+async def secrets_stand_in_urls(scene: Scene) -> None:
+    """In the query and in the Referer, wherever one might put them."""
+    fay, env = await register(scene, "fay"), scene.stack.env
+    given = "&".join(
+        (
+            f"token={fay.access}",
+            f"access_token={fay.access}",
+            f"refresh_token={fay.refresh}",
+            f"password={quote(fay.password, safe='')}",
+            f"apikey={env['ALPHA_VANTAGE_API_KEY']}",
+            f"secret={quote(env['JWT_SECRET_KEY'], safe='')}",
+        )
+    )
+    headers = {"Referer": f"http://app.test/?{given}", "Connection": "keep-alive", "Prefer": "wait=15"}
+    for path, status in (
+        ("/api/auth/me", 401),
+        ("/api/auth/login", 405),
+        ("/api/stock/AAPL", 200),
+        ("/api/stock/AAPL/chart", 200),
+        ("/api/stock/AAPL/history", 400),
+        ("/api/stock/!", 400),
+        ("/api/stocks", 400),
+        ("/api/stream", 400),
+        ("/api/watchlist/stream", 400),
+        ("/api/search/ibm", 200),
+        ("/api/market/overview", 200),
+        ("/api/health", 200),
+        ("/api/health/live", 400),
+        ("/nowhere", 404),
+    ):
+        for at in BOTH:
+            told = await scene.ask("GET", f"{path}?{given}", at=at, headers=headers)
+            assert (path, status) == (path, told[0])
+
+
+async def tickets_are_used(scene: Scene) -> None:
+    """Each is good once; who listens to a list hears nothing of it, nor do workers that are woken for what is added."""
+    gil = await register(scene, "gil")
+    for at, symbol in enumerate(("AAPL", "ORCL")):
+        assert 201 == (await scene.post("/api/watchlist", gil.access, at=at, symbol=symbol))[0]
+        ticket = (await scene.post("/api/auth/ticket", gil.access, at=at))[1]["ticket"]
+        async with scene.stack.http.get(f"{scene.urls[at]}/api/watchlist/stream?ticket={ticket}") as answer:
+            assert 200 == answer.status
+            heard = await answer.content.readuntil(b"\n\n")
+        scene.answers.append(("a private stream", str(answer.headers).encode() + heard))
+        for wrong in (ticket, scene.canaries.plant("a ticket that is not ours"), f"{ticket}&ticket={ticket}"):
+            assert 400 <= (await scene.ask("GET", f"/api/watchlist/stream?ticket={wrong}", at=at))[0] <= 401
+
+
+async def tokens_are_forged(scene: Scene) -> None:
+    hal, env = await register(scene, "hal"), scene.stack.env
+    claims = jwt.decode(hal.access, options={"verify_signature": False})
+    user, login = int(claims["sub"]), int(claims["sid"])
+    for token, status in (
+        (Tokens(env["JWT_SECRET_KEY"], ttl=-HOUR).issue(user, "", login), 401),
+        (Tokens(env["JWT_PREVIOUS_SECRET_KEY"], ttl=HOUR).issue(user, "", login), 200),
+        (Tokens("not ours" * 5, ttl=HOUR).issue(user, "operator", login), 401),
+        (hal.access[:-4] + "AAAA", 401),
+        (hal.access * 12, 401),
+        (f"{hal.access} {hal.access}", 401),
+        (hal.refresh, 401),
+    ):
+        scene.hold("a token", token)
+        told = await scene.ask("GET", "/api/auth/me", headers={"Authorization": f"Bearer {token}"})
+        assert (token[:99], status) == (token[:99], told[0])
+    for headers in (
+        {"Authorization": aiohttp.encode_basic_auth("hal", hal.password, "utf-8")},
+        {"Authorization": hal.access},
+        {"Cookie": f"token={hal.access}"},
+        {"X-Api-Key": hal.access, "Authorization": f"Token {hal.access}"},
+    ):
+        assert 401 == (await scene.ask("GET", "/api/auth/me", headers=headers))[0]
+
+
+MISTAKES = (
+    registrations_are_refused,
+    accounts_come_and_go,
+    logins_fail,
+    bodies_are_refused,
+    nonsense_is_sent,
+    secrets_stand_in_urls,
+    tickets_are_used,
+    tokens_are_forged,
+)
