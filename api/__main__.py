@@ -4,7 +4,10 @@ import structlog
 from aiohttp import web
 
 from api.app import create_app
+from api.connections import KEPT
 from common.entry import open_process_logs, read_settings
+from common.metrics.export import export
+from common.metrics.shared import Shared
 
 DRAIN = 10  # seconds that requests in flight get; the worst case is twice that
 
@@ -13,12 +16,14 @@ def main() -> None:
     settings = read_settings(serves_tokens=True)
     open_process_logs(settings)
     structlog.get_logger(__name__).info("api_starts", host=settings.host, port=settings.port)
+    export(settings.host, settings.metrics_port, Shared(settings))
     web.run_app(
         create_app(settings),
         host=settings.host,
         port=settings.port,
         print=None,
         shutdown_timeout=DRAIN,
+        keepalive_timeout=KEPT,
         access_log=None,
     )
 

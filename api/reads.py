@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import Counter
 
+from api import metrics
 from common.errors import StoreUnavailable
 from common.resources import Resources
 from common.store.pool import connection
@@ -42,6 +43,7 @@ class Reads:
         try:
             async with connection(resources.db) as held:
                 await update_reads(held, counts, resources.settings.reads_half_life)
+            metrics.READS.inc(counts.total())
         except StoreUnavailable:
             self._counts.update(counts)
 

@@ -6,23 +6,48 @@ The names in lower case are gunicorn's settings. Each process has its own memory
 """
 
 import os
+from typing import Any
 
 from aiohttp import web
+from gunicorn import glogging
 
-from api.app import create_app
 from common.entry import open_process_logs, read_settings
+from common.metrics.files import share
 
 settings = read_settings(serves_tokens=True)
+share(settings.metrics_port)
+from api.app import create_app  # noqa: E402  from here on metrics are defined
+from api.connections import KEPT  # noqa: E402
+from common.metrics.export import export  # noqa: E402
+from common.metrics.shared import Shared  # noqa: E402
 
 bind = f"{settings.host}:{settings.port}"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 1)
 worker_class = "aiohttp.GunicornUVLoopWebWorker"
 graceful_timeout = 20  # seconds, of the thirty that platforms give
-keepalive = 75  # seconds; longer than what a proxy in front keeps an idle connection
+keepalive = KEPT
 accesslog = None
+control_socket_disable = True  # nobody asks it, and two services of one user would share its path
+
+
+class Logger(glogging.Logger):  # type: ignore[misc]
+    """The lines of gunicorn itself go the way of all others; so do those of the processes that it forks."""
+
+    def setup(self, cfg: Any) -> None:
+        open_process_logs(settings)
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
+logger_class = Logger
+
+
+def when_ready(_arbiter: Any) -> None:
+    """The parent answers Prometheus for all processes."""
+    export(settings.host, settings.metrics_port, Shared(settings))
 
 
 async def open_app() -> web.Application:
     """One process's application."""
-    open_process_logs(settings)
     return create_app(settings)

@@ -6,6 +6,7 @@ import asyncio
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from api import metrics
 from api.memory import Memory
 from common.resources import Resources, open_redis
 from common.store import feed
@@ -38,6 +39,8 @@ async def _follow_once(redis: Redis, resources: Resources, memory: Memory) -> No
     while True:
         resources.health.note("redis", up=True)
         events = await feed.read_events(redis, last, block_ms=BLOCK_MS, most=MOST_EVENTS)
+        metrics.note_stream([event for event, _ in events], newest=len(events) < MOST_EVENTS)
+        metrics.HOT.hand_over(resources.settings.market_hours)
         if len(events) == MOST_EVENTS and await _trimmed(redis, last):
             await _resync(redis, resources, memory)
         for last, quote in events:

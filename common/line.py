@@ -18,6 +18,7 @@ from common.core.models import Function, Purpose, Quote
 from common.core.outcomes import Hold, Outcome
 from common.core.refresh import Turn, Use, busy_after, probe_due, turn
 from common.errors import StoreUnavailable
+from common.metrics.calls import note_call, note_waits
 from common.provider import Permit, fetch
 from common.resources import Resources
 from common.sessions import open_calendar
@@ -83,12 +84,14 @@ async def carry_out(resources: Resources, permit: Permit) -> Outcome:
     except Refusal as refusal:
         outcome = refusal.outcome
         _log_refusal(grant, refusal)
+    note_call(grant, outcome)
     try:
-        saved = await asyncio.shield(settle(resources, grant, outcome, answer))
+        settled = await asyncio.shield(settle(resources, grant, outcome, answer))
     except StoreUnavailable:
         log.warning("call_unsettled", call=grant.id, subjects=grant.subjects, outcome=outcome)
         return outcome
-    for quote in saved:
+    note_waits(settled.waits)
+    for quote in settled.quotes:
         await publish(resources, quote)
         log.info("quote_refreshed", call=grant.id, symbol=quote.symbol, purpose=grant.purpose.name.lower())
     return outcome

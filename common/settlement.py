@@ -4,13 +4,15 @@ It decides nothing: what an outcome means stands in common/core/outcomes.py.
 """
 
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from common.core.alpha_vantage import Answer
 from common.core.limits import DAY
-from common.core.models import Function, Quote
+from common.core.models import Function, Purpose, Quote
 from common.core.outcomes import BAD_KEY_PAUSE, BLAMES_SYMBOL, THROTTLES, TRANSIENT, Outcome, hold_after
 from common.errors import StoreUnavailable
 from common.resources import Resources
@@ -22,7 +24,15 @@ from common.store.pool import Connection, transaction
 SETTLE_WITHIN = 12.0  # seconds: after that the slot is counted from the lease's end
 
 
-async def settle(resources: Resources, grant: Grant, outcome: Outcome, answer: Answer) -> list[Quote]:
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was saved, to be published; and for how long those who were served had waited for the grant."""
+
+    quotes: Sequence[Quote] = ()
+    waits: Sequence[tuple[Purpose, timedelta]] = ()
+
+
+async def settle(resources: Resources, grant: Grant, outcome: Outcome, answer: Answer) -> Settled:
     """Write the outcome and what follows from it, in one transaction; a lost store is tried again until the lease is over."""
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(StoreUnavailable),
@@ -38,52 +48,52 @@ async def settle(resources: Resources, grant: Grant, outcome: Outcome, answer: A
 
 async def _write_outcome(
     held: Connection, resources: Resources, grant: Grant, outcome: Outcome, answer: Answer
-) -> list[Quote]:
+) -> Settled:
     await ledger.lock_ledger(held)
     if outcome is Outcome.UNSENT:
         await give_back(held, grant)
-        return []
+        return Settled()
     at = await ledger.update_call(held, grant.id, outcome)
     if at is None:
-        return []
-    saved = []
+        return Settled()
     if outcome is Outcome.OK:
-        saved = await _write_success(held, resources, grant, answer, at)
+        settled = await _write_success(held, resources, grant, answer, at)
     else:
-        await _write_refusal(held, resources, grant, outcome, at)
+        settled = await _write_refusal(held, resources, grant, outcome, at)
     await _tell_jobs(held, grant, outcome)
-    return saved
+    return settled
 
 
-async def _write_success(
-    held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
-) -> list[Quote]:
+async def _write_success(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Settled:
     """The demand is answered, and the provider takes calls again."""
     saved = await write_answer(held, resources, grant, answer, at)
-    await line.delete_served(held, grant.id, grant.subjects)
+    waits = await line.delete_served(held, grant.id, grant.subjects)
     await ledger.update_probed(held, resources.ask.account)
     await ledger.update_background_hold(held, resources.ask.account, None)
-    return saved
+    return Settled(saved, waits)
 
 
-async def _write_refusal(held: Connection, resources: Resources, grant: Grant, outcome: Outcome, at: datetime) -> None:
-    account = resources.ask.account
+async def _write_refusal(
+    held: Connection, resources: Resources, grant: Grant, outcome: Outcome, at: datetime
+) -> Settled:
+    account, waits = resources.ask.account, []
     if outcome is Outcome.NOT_ENTITLED and grant.function is Function.BULK:
         await ledger.update_bulk_denied(held, account, at + DAY)
         await _put_back(held, grant, counts=False)
-        return
+        return Settled()
     if outcome in BLAMES_SYMBOL:
         await write_no_answer(held, resources, grant, at)
     if outcome in TRANSIENT | THROTTLES:
         await line.release_unserved(held, grant.id, backoff=_backoff(), counts=outcome in TRANSIENT)
     else:
-        await line.delete_served(held, grant.id, grant.subjects)
+        waits = await line.delete_served(held, grant.id, grant.subjects)
     if (hold := hold_after(outcome, resources.ask.limits, at)) is not None:
         await ledger.upsert_hold(held, account, hold)
     elif outcome in BLAMES_SYMBOL | {Outcome.NOT_ENTITLED}:
         await ledger.update_probed(held, account)
     if outcome is Outcome.BAD_KEY:
         await ledger.update_background_hold(held, account, at + BAD_KEY_PAUSE)
+    return Settled(waits=waits)
 
 
 async def give_back(held: Connection, grant: Grant) -> None:

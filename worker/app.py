@@ -1,6 +1,7 @@
 """The worker's entry: `celery -A worker.app worker`. A task is a line over a job."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -8,14 +9,18 @@ from celery import Task
 from celery.signals import setup_logging
 
 from common.entry import open_process_logs, read_settings
-from common.queue import PRUNE, WORK_LINE, open_celery
-from worker import jobs
+from common.metrics.files import share
+from common.queue import PRUNE, TICKED, WORK_LINE, open_celery
 from worker.process import Process, attach
 
 settings = read_settings()
+share(settings.worker_metrics_port)
+from worker import jobs, metrics  # noqa: E402  they define metrics, or import what does
+
 app = open_celery(settings)
 process = Process(settings)
 attach(process)
+metrics.attach(settings)
 
 
 def _logs(**_: Any) -> None:
@@ -31,7 +36,8 @@ def task(name: str, job: Callable[..., Awaitable[None]]) -> None:
     def run(self: Task) -> None:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(task_id=self.request.id, request_id=self.request.get("request_id"))
-        process.run(job)
+        with metrics.timed(name):
+            process.run(partial(job, ticked=bool(self.request.get(TICKED))))
 
     app.task(run, name=name, bind=True)
 

@@ -11,7 +11,8 @@ from common import line
 from common.core.models import Function, Purpose
 from common.errors import StoreUnavailable
 from common.resources import Resources
-from common.store import bars, ledger, listings, quotes, searches, symbols
+from common.settings import LONGEST_ACCESS
+from common.store import audit, bars, ledger, listings, logins, pulses, quotes, refreshes, searches, symbols
 from common.store import line as rows
 from common.store.pool import connection, transaction
 
@@ -19,11 +20,13 @@ log = structlog.get_logger(__name__)
 
 SPAN = 8.0  # seconds a worker stays at the line before it looks at the queue again
 LISTING_STAY = timedelta(minutes=10)
+PULSE_KEPT = timedelta(days=1)
 
 
-async def work_line(resources: Resources, *, stopping: Callable[[], bool]) -> None:
-    """Tell what was not told, then work the line for a while."""
+async def work_line(resources: Resources, *, stopping: Callable[[], bool], ticked: bool = False) -> None:
+    """Tell what was not told, then work the line for a while. `ticked`: beat asked for it, not somebody's wake-up."""
     until = time.monotonic() + SPAN
+    await _beat(resources, ticked=ticked)
     await _publish_pending(resources)
     await _pin_overview(resources)
     await _refresh_listing(resources)
@@ -39,7 +42,21 @@ async def prune(resources: Resources, **_: object) -> None:
         forgotten = await symbols.delete_forgotten(held, keep=settings.journal_kept)
         charts = await bars.delete_old_bars(held, keep=settings.journal_kept)
         found = await searches.delete_old_searches(held, keep=settings.journal_kept)
-    log.info("pruned", calls=calls, quotes=history, symbols=forgotten, charts=charts, searches=found)
+        ended = await logins.delete_old_logins(held, keep=2 * LONGEST_ACCESS)
+        acts = await audit.delete_old_acts(held, keep=settings.audit_kept)
+        jobs = await refreshes.delete_old_jobs(held, keep=settings.journal_kept)
+        await pulses.delete_old_pulses(held, keep=PULSE_KEPT)
+    told = {"calls": calls, "quotes": history, "symbols": forgotten, "charts": charts, "searches": found}
+    log.info("pruned", **told, logins=ended, acts=acts, jobs=jobs)
+
+
+async def _beat(resources: Resources, *, ticked: bool) -> None:
+    """Let operators see that this process works, and that beat ticks."""
+    try:
+        async with connection(resources.db) as held:
+            await pulses.upsert_pulses(held, [resources.ask.caller, *([pulses.BEAT] if ticked else [])])
+    except StoreUnavailable as error:
+        resources.health.note("ledger", up=False, reason=str(error))
 
 
 async def _publish_pending(resources: Resources) -> None:

@@ -54,9 +54,17 @@ async def select_rank(connection: Connection, function: Function, subject: str) 
     return rank
 
 
-async def delete_served(connection: Connection, call: int, subjects: Sequence[str]) -> None:
-    """Their demand is answered, well or badly."""
-    await connection.execute("DELETE FROM demand WHERE call = $1 AND subject = ANY ($2)", call, list(subjects))
+async def delete_served(connection: Connection, call: int, subjects: Sequence[str]) -> list[tuple[Purpose, timedelta]]:
+    """Their demand is answered, well or badly; for how long each had stood in the line when the call was granted."""
+    rows = await connection.fetch(
+        """
+        DELETE FROM demand USING calls WHERE call = $1 AND subject = ANY ($2) AND calls.id = call
+        RETURNING demand.purpose, granted_at - since AS waited
+        """,
+        call,
+        list(subjects),
+    )
+    return [(Purpose(row["purpose"]), row["waited"]) for row in rows]
 
 
 async def release_unserved(connection: Connection, call: int, *, backoff: timedelta, counts: bool) -> None:

@@ -1,0 +1,115 @@
+"""Metrics for Prometheus, answered from a thread of the process that is asked: its own, or those of all that it forked.
+
+Any path of the port answers a GET; there is no log-in, so it is no port that the public reaches.
+"""
+
+import os
+import platform
+import re
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+from prometheus_client import REGISTRY, CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+from common.metrics.files import VARIABLE
+from common.metrics.forks import unforked
+
+log = structlog.get_logger(__name__)
+
+AGAIN = 5.0  # seconds between two tries for a port that another process has
+OWNER = re.compile(r"_(\d+)\.db")
+ADDED_UP = ("process_cpu_seconds", "process_open_fds", "process_resident_memory_bytes", "process_virtual_memory_bytes")
+
+
+class Build(Collector):
+    """What runs."""
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily("quotewell_build_info", "Always 1.", labels=["version", "python"])
+        family.add_metric([version("quotewell"), platform.python_version()], 1)
+        return [family]
+
+
+class Family(Collector):
+    """A process and those that it forked, which count in files. Gauges of the dead are forgotten, what they counted stays."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterator[Metric]:
+        living = self._forget_dead()
+        files = [str(path) for path in self._folder.glob("*.db") if path.stat().st_size]
+        yield from MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+        yield from _processes(living)
+
+    def _forget_dead(self) -> set[int]:
+        """The children that live; this process itself counts nothing, and its gauges would say so."""
+        owners = {int(found[1]) for path in self._folder.glob("*.db") if (found := OWNER.search(path.name))}
+        living = {pid for pid in owners - {os.getpid()} if _lives(pid)}
+        for pid in owners - living:
+            mark_process_dead(pid, str(self._folder))  # type: ignore[no-untyped-call]
+        return living
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _processes(children: Iterable[int]) -> Iterator[Metric]:
+    """The usual `process_` metrics, added up over all where that makes sense; else this process's own."""
+    totals: defaultdict[str, float] = defaultdict(float)
+    buried = os.times()
+    totals["process_cpu_seconds"] = buried.children_user + buried.children_system
+    for pid in children:
+        for metric in ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect():  # type: ignore[misc]
+            totals[metric.name] += metric.samples[0].value
+    for metric in ProcessCollector(registry=None).collect():
+        if metric.name in ADDED_UP:
+            [sample] = metric.samples
+            metric.samples = [sample._replace(value=sample.value + totals[metric.name])]
+        yield metric
+
+
+def export(host: str, port: int, *more: Collector) -> None:
+    """Answer from now on, if a port is set, with what this process and its children count and with `more`."""
+    if not port:
+        return
+    folder = os.environ.get(VARIABLE)
+    registry = CollectorRegistry()
+    for collector in (Family(Path(folder)) if folder else REGISTRY, Build(), *more):
+        registry.register(collector)
+    if not _serve(host, port, registry):
+        log.warning("metrics_port_taken", port=port)
+        threading.Thread(target=_serve_later, args=(host, port, registry), name="metrics", daemon=True).start()
+
+
+def _serve(host: str, port: int, registry: CollectorRegistry) -> bool:
+    """Whether the port could be had."""
+    try:
+        with unforked():
+            server, _ = start_http_server(port, host, registry)
+    except OSError:
+        return False
+    os.register_at_fork(after_in_child=server.socket.close)  # else a child has the port when its parent is gone
+    return True
+
+
+def _serve_later(host: str, port: int, registry: CollectorRegistry) -> None:
+    """The process before this one may not have ended yet; and whoever serves quotes does not end for want of metrics."""
+    while not _serve(host, port, registry):
+        time.sleep(AGAIN)
+    log.info("metrics_port_free", port=port)

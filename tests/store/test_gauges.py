@@ -1,0 +1,164 @@
+"""What Prometheus is told of the line and the journal, at times that the test sets."""
+
+from datetime import timedelta
+
+import asyncpg
+
+from common.core.limits import parse_limits
+from common.core.models import Function, Purpose
+from common.core.outcomes import Outcome
+from common.store import gauges, ledger, line
+from common.store.gauges import Waiting
+from common.store.ledger import Ask
+from common.store.pool import connection
+from tests.store.conftest import START, Clock
+from tests.store.test_grants import asks, granted, pin, settle, turn, want
+
+MINUTE = timedelta(minutes=1)
+LIMITS = parse_limits("2/1s,5/1min", "limits")
+
+
+async def waiting(db: asyncpg.Pool) -> list[Waiting]:
+    async with connection(db) as held:
+        return sorted(await gauges.select_waiting(held), key=lambda found: found.purpose)
+
+
+async def over(db: asyncpg.Pool) -> list[int]:
+    async with connection(db) as held:
+        return await gauges.select_over_limit(held, "a", LIMITS)
+
+
+async def waits(db: asyncpg.Pool, grant: ledger.Grant) -> list[tuple[Purpose, timedelta]]:
+    async with connection(db) as held:
+        return sorted(await line.delete_served(held, grant.id, grant.subjects))
+
+
+async def refreshed(db: asyncpg.Pool) -> object:
+    async with connection(db) as held:
+        return await gauges.select_refreshed(held, "a")
+
+
+async def called(db: asyncpg.Pool, *seconds: float, outcome: str | None = "ok") -> None:
+    """Calls that were granted so many seconds after the start, whatever a ledger would have said."""
+    async with connection(db) as held:
+        for at in seconds:
+            await held.execute(
+                """
+                INSERT INTO calls (account, function, subjects, purpose, granted_at, ends_at, outcome, caller)
+                VALUES ('a', 'GLOBAL_QUOTE', '{IBM}', 2, $1, $1, $2, 'test')
+                """,
+                START + timedelta(seconds=at),
+                outcome,
+            )
+
+
+async def test_rows_wait_by_purpose_and_the_oldest_tells_how_long(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, "A", purpose=Purpose.OPERATOR)
+    clock.pass_(30)
+    await want(db, "B", "C", purpose=Purpose.OPERATOR)
+    await want(db, "D")
+    clock.pass_(5)
+
+    operator = Waiting(Purpose.OPERATOR, 3, timedelta(seconds=35))
+    assert [Waiting(Purpose.INTERACTIVE, 1, timedelta(seconds=5)), operator] == await waiting(db)
+
+
+async def test_what_is_under_way_or_has_expired_waits_no_more(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, "A", "B")
+    await granted(db, asks(), turn())
+    assert [1] == [found.rows for found in await waiting(db)]
+
+    clock.pass_(timedelta(hours=2))
+
+    assert [] == await waiting(db)
+
+
+async def test_a_row_whose_call_died_waits_again(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, "A")
+    await granted(db, asks(), turn())
+    assert [] == await waiting(db)
+
+    clock.pass_(13)
+
+    assert [Waiting(Purpose.INTERACTIVE, 1, timedelta(seconds=13))] == await waiting(db)
+
+
+async def test_a_wait_lasts_from_joining_to_the_grant(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, "A")
+    clock.pass_(7)
+    grant = await granted(db, asks(), turn())
+    clock.pass_(3)
+
+    assert [(Purpose.INTERACTIVE, timedelta(seconds=7))] == await waits(db, grant)
+
+
+async def test_a_bulk_call_ends_the_wait_of_all_that_it_is_for(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, "A")
+    clock.pass_(2)
+    await want(db, "B", purpose=Purpose.OPERATOR)
+    clock.pass_(3)
+    grant = await granted(db, asks(bulk=True), turn())
+
+    expected = [(Purpose.INTERACTIVE, timedelta(seconds=5)), (Purpose.OPERATOR, timedelta(seconds=3))]
+    assert expected == await waits(db, grant)
+
+
+async def test_who_joins_a_call_under_way_did_not_wait_for_its_grant(db: asyncpg.Pool, clock: Clock) -> None:
+    await pin(db, "A")
+    grant = await granted(db, asks(), turn())
+    clock.pass_(1)
+    async with connection(db) as held:
+        await line.join_line(held, Function.QUOTE, ["A"], Purpose.INTERACTIVE, stay=MINUTE)
+
+    assert [(Purpose.INTERACTIVE, timedelta(seconds=-1))] == await waits(db, grant)
+
+
+async def test_what_the_ledger_grants_never_breaks_a_limit(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, *(f"S{number}" for number in range(12)))
+    for _ in range(12):
+        while not isinstance(answer := await _ask(db, asks("2/1s,5/1min")), ledger.Grant):
+            assert answer.wait is not None
+            clock.pass_(answer.wait)
+        await settle(db, answer)
+
+    assert [0, 0] == await over(db)
+
+
+async def _ask(db: asyncpg.Pool, who: Ask) -> ledger.Grant | ledger.Wait:
+    async with connection(db) as held:
+        return (await ledger.grant_call(held, who, turn()))[1]
+
+
+async def test_a_call_too_many_is_told_for_five_minutes_by_each_rule_that_it_broke(
+    db: asyncpg.Pool, clock: Clock
+) -> None:
+    await called(db, 0, 0.5, 10, 20, 30, 59.9)
+    clock.pass_(61)
+    assert [0, 1] == await over(db)
+
+    await called(db, 60.1, 60.2)
+    assert [1, 3] == await over(db)
+
+    clock.pass_(timedelta(minutes=5))
+    assert [0, 0] == await over(db)
+
+
+async def test_a_call_that_never_left_breaks_no_limit(db: asyncpg.Pool, clock: Clock) -> None:
+    await called(db, 0, 0.5)
+    await called(db, 0.6, 0.7, outcome="unsent")
+    clock.pass_(1)
+
+    assert [0, 0] == await over(db)
+
+
+async def test_the_last_call_that_brought_quotes_is_remembered(db: asyncpg.Pool, clock: Clock) -> None:
+    assert await refreshed(db) is None
+    await want(db, "A", "B")
+    await settle(db, await granted(db, asks(), turn()))
+    clock.pass_(5)
+    await settle(db, await granted(db, asks(), turn()), Outcome.UNAVAILABLE)
+    async with connection(db) as held:
+        await line.join_line(held, Function.DAILY, ["A"], Purpose.INTERACTIVE, stay=MINUTE)
+    await settle(db, await granted(db, asks(), turn()))
+
+    assert START == await refreshed(db)
