@@ -1,20 +1,43 @@
 """The application, put together: resources, the stream's tail, middlewares, routes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
-from aiohttp import web, web_response
+import structlog
+from aiohttp import web, web_response, web_server
 
-from api import accounts, charts, docs, health, market, middlewares, search, stocks, stream, watchlist
+from api import (
+    accounts,
+    charts,
+    cors,
+    docs,
+    health,
+    logins,
+    market,
+    middlewares,
+    ops,
+    private_stream,
+    search,
+    site,
+    stocks,
+    stream,
+    watchlist,
+)
+from api.allowance import ALLOWANCES, Allowances
+from api.connections import Connection
+from api.fanout import Streams
 from api.listing import Listing
 from api.live import Live
 from api.memory import Memory
 from api.outlook import keep_outlook
+from api.private_stream import PRIVATE, PrivateStreams
 from api.quotes import Quotes
 from api.reads import Reads
-from api.state import LISTING, LIVE, MEMORY, PASSWORDS, QUEUE, QUOTES, READS, RESOURCES, TOKENS
-from api.stream import STREAMS, Streams
+from api.revocations import Revocations
+from api.state import LISTING, LIVE, MEMORY, PASSWORDS, QUEUE, QUOTES, READS, RESOURCES, REVOCATIONS, THROTTLE, TOKENS
+from api.stream import STREAMS
 from api.tail import follow
+from api.throttle import Throttle
 from api.tokens import Tokens
 from common.passwords import Passwords
 from common.queue import open_celery
@@ -22,28 +45,46 @@ from common.resources import open_resources
 from common.settings import Settings
 
 web_response.SERVER_SOFTWARE = "quotewell"  # type: ignore[attr-defined]  # malformed requests never reach a middleware
+web_server.RequestHandler = Connection  # type: ignore[attr-defined]  # the class that aiohttp makes them of
 LARGEST_BODY = 64 << 10  # bytes
 PATIENCE = 0.9  # seconds a statement may take while somebody waits for the answer
+AGAIN = 1.0  # seconds before a task that failed begins anew
+log = structlog.get_logger(__name__)
+WITH_ROUTES = (
+    accounts,
+    charts,
+    docs,
+    health,
+    logins,
+    market,
+    ops,
+    private_stream,
+    search,
+    site,
+    stocks,
+    stream,
+    watchlist,
+)
+MIDDLEWARES = (  # from the outside in
+    middlewares.answer_hot,
+    middlewares.identify,
+    cors.share,
+    middlewares.shape_errors,
+    middlewares.admit,
+    middlewares.negotiate,
+)
 
 
 def create_app(settings: Settings) -> web.Application:
     """The aiohttp application for these settings; it starts though no store answers."""
-    app = web.Application(
-        client_max_size=LARGEST_BODY,
-        middlewares=[
-            middlewares.answer_hot,
-            middlewares.identify,
-            middlewares.shape_errors,
-            middlewares.negotiate,
-            middlewares.admit,
-        ],
-    )
-    app[TOKENS] = Tokens(settings.jwt_secret, ttl=settings.access_token_ttl)
+    app = web.Application(client_max_size=LARGEST_BODY, middlewares=MIDDLEWARES)
+    app[TOKENS] = Tokens(settings.jwt_secret, previous=settings.jwt_previous_secret, ttl=settings.access_token_ttl)
+    app[ALLOWANCES] = Allowances(settings)
     app[QUEUE] = open_celery(settings)
     app[MEMORY] = memory = Memory()
     app[READS] = reads = Reads()
     app[LISTING] = listing = Listing()
-    for module in (accounts, charts, docs, health, market, search, stocks, stream, watchlist):
+    for module in WITH_ROUTES:
         app.add_routes(module.routes)
 
     async def hold(app: web.Application) -> AsyncIterator[None]:
@@ -52,16 +93,24 @@ def create_app(settings: Settings) -> web.Application:
             app[LIVE] = live = Live(resources)
             app[QUOTES] = quotes = Quotes(resources, memory, live)
             app[STREAMS] = streams = Streams(resources, memory)
+            app[REVOCATIONS] = revocations = Revocations(resources)
+            app[PRIVATE] = private = PrivateStreams(resources, streams, quotes, revocations)
+            app[THROTTLE] = Throttle(resources)
             app[PASSWORDS] = passwords = Passwords(cost=settings.bcrypt_cost)
-            aside = [
-                asyncio.create_task(follow(resources, memory)),
-                asyncio.create_task(reads.flush_for_ever(resources)),
-                asyncio.create_task(keep_outlook(resources, memory)),
-                asyncio.create_task(listing.keep(resources)),
-                asyncio.create_task(streams.sweep_for_ever(quotes)),
-            ]
+            running = {
+                asyncio.create_task(keep_running(name, run))
+                for name, run in (
+                    ("tail", lambda: follow(resources, memory)),
+                    ("reads", lambda: reads.flush_for_ever(resources)),
+                    ("outlook", lambda: keep_outlook(resources, memory)),
+                    ("listing", lambda: listing.keep(resources)),
+                    ("revocations", revocations.keep),
+                    ("private_streams", private.keep),
+                    ("streams", lambda: streams.sweep_for_ever(quotes)),
+                )
+            }
             yield
-            await _cancel(set(aside))
+            await _cancel(running)
             await live.close()
             await reads.flush(resources)
             passwords.close()
@@ -72,6 +121,16 @@ def create_app(settings: Settings) -> web.Application:
     app.cleanup_ctx.append(hold)
     app.on_shutdown.append(end)
     return app
+
+
+async def keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """What a process does beside its requests must not end unnoticed: it is logged, and begun again."""
+    while True:
+        try:
+            await run()
+        except Exception:
+            log.exception("task_failed", task=name)
+        await asyncio.sleep(AGAIN)
 
 
 async def _cancel(running: set[asyncio.Task[None]]) -> None:

@@ -2,28 +2,30 @@
 
 import re
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 
 import structlog
 from aiohttp import HttpVersion11, hdrs, web
 
-from api.answers import SAFETY, Ready, matches
-from api.state import CALLER, MEMORY, READS, REQUEST_ID, TOKENS, Caller
+from api import allowance, metrics
+from api.answers import ALWAYS, Ready, matches
+from api.clients import address_of
+from api.connections import SlowBody, hang_up
+from api.refusals import refuse, request_id_of
+from api.requests import route_of
+from api.state import CALLER, MEMORY, READS, REQUEST_ID, REVOCATIONS, TOKENS, Caller
 from common.errors import (
     InsufficientScope,
     InvalidToken,
     MethodNotAllowed,
     NotAcceptable,
     NotFound,
-    NotNow,
     PayloadTooLarge,
     QuotewellError,
 )
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SLOW = 0.5  # seconds
-_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _REFUSED = re.compile(r"q=0(\.0*)?\s*(;|$)")
 log = structlog.get_logger(__name__)
 
@@ -46,16 +48,20 @@ def scoped(scope: str) -> Callable[[Handler], Handler]:
 
 @web.middleware
 async def answer_hot(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Write an answer that is ready, past everything else: no encoding, no store, no log line. Whatever is unusual goes the long way."""
+    """Write an answer that is ready, past everything else: no encoding, no store, no log line. Whatever is unusual goes the long way.
+
+    It counts against no client's allowance, and says nothing of it: it costs less than to refuse it would.
+    """
     memory = request.app[MEMORY]
     if memory.followed and request.method == "GET" and request.keep_alive and request.version == HttpVersion11:
         now = time.time()
         answer = memory.answers.find(request.raw_path, now)
         if answer is not None and hdrs.ORIGIN not in request.headers and _takes_json(request.headers.get(hdrs.ACCEPT)):
             if answer.symbol:
-                request.app[READS].count(answer.symbol, by=request.remote or "")
+                request.app[READS].count(answer.symbol, by=address_of(request))
             status = 304 if matches(request.headers.get(hdrs.IF_NONE_MATCH), answer.etag) else 200
-            return Ready(answer.raw(status, now, _request_id(request)), status)
+            metrics.HOT.count(answer, status)
+            return Ready(answer.raw(status, now, request_id_of(request)), status)
     return await handler(request)
 
 
@@ -64,33 +70,29 @@ def _takes_json(accept: str | None) -> bool:
     return accept is None or accept in ("*/*", "application/json") or accept.startswith("application/json, ")
 
 
-def _request_id(request: web.Request) -> str:
-    """The client's own, if it is a plain one, else a new one."""
-    offered = request.headers.get("X-Request-ID")
-    return offered if offered is not None and _ID.fullmatch(offered) else uuid.uuid4().hex
-
-
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request an id that its log lines and its answer carry."""
-    request_id = request[REQUEST_ID] = _request_id(request)
+    """Give the request an id that its log lines and its answer carry, and the answer what every answer has."""
+    request_id = request[REQUEST_ID] = request_id_of(request)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=request_id)
     begun = time.monotonic()
     response = await handler(request)
-    _log(request, response.status, time.monotonic() - begun)
+    took = time.monotonic() - begun
+    metrics.note_request(request, response.status, took)
+    _log(request, response.status, took)
     if not response.prepared:
         response.headers["X-Request-ID"] = request_id
-        response.headers.update(SAFETY)
+        response.headers.update(allowance.headers(request))
+        for name, value in ALWAYS.items():
+            response.headers.setdefault(name, value)
     return response
 
 
 def _log(request: web.Request, status: int, took: float) -> None:
-    """A line for what is not an ordinary read: writes, refusals, and what took long. The route and not the path: no caller's text."""
-    if request.method not in ("GET", "HEAD") or status >= 400 or took > SLOW:
-        resource = request.match_info.route.resource
-        route = None if resource is None else resource.canonical
-        log.info("request", method=request.method, route=route, status=status, ms=round(1000 * took))
+    """A line for what is not an ordinary read: writes, refusals, and what took long."""
+    if request.method not in ("GET", "HEAD", "OPTIONS") or status >= 400 or took > SLOW:
+        log.info("request", method=request.method, route=route_of(request), status=status, ms=round(1000 * took))
 
 
 @web.middleware
@@ -98,10 +100,12 @@ async def shape_errors(request: web.Request, handler: Handler) -> web.StreamResp
     """Turn every error into `{error, code, request_id}`; the text of an unexpected one stays in the log."""
     try:
         return await handler(request)
+    except SlowBody as error:
+        return hang_up(request, _answer(request, error))
     except QuotewellError as error:
         return _answer(request, error)
     except web.HTTPNotFound:
-        return _answer(request, NotFound(f"there is nothing at {request.path[:100]}"))
+        return _answer(request, NotFound("there is nothing at this address; /api/docs has what there is"))
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
         answer = _answer(request, MethodNotAllowed(f"expected {allowed}, not {error.method}"))
@@ -112,20 +116,41 @@ async def shape_errors(request: web.Request, handler: Handler) -> web.StreamResp
     except web.HTTPException:
         raise
     except Exception:
-        log.exception("request_failed", method=request.method, path=request.path)
+        log.exception("request_failed", method=request.method, route=route_of(request))
         return _answer(request, QuotewellError("something went wrong here; the log has it under this request_id"))
 
 
 def _answer(request: web.Request, error: QuotewellError) -> web.Response:
-    body: dict[str, object] = {"error": str(error), "code": error.code, "request_id": request[REQUEST_ID]}
-    headers = {"Cache-Control": "no-store"}
-    if isinstance(error, NotNow):
-        body["retry_after"] = error.retry_after
-        headers["Retry-After"] = str(error.retry_after)
-    if error.status == 401:
-        wrong = ', error="invalid_token"' if isinstance(error, InvalidToken) else ""
-        headers["WWW-Authenticate"] = f'Bearer realm="quotewell"{wrong}'
-    return web.json_response(body, status=error.status, headers=headers)
+    return refuse(error, request[REQUEST_ID])
+
+
+@web.middleware
+async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Deny by default: only a public handler goes without a token. What is not there stays 404 and 405.
+
+    From here on it is known whom a request counts for: with a bad token it is the address's.
+    """
+    target = request.match_info.handler
+    if not getattr(target, "is_public", False) and request.match_info.http_exception is None:
+        try:
+            request[CALLER] = await _verify(request)
+        except QuotewellError:
+            allowance.count(request)
+            raise
+    allowance.count(request)
+    needed = getattr(target, "scope", None)
+    if needed is not None and needed not in request[CALLER].scope.split():
+        raise InsufficientScope(f"this needs the scope {needed}")
+    return await handler(request)
+
+
+async def _verify(request: web.Request) -> Caller:
+    """Who a token is of; raise `InvalidToken`, also when its login has ended, or `StoreUnavailable` when nobody can tell."""
+    claims = await request.app[TOKENS].verify(request)
+    login = int(claims["sid"])
+    if await request.app[REVOCATIONS].is_ended(login):
+        raise InvalidToken("the login of this token has ended; log in again")
+    return Caller(int(claims["sub"]), str(claims.get("scope", "")), login=login)
 
 
 @web.middleware
@@ -146,17 +171,3 @@ def accepts(header: str | None, media: str) -> bool:
     wanted = {media, f"{media.partition('/')[0]}/*", "*/*"}
     ranges = (part.partition(";") for part in header.lower().split(","))
     return any(name.strip() in wanted and not _REFUSED.search(rest) for name, _, rest in ranges)
-
-
-@web.middleware
-async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Deny by default: only a public handler goes without a token. What is not there stays 404 and 405."""
-    target = request.match_info.handler
-    if getattr(target, "is_public", False) or request.match_info.http_exception is not None:
-        return await handler(request)
-    claims = await request.app[TOKENS].verify(request)
-    request[CALLER] = Caller(int(claims["sub"]), str(claims.get("scope", "")))
-    needed = getattr(target, "scope", None)
-    if needed is not None and needed not in request[CALLER].scope.split():
-        raise InsufficientScope(f"this needs the scope {needed}")
-    return await handler(request)

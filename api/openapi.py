@@ -6,7 +6,7 @@ It knows what every request goes through (tokens, bodies, errors), and no handle
 import inspect
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
+from api.allowance import is_counted
 from api.contract import Contract
 from api.middlewares import Handler
 from api.requests import Symbol, properties
@@ -28,6 +29,8 @@ from common.errors import (
     NotNow,
     PayloadTooLarge,
     QuotewellError,
+    RateLimited,
+    StoreUnavailable,
     TokenExpired,
     UnsupportedMediaType,
 )
@@ -41,6 +44,7 @@ PATH: Mapping[str, Any] = {
         str,
         Meta(title="1 to 40 letters, digits and signs", min_length=1, examples=["apple"]),
     ],
+    "job": Annotated[int, Meta(title="the id of a refresh", ge=1, examples=[1])],
 }
 CACHING = ("ETag", "Cache-Control", "Age", "Last-Modified")
 HEADERS: Mapping[str, tuple[str, Json]] = {
@@ -51,6 +55,13 @@ HEADERS: Mapping[str, tuple[str, Json]] = {
     "Last-Modified": ("When what is answered came.", {"type": "string"}),
     "Retry-After": ("Seconds after which to ask again.", {"type": "integer", "minimum": 1}),
     "WWW-Authenticate": ("The scheme that is expected.", {"type": "string"}),
+}
+LIMITS: Mapping[str, tuple[str, Json]] = {  # not on an answer that was ready, which counts for nobody
+    "RateLimit-Policy": (
+        'What its client may ask: `"requests";q=1200;w=60` is 1200 in 60 seconds.',
+        {"type": "string"},
+    ),
+    "RateLimit": ("What is left of it (`r`), and the seconds until it is whole again (`t`).", {"type": "string"}),
 }
 
 
@@ -91,12 +102,13 @@ class Operation:
         contract, scope = self.contract, getattr(self.handler, "scope", None)
         found = [
             *contract.errors,
-            *([] if self.is_public else [InvalidToken, TokenExpired]),
+            *([] if self.is_public else [InvalidToken, TokenExpired, StoreUnavailable]),
             *([] if scope is None else [InsufficientScope]),
             *(ERRORS_OF_BODIES if contract.body else ()),
             *([InvalidRequest] if contract.query else ()),
             *([NotFound] if "{" in self.path else ()),
             *([] if contract.media == "text/event-stream" else [NotAcceptable]),
+            *([RateLimited] if is_counted(self.path) else []),
         ]
         by_status = defaultdict(list)
         for error in dict.fromkeys(found):
@@ -134,7 +146,7 @@ def describe(router: web.UrlDispatcher) -> Json:
             "schemas": dict(sorted(components.items())),
             "headers": {
                 name: {"description": text, "required": True, "schema": schema}
-                for name, (text, schema) in HEADERS.items()
+                for name, (text, schema) in (*HEADERS.items(), *LIMITS.items())
             },
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
@@ -184,7 +196,8 @@ def _parameters(operation: Operation) -> list[Json]:
 
 def _responses(operation: Operation) -> Json:
     contract = operation.contract
-    headers = ["X-Request-ID", *(CACHING if contract.cached else ("Cache-Control",))]
+    limits = LIMITS if is_counted(operation.path) else ()
+    headers = ["X-Request-ID", *(CACHING if contract.cached else ("Cache-Control", *limits))]
     written = {
         str(status): _response(HTTPStatus(status).phrase, headers, _schema(kind), contract.media)
         for status, kind in contract.answers.items()
@@ -192,14 +205,14 @@ def _responses(operation: Operation) -> Json:
     if contract.cached:
         written["304"] = _response("What the client holds is still right.", headers)
     for status, errors in operation.errors().items():
-        written[str(status)] = _refusal(errors)
+        written[str(status)] = _refusal(errors, limits)
     return written
 
 
-def _refusal(errors: Sequence[type[QuotewellError]]) -> Json:
+def _refusal(errors: Sequence[type[QuotewellError]], limits: Iterable[str]) -> Json:
     """The answer to one status's errors: which codes it may have, and what to do about each."""
     passes = any(issubclass(error, NotNow) for error in errors)
-    headers = ["X-Request-ID", "Cache-Control"]
+    headers = ["X-Request-ID", "Cache-Control", *limits]
     headers += ["Retry-After"] * passes + ["WWW-Authenticate"] * (errors[0].status == 401)
     reference = SCHEMAS.format(name="ErrorForNow" if passes else "Error")
     codes = {"properties": {"code": {"enum": [error.code for error in errors]}}}

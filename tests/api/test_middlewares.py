@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 
+import jwt
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -14,11 +15,13 @@ from api.app import create_app
 from api.middlewares import accepts, public, scoped
 from api.state import TOKENS
 from common.settings import Settings
-from tests.api.conftest import Client, User, close
+from tests.api.conftest import Client, User, close, register
 
 PUBLIC = {
     ("POST", "/api/auth/register"),
     ("POST", "/api/auth/login"),
+    ("POST", "/api/auth/refresh"),
+    ("POST", "/api/auth/logout"),
     ("GET", "/api/stock/{symbol}"),
     ("GET", "/api/stock/{symbol}/chart"),
     ("GET", "/api/stock/{symbol}/history"),
@@ -28,6 +31,8 @@ PUBLIC = {
     ("GET", "/api/market/overview"),
     ("GET", "/api/openapi.json"),
     ("GET", "/api/docs"),
+    ("GET", "/"),
+    ("GET", "/ops"),
     ("GET", "/api/health/live"),
     ("GET", "/api/health/ready"),
     ("GET", "/api/health"),
@@ -109,7 +114,9 @@ async def test_a_scoped_route_is_open_to_that_scope_alone(
     more: Client, ready: Settings, scope: str, status: int
 ) -> None:
     assert more.app is not None
-    token = more.app[TOKENS].issue(1, scope)
+    ada = await register(more, "ada")
+    login = jwt.decode(ada.headers["Authorization"].split()[1], options={"verify_signature": False})["sid"]
+    token = more.app[TOKENS].issue(ada.id, scope, login)
     response = await more.get("/api/ops", headers={"Authorization": f"Bearer {token}"})
 
     assert response.status == status
@@ -130,7 +137,16 @@ async def test_an_unexpected_error_is_told_without_its_text(more: Client, capfd:
 
 
 async def test_what_is_not_there_is_404_with_or_without_a_token(api: Client, ada: User) -> None:
-    for path in ("/", "/api", "/api/nothing", "/api/auth/me/", "/api/stock/", "/api/stock/A/B", "/api/stock/%7B%7D"):
+    for path in (
+        "/api",
+        "/api/",
+        "/nothing",
+        "/api/nothing",
+        "/api/auth/me/",
+        "/api/stock/",
+        "/api/stock/A/B",
+        "/api/stock/%7B%7D",
+    ):
         for headers in ({}, ada.headers):
             response = await api.get(path, headers=headers)
 
@@ -141,10 +157,10 @@ async def test_what_is_not_there_is_404_with_or_without_a_token(api: Client, ada
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/api/watchlist", "GET, HEAD, POST"),
+        ("PATCH", "/api/watchlist", "GET, HEAD, POST, PUT"),
         ("GET", "/api/watchlist/AAPL", "DELETE"),
         ("GET", "/api/auth/login", "POST"),
-        ("OPTIONS", "/api/auth/me", "GET, HEAD"),
+        ("OPTIONS", "/api/auth/me", "DELETE, GET, HEAD"),
         ("TRACE", "/api/stock/AAPL", "GET, HEAD"),
     ],
 )
