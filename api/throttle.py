@@ -6,8 +6,9 @@ An attempt is counted before it is made and taken back when it succeeds, so that
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from hashlib import sha256
 from typing import TypeAlias
 
@@ -16,7 +17,7 @@ from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 from redis.exceptions import RedisError
 
-from common.errors import InvalidCredentials, RateLimited
+from common.errors import InvalidCredentials, Overloaded, RateLimited
 from common.resources import Resources
 
 PAIR = parse("10/15minutes")  # failures for one account from one address
@@ -41,29 +42,44 @@ class Throttle:
         )
         self._shared = FixedWindowRateLimiter(shared)
         self._own = FixedWindowRateLimiter(MemoryStorage())
+        self._under_way: Counter[str] = Counter()
         self._resources = resources
 
     @asynccontextmanager
     async def attempt(
         self, account: str, address: str, *, is_known: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[None]:
-        """Hold one attempt; raise `RateLimited` instead of it. What ends in `InvalidCredentials` is a failure, all else is none.
+        """Hold one attempt; raise `RateLimited` instead of it, or `Overloaded` while those before it may still succeed.
 
-        `is_known`: whether this account was logged in to from this address before.
+        What ends in `InvalidCredentials` is a failure, all else is none. `is_known`: whether this account was logged in to from this
+        address before.
         """
         name = sha256(account.encode(errors="surrogatepass")).hexdigest()[:16]
-        counted = [(PAIR, f"{name}:{address}"), (ADDRESS, address), (ACCOUNT, name)]
-        limiter, refused = await self._take(counted)
+        pair = f"{name}:{address}"
+        counted = [(PAIR, pair), (ADDRESS, address), (ACCOUNT, name)]
+        with self._present(pair):
+            limiter, refused = await self._take(counted)
+            try:
+                if refused is not None and not (refused[0] is ACCOUNT and await is_known()):
+                    if refused[0] is PAIR and self._under_way[pair] > 1:
+                        raise Overloaded("too many logins of one account at once", retry_after=1)
+                    raise RateLimited("too many failed logins", retry_after=await _left(limiter, *refused))
+                yield
+            except InvalidCredentials:
+                raise
+            except BaseException:
+                await asyncio.shield(_give_back(limiter, counted))
+                raise
+            await _give_back(limiter, counted)
+
+    @contextmanager
+    def _present(self, pair: str) -> Iterator[None]:
+        self._under_way[pair] += 1
         try:
-            if refused is not None and not (refused[0] is ACCOUNT and await is_known()):
-                raise RateLimited("too many failed logins", retry_after=await _left(limiter, *refused))
             yield
-        except InvalidCredentials:
-            raise
-        except BaseException:
-            await asyncio.shield(_give_back(limiter, counted))
-            raise
-        await _give_back(limiter, counted)
+        finally:
+            self._under_way[pair] -= 1
+            self._under_way += Counter()  # forgets those that are 0
 
     async def _take(self, counted: Sequence[Counted]) -> tuple[Limiter, Counted | None]:
         """Count an attempt everywhere, and tell the first limit that it breaks."""

@@ -48,7 +48,7 @@ def note_call(grant: Grant, outcome: Outcome) -> None:
 
 
 def note_waits(waits: Iterable[tuple[Purpose, timedelta]]) -> None:
-    """So long stood in the line, until the grant, what is served now. Nobody waits for background, nor for the grant of a call under way."""
+    """So long stood in the line, until its grant, what is served. Nobody waits for background, nor for the grant of a call under way."""
     for purpose, waited in waits:
         if purpose is not Purpose.BACKGROUND and waited > timedelta():
             GRANT_WAIT.labels(word(purpose)).observe(waited.total_seconds())
