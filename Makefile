@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 EMBEDDED := $(BIN)/python -m common.embedded
 
-.PHONY: setup run test check migrate lock clean bench-refresh bench-read bench-watchlist bench-stream
+.PHONY: setup run test check migrate lock clean bench-refresh bench-read bench-watchlist bench-stream bench-login
 
 setup: .venv/ready
 
@@ -42,6 +42,9 @@ bench-watchlist: setup
 
 bench-stream: setup
 	$(BIN)/python -m bench.stream
+
+bench-login: setup
+	$(BIN)/python -m bench.login
 
 # The locks name hashes and no index; needs uv on the PATH.
 lock:

@@ -1,25 +1,85 @@
-"""Offers logins at a fixed rate until it is terminated: `python -m bench.logins PORT RATE`. Answers are read and not judged."""
+"""Logins with the right password, for wrong ones are throttled: `python -m bench.logins PORT RATE` offers them until it is terminated.
+
+The accounts are registered first. Several, for one account may only try so often at once.
+"""
 
 import asyncio
+import itertools
 import sys
+from collections import Counter
+from collections.abc import Callable
 
 import aiohttp
 
-BODY = {"username": "nobody", "password": "nobody at all"}
+ACCOUNTS = 4
+PASSWORD = "nobody at all"  # everybody may know it
+PATIENCE = aiohttp.ClientTimeout(total=30)
 
 
-async def offer(port: int, rate: float) -> None:
-    """One login every 1/rate seconds, however long each takes."""
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http, asyncio.TaskGroup() as logins:
-        while True:
-            logins.create_task(_login(http))
+async def offer(port: int, rate: float, *, until: Callable[[], bool] = lambda: False) -> Counter[int]:
+    """One login every 1/rate seconds, however long each takes; how many were answered with which status, once all are."""
+    statuses: Counter[int] = Counter()
+    names = itertools.cycle(account_names())
+
+    async def offer_one(http: aiohttp.ClientSession) -> None:
+        statuses[await log_in(http, next(names))] += 1
+
+    async with session(port) as http, asyncio.TaskGroup() as logins:
+        while not until():
+            logins.create_task(offer_one(http))
             await asyncio.sleep(1 / rate)
+    return statuses
 
 
-async def _login(http: aiohttp.ClientSession) -> None:
-    async with http.post("/api/auth/login", json=BODY) as answer:
+async def repeat(port: int, seconds: float) -> float:
+    """Logins a second while each account always has one under way; `RuntimeError` if one is refused."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    async with session(port) as http:
+        done = await asyncio.gather(*(_repeat(http, name, begun + seconds) for name in account_names()))
+    return sum(done) / (loop.time() - begun)
+
+
+async def _repeat(http: aiohttp.ClientSession, name: str, end: float) -> int:
+    done = 0
+    while asyncio.get_running_loop().time() < end:
+        if (status := await log_in(http, name)) != 200:
+            raise RuntimeError(f"expected that {name} logs in, not {status}")
+        done += 1
+    return done
+
+
+def account_names() -> list[str]:
+    return [f"bench{number}" for number in range(ACCOUNTS)]
+
+
+def session(port: int) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(f"http://127.0.0.1:{port}", timeout=PATIENCE)
+
+
+async def register(port: int) -> None:
+    """Make the accounts, unless they are there."""
+    async with session(port) as http:
+        for name in account_names():
+            content = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
+            async with http.post("/api/auth/register", json=content) as answer:
+                if answer.status not in (201, 409):
+                    raise RuntimeError(
+                        f"expected that {name} is registered, not {answer.status}: {await answer.text()}"
+                    )
+
+
+async def log_in(http: aiohttp.ClientSession, name: str) -> int:
+    """The status of the answer."""
+    async with http.post("/api/auth/login", json={"username": name, "password": PASSWORD}) as answer:
         await answer.read()
+        return answer.status
+
+
+async def main(port: int, rate: float) -> None:
+    await register(port)
+    await offer(port, rate)
 
 
 if __name__ == "__main__":
-    asyncio.run(offer(int(sys.argv[1]), float(sys.argv[2])))
+    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2])))

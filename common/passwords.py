@@ -24,7 +24,7 @@ from common.settings import Settings
 SCHEME = "hmac-sha384+bcrypt"
 LABEL = b"quotewell password v1"
 THREADS = 2
-NICE = 10
+NICE = 15
 LONGEST = 1024  # bytes
 OBVIOUS = ("quotewell",)
 WAITING = 16  # hashes under way or queued; the next one is refused
