@@ -144,8 +144,9 @@ async def delete_account(request: web.Request) -> web.Response:
     content, user = await requests.read(request, Deletion), await _caller(request)
     await prove(request, user, user.username, content.password)
     async with transaction(request.app[RESOURCES].db) as held:
-        await note(held, request, "account_deleted", user.id)
-        await delete_user(held, user.id)
+        if not await delete_user(held, user.id):
+            raise InvalidToken("the account of this token does not exist")
+        await note(held, request, "account_deleted", None, by=f"user:{user.id}", addressed=False)
     return web.json_response({"message": "the account was deleted"}, headers=NO_STORE)
 
 

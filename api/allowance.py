@@ -1,5 +1,5 @@
-"""How often a client may ask: so many requests a minute, and fewer searches. Counted in this process alone, in memory; a user with a
-good token is one client, whatever the address, and an address is one for all else.
+"""How often a client may ask: so many requests a minute, fewer searches, and fewer still with a password. Counted in this process alone,
+in memory; a user with a good token is one client, whatever the address, and an address is one for all else.
 
 It guards what is computed. What is ready is given to everybody (`middlewares.answer_hot`), and the provider's budget has its own rule.
 """
@@ -21,6 +21,14 @@ MINUTE = 60  # seconds
 MOST_CLIENTS = 100_000  # within a minute; further ones are not counted, for their number is no single client's doing
 PROBES = frozenset({"/api/health", "/api/health/live", "/api/health/ready"})  # who asks them must not be told to stop
 SEARCH = "/api/search/{query}"
+HASHED = frozenset(  # with a password, whose hash is dear
+    {
+        ("POST", "/api/auth/register"),
+        ("POST", "/api/auth/login"),
+        ("POST", "/api/auth/password"),
+        ("DELETE", "/api/auth/me"),
+    }
+)
 
 
 @dataclass(slots=True)
@@ -65,12 +73,17 @@ class Allowances:
     def __init__(self, settings: Settings) -> None:
         self._requests = Allowance("requests", settings.client_limit)
         self._searches = Allowance("searches", settings.search_limit)
+        self._logins = Allowance("logins", settings.login_limit)
 
-    def count(self, client: str, *, searches: bool) -> list[Standing]:
-        """Note a request in all that it counts for."""
+    def count(self, client: str, address: str, *, searches: bool, hashes: bool) -> list[Standing]:
+        """Note a request in all that it counts for. A hash counts for the address, or a client with many accounts had many allowances."""
         now = time.monotonic()
-        counted = [self._requests, self._searches] if searches else [self._requests]
-        return [allowance.count(client, now) for allowance in counted]
+        standings = [self._requests.count(client, now)]
+        if searches:
+            standings.append(self._searches.count(client, now))
+        if hashes:
+            standings.append(self._logins.count(address, now))
+        return standings
 
 
 ALLOWANCES = web.AppKey("allowances", Allowances)
@@ -87,9 +100,11 @@ def count(request: web.Request) -> None:
     path = route_of(request)
     if not is_counted(path):
         return
-    caller = request.get(CALLER)
-    client = f"address {address_of(request)}" if caller is None else f"user {caller.id}"
-    standings = request[STANDINGS] = request.app[ALLOWANCES].count(client, searches=path == SEARCH)
+    caller, address = request.get(CALLER), f"address {address_of(request)}"
+    client = address if caller is None else f"user {caller.id}"
+    hashes = (request.method, path) in HASHED
+    standings = request.app[ALLOWANCES].count(client, address, searches=path == SEARCH, hashes=hashes)
+    request[STANDINGS] = standings
     for standing in standings:
         if standing.left < 0:
             told = f"expected at most {standing.quota} {standing.name} a minute"

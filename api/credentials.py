@@ -1,5 +1,6 @@
 """What somebody gets who has proved who they are: an access token, a refresh token, their account. It checks nothing."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -44,10 +45,11 @@ class TokenAnswer(Struct, frozen=True):
 
 async def open_login(held: Connection, request: web.Request, user: User, message: str) -> dict[str, Any]:
     """A new login's tokens; raise `InvalidCredentials` if the account was locked or its password changed since it was read."""
-    login = await insert_login(held, user.id, user.password_hash)
-    if login is None:
+    opened = await insert_login(held, user.id, user.password_hash)
+    if opened is None:
         raise InvalidCredentials("the username or the password is wrong")
-    return await renew(held, request, user, login, message)
+    login, scope = opened
+    return await renew(held, request, replace(user, scope=scope), login, message)
 
 
 async def renew(held: Connection, request: web.Request, user: User, login: Login, message: str) -> dict[str, Any]:
@@ -74,8 +76,14 @@ def shape(user: User) -> dict[str, object]:
     }
 
 
-async def note(held: Connection, request: web.Request, event: str, user: int | None, *, by: str = "") -> None:
-    """Write an act down, in the transaction that does it, and as an event of the log. `by`: if it was not the account itself."""
-    address, actor = address_of(request), by or f"user:{user}"
+async def note(
+    held: Connection, request: web.Request, event: str, user: int | None, *, by: str = "", addressed: bool = True
+) -> None:
+    """Write an act down, in the transaction that does it, and as an event of the log. `by`: if it was not the account itself;
+    `addressed`: from where it was done is written down too.
+
+    Before rows of logins are changed: it locks its account, and accounts come before logins.
+    """
+    address, actor = address_of(request) if addressed else None, by or f"user:{user}"
     await insert_act(held, Act(event, actor, user, address, request_id=request[REQUEST_ID]))
     log.info(event, user=user, actor=actor, address=address)

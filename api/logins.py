@@ -20,6 +20,7 @@ from common.store.logins import (
     end_login,
     end_logins,
     insert_ticket,
+    select_is_open,
     select_login,
     select_reused,
     take_ticket,
@@ -128,8 +129,8 @@ async def refresh(request: web.Request) -> web.Response:
             body = await renew(held, request, user, found, "the login goes on")
             return web.json_response(body, headers=NO_STORE)
         if (reused := await select_reused(held, hashed)) is not None:
-            await end_login(held, reused.id)
             await note(held, request, "token_reused", reused.user, by="anybody")
+            await end_login(held, reused.id)
     raise InvalidToken("the refresh token is used, over, or not one of ours; log in again")
 
 
@@ -148,11 +149,12 @@ async def logout(request: web.Request) -> web.Response:
         found = await select_login(held, digest(content.refresh_token))
         if found is None:
             raise InvalidToken("the refresh token is not one of ours")
+        if content.everywhere or await select_is_open(held, found.id):
+            await note(held, request, "logged_out_everywhere" if content.everywhere else "logged_out", found.user)
         if content.everywhere:
             await end_logins(held, found.user)
         else:
             await end_login(held, found.id)
-        await note(held, request, "logged_out_everywhere" if content.everywhere else "logged_out", found.user)
     return web.json_response({"message": "logged out"}, headers=NO_STORE)
 
 

@@ -3,12 +3,12 @@ second is none: then each request asks for itself. So a logout anywhere holds ev
 
 import asyncio
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from common.errors import StoreUnavailable
 from common.resources import Resources
 from common.settings import LONGEST_ACCESS
-from common.store.logins import select_ended, select_is_open
+from common.store.logins import select_ended, select_is_open, select_now
 from common.store.pool import connection
 
 LOOK_AGAIN = 0.4  # seconds between two looks
@@ -24,6 +24,7 @@ class Revocations:
         self._resources = resources
         self._ended: set[int] = set()
         self._known_at = self._rebuilt_at = float("-inf")
+        self._seen_at: datetime | None = None  # by the database's clock, as of the last look
 
     async def is_ended(self, login: int) -> bool:
         """Whether a login has ended; raise `StoreUnavailable` if nobody can tell."""
@@ -45,15 +46,17 @@ class Revocations:
                 await self._look()
             except StoreUnavailable as error:
                 self._resources.health.note("database", up=False, reason=str(error))
-                self._rebuilt_at = float("-inf")
             await asyncio.sleep(LOOK_AGAIN)
 
     async def _look(self) -> None:
-        """What was committed before a look began is known after it."""
+        """What was committed before a look began is known after it. It reaches back to the last good one, however long ago that was: a
+        process that was stopped for an hour has an hour to catch up with."""
         begun = time.monotonic()
         anew = begun - self._rebuilt_at > REBUILT
         async with connection(self._resources.db) as held:
-            ended = await select_ended(held, LONGEST_ACCESS if anew else LATELY)
+            now = await select_now(held)
+            since = now - LONGEST_ACCESS if anew or self._seen_at is None else self._seen_at - LATELY
+            ended = await select_ended(held, since)
         self._ended = set(ended) if anew else self._ended | set(ended)
         self._rebuilt_at = begun if anew else self._rebuilt_at
-        self._known_at = begun
+        self._known_at, self._seen_at = begun, now

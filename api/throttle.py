@@ -56,21 +56,25 @@ class Throttle:
         """
         name = sha256(account.encode(errors="surrogatepass")).hexdigest()[:16]
         pair = f"{name}:{address}"
-        counted = [(PAIR, pair), (ADDRESS, address), (ACCOUNT, name)]
+        window = int(
+            time.time() // PAIR.get_expiry()
+        )  # in the key: what is given back late is given back where it was taken
+        counted = [(PAIR, f"{pair}:{window}"), (ADDRESS, f"{address}:{window}"), (ACCOUNT, f"{name}:{window}")]
         with self._present(pair):
-            limiter, refused = await self._take(counted)
+            limiter, taken, refused = await self._take(counted)
             try:
                 if refused is not None and not (refused[0] is ACCOUNT and await is_known()):
                     if refused[0] is PAIR and self._under_way[pair] > 1:
                         raise Overloaded("too many logins of one account at once", retry_after=1)
-                    raise RateLimited("too many failed logins", retry_after=await _left(limiter, *refused))
+                    left = (window + 1) * PAIR.get_expiry() - time.time()
+                    raise RateLimited("too many failed logins", retry_after=left)
                 yield
             except InvalidCredentials:
                 raise
             except BaseException:
-                await asyncio.shield(_give_back(limiter, counted))
+                await asyncio.shield(_give_back(limiter, taken))
                 raise
-            await _give_back(limiter, counted)
+            await _give_back(limiter, taken)
 
     @contextmanager
     def _present(self, pair: str) -> Iterator[None]:
@@ -81,31 +85,31 @@ class Throttle:
             self._under_way[pair] -= 1
             self._under_way += Counter()  # forgets those that are 0
 
-    async def _take(self, counted: Sequence[Counted]) -> tuple[Limiter, Counted | None]:
-        """Count an attempt everywhere, and tell the first limit that it breaks."""
+    async def _take(self, counted: Sequence[Counted]) -> tuple[Limiter, list[Counted], Counted | None]:
+        """Count an attempt limit by limit, up to the first that it breaks, which is told."""
+        taken: list[Counted] = []
         if self._resources.health.is_up("redis"):
-            with suppress(RedisError, OSError, TimeoutError):
+            try:
                 async with asyncio.timeout(PATIENCE):
-                    return self._shared, await _hit(self._shared, counted)
-        return self._own, await _hit(self._own, counted)
+                    return self._shared, taken, await _hit(self._shared, counted, taken)
+            except (RedisError, OSError, TimeoutError):
+                await _give_back(self._shared, taken)
+                taken.clear()
+        return self._own, taken, await _hit(self._own, counted, taken)
 
 
-async def _hit(limiter: Limiter, counted: Sequence[Counted]) -> Counted | None:
-    fits = [await limiter.hit(item, key) for item, key in counted]
-    return next((each for each, fit in zip(counted, fits, strict=True) if not fit), None)
+async def _hit(limiter: Limiter, counted: Sequence[Counted], taken: list[Counted]) -> Counted | None:
+    """`taken` grows as it goes, and is right though this is cut short."""
+    for item, key in counted:
+        taken.append((item, key))
+        if not await limiter.hit(item, key):
+            return item, key
+    return None
 
 
-async def _give_back(limiter: Limiter, counted: Sequence[Counted]) -> None:
+async def _give_back(limiter: Limiter, taken: Sequence[Counted]) -> None:
     """Where Redis is lost meanwhile the attempt stays counted: too careful for a quarter of an hour."""
     with suppress(RedisError, OSError, TimeoutError):
         async with asyncio.timeout(PATIENCE):
-            for item, key in counted:
+            for item, key in taken:
                 await limiter.hit(item, key, cost=-1)
-
-
-async def _left(limiter: Limiter, item: RateLimitItem, key: str) -> float:
-    """Seconds until the window ends."""
-    with suppress(RedisError, OSError, TimeoutError):
-        async with asyncio.timeout(PATIENCE):
-            return (await limiter.get_window_stats(item, key)).reset_time - time.time()
-    return item.get_expiry()

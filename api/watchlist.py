@@ -10,7 +10,7 @@ from api import requests
 from api.contract import Time, documented
 from api.credentials import Account, shape
 from api.state import CALLER, LISTING, QUEUE, QUOTES, REQUEST_ID, RESOURCES
-from api.stocks import Missing, QuoteAnswer, quotes_of
+from api.stocks import Missing, QuoteAnswer, asker, quotes_of
 from common.core.models import Function, Purpose
 from common.core.symbols import normalize_symbol
 from common.errors import (
@@ -118,7 +118,7 @@ async def add(request: web.Request) -> web.Response:
     known = await request.app[QUOTES].lookup(symbol)
     async with transaction(resources.db) as held:
         if known is None:
-            await _ask_for(held, resources, symbol)
+            await _ask_for(held, resources, symbol, asker(request))
         await watchlists.insert_item(held, request[CALLER].id, symbol, most=resources.settings.max_watchlist_size)
     if known is None:
         await wake_worker(request.app[QUEUE], request_id=request[REQUEST_ID])
@@ -127,12 +127,18 @@ async def add(request: web.Request) -> web.Response:
     return web.json_response(body, status=201, headers=NO_STORE)
 
 
-async def _ask_for(held: Connection, resources: Resources, symbol: str) -> None:
-    """Put a symbol without a quote in the line, unless the provider is known not to have it. First: its lock comes before rows."""
+async def _ask_for(held: Connection, resources: Resources, symbol: str, by: str) -> None:
+    """Put a symbol without a quote in the line, unless the provider is known not to have it. First: its lock comes before rows.
+
+    Who asks for many a minute waits for background, as everybody does whose symbol finds the line full.
+    """
     if await symbols.select_unknown(held, resources.ask.account, symbol):
         raise UnknownSymbol(f"the provider does not have {symbol}")
     stay, source = line.INTERACTIVE_STAY, resources.settings.source
-    await line.join_line(held, Function.QUOTE, [symbol], Purpose.INTERACTIVE, stay=stay, source=source)
+    fair = resources.policy.misses_a_minute
+    await line.join_line(
+        held, Function.QUOTE, [symbol], Purpose.INTERACTIVE, stay=stay, source=source, asker=by, fair=fair
+    )
 
 
 @routes.delete("/api/watchlist/{symbol}")

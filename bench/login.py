@@ -45,6 +45,7 @@ def measure(stage: Stage) -> dict[str, float]:
         "HOST": "127.0.0.1",
         "QUOTE_TTL": "3600",
         "CLIENT_LIMIT": "1000000",
+        "LOGIN_LIMIT": "1000000",
     }
     port, cost = stage.settings.port, replace(stage.settings, environment="production").bcrypt_cost
     with server(SERVER_CORE, sys.executable, "-m", *GUNICORN, env=env, port=port):

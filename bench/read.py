@@ -167,6 +167,8 @@ def measure(stage: Stage, folder: Path) -> dict[str, float]:
         "JWT_SECRET_KEY": "bench " * 8,
         "HOST": "127.0.0.1",
         "QUOTE_TTL": "3600",
+        "CLIENT_LIMIT": "1000000",
+        "LOGIN_LIMIT": "1000000",
     }
     ours, bare, usual, front = int(stage.env["PORT"]), free_port(), free_port(), free_port()
     with ExitStack() as stack:

@@ -12,9 +12,9 @@ import sys
 import threading
 import unicodedata
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import bcrypt
 
@@ -24,7 +24,8 @@ from common.settings import Settings
 SCHEME = "hmac-sha384+bcrypt"
 LABEL = b"quotewell password v1"
 THREADS = 2
-NICE = 15
+NICE = 10
+PATIENCE = 10.0  # seconds for one hash, its turn included: on a core that reads saturate it may not come
 LONGEST = 1024  # bytes
 OBVIOUS = ("quotewell",)
 WAITING = 16  # hashes under way or queued; the next one is refused
@@ -39,15 +40,21 @@ class Passwords:
         self._cost = cost
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bcrypt", initializer=_yield_to_readers)
         self._waiting = 0
+        self._counting = threading.Lock()
         self._nobody = bcrypt.hashpw(b"nobody", bcrypt.gensalt(cost)).decode()
 
     async def hash(self, password: str) -> str:
         """What to store for a password, under `SCHEME`."""
-        return await self._run(lambda: bcrypt.hashpw(_prehash(password), bcrypt.gensalt(self._cost)).decode())
+        prehashed = _prehash(password)
+        return await self._run(lambda: bcrypt.hashpw(prehashed, bcrypt.gensalt(self._cost)).decode())
 
     async def matches(self, password: str, hashed: str | None) -> bool:
-        """Whether a password is the one that was hashed; no account at all takes as long to refuse."""
-        found = await self._run(lambda: bcrypt.checkpw(_prehash(password), (hashed or self._nobody).encode()))
+        """Whether a password is the one that was hashed; no account at all takes as long to refuse, and so does what is too long to be
+        one: to normalize 64 KiB of combining marks takes a second, in which nothing else runs."""
+        if _is_too_long(password):
+            password, hashed = "", None
+        prehashed = _prehash(password)
+        found = await self._run(lambda: bcrypt.checkpw(prehashed, (hashed or self._nobody).encode()))
         return found and hashed is not None
 
     def close(self) -> None:
@@ -56,10 +63,19 @@ class Passwords:
     async def _run(self, work: Callable[[], T]) -> T:
         if self._waiting >= WAITING:
             raise Overloaded("too many logins at once", retry_after=1)
-        self._waiting += 1
+        with self._counting:
+            self._waiting += 1
+        hashing = self._threads.submit(work)
+        hashing.add_done_callback(self._done)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        finally:
+            async with asyncio.timeout(PATIENCE):
+                return await asyncio.wrap_future(hashing)
+        except TimeoutError:
+            raise Overloaded("no time for a login", retry_after=5) from None
+
+    def _done(self, _: "Future[Any]") -> None:
+        """Called in a thread: a place is free once its hash is done, whether or not somebody still waits for it."""
+        with self._counting:
             self._waiting -= 1
 
 
@@ -69,11 +85,12 @@ def check_policy(password: str, settings: Settings, *, names: tuple[str, ...]) -
     No rules on which characters it has, and no expiry (NIST SP 800-63B-4).
     """
     shortest = settings.min_password_length
-    if len(password) < shortest or len(password.encode(errors="surrogatepass")) > LONGEST or not password.strip():
+    if len(password) < shortest or _is_too_long(password) or not password.strip():
         raise InvalidRequest(
             f"password: expected at least {shortest} characters and at most {LONGEST} bytes, not all blank"
         )
-    if settings.refuses_common_passwords and password.casefold() in _common().union(OBVIOUS, map(str.casefold, names)):
+    plain = _normalize(password).casefold()
+    if settings.refuses_common_passwords and (plain in _common() or plain in {*OBVIOUS, *map(str.casefold, names)}):
         raise InvalidRequest("password: expected one that is not among the most common ones, and not your own name")
 
 
@@ -86,11 +103,22 @@ def _common() -> frozenset[str]:
 
 
 def _yield_to_readers() -> None:
-    """Lower this thread's priority, where threads have one (Linux): a flood of logins must not slow the reads beside it."""
+    """Lower this thread's priority, where threads have one (Linux): a flood of logins must not slow the reads beside it.
+
+    Not SCHED_IDLE: on a core that others want too, such a thread keeps the interpreter's lock for as long as it waits for its turn.
+    """
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
+def _is_too_long(password: str) -> bool:
+    return len(password) > LONGEST or len(password.encode(errors="surrogatepass")) > LONGEST
+
+
+def _normalize(password: str) -> str:
+    return unicodedata.normalize("NFKC", password)
+
+
 def _prehash(password: str) -> bytes:
-    digest = hmac.new(LABEL, unicodedata.normalize("NFKC", password).encode(), hashlib.sha384).digest()
+    digest = hmac.new(LABEL, _normalize(password).encode(), hashlib.sha384).digest()
     return base64.b64encode(digest)

@@ -22,13 +22,13 @@ from common.store.pool import Connection
 log = structlog.get_logger(__name__)
 
 Row = TypeVar("Row", Match, Listed)
-Writer = Callable[[Connection, Resources, Grant, Answer, datetime], Awaitable[list[Quote]]]
+Missing = list[str]  # subjects that were asked for and not answered
+Written = tuple[list[Quote], Missing]
+Writer = Callable[[Connection, Resources, Grant, Answer, datetime], Awaitable[Written]]
 
 
-async def write_answer(
-    held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
-) -> list[Quote]:
-    """Save what came at the ledger's time `at`. The quotes that were taken, to be published."""
+async def write_answer(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Written:
+    """Save what came at the ledger's time `at`. The quotes that were taken, to be published, and what the answer lacks."""
     return await WRITERS[grant.function](held, resources, grant, answer, at)
 
 
@@ -43,9 +43,7 @@ async def write_no_answer(held: Connection, resources: Resources, grant: Grant, 
         await searches.upsert_search_refused(held, source, grant.subjects[0], at)
 
 
-async def _write_prices(
-    held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
-) -> list[Quote]:
+async def _write_prices(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Written:
     """Quotes of a sane day are saved; a symbol that was asked for and not answered is the symbol's failure."""
     prices = [item for item in answer if isinstance(item, Price) and item.trading_day <= _latest_day(at)]
     fetched = [Quote(price, resources.settings.source, at) for price in prices]
@@ -57,7 +55,7 @@ async def _write_prices(
     await _advance_clocks(held, resources, fetched)
     missing = [subject for subject in grant.subjects if subject not in answered]
     await symbols.update_failed(held, missing, at, FIRST_QUARANTINE)
-    return saved
+    return saved, missing
 
 
 async def _advance_clocks(held: Connection, resources: Resources, fetched: list[Quote]) -> None:
@@ -68,40 +66,34 @@ async def _advance_clocks(held: Connection, resources: Resources, fetched: list[
             await symbols.update_clock(held, quote.symbol, float(calendar.sessions_until(quote.price.trading_day)))
 
 
-async def _write_bars(
-    held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
-) -> list[Quote]:
+async def _write_bars(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Written:
     """Bars of sane days are saved; where there is none, it is as if none had come."""
     sane = [item for item in answer if isinstance(item, Bar) and item.day <= _latest_day(at)]
     if not sane:
         await write_no_answer(held, resources, grant, at)
-        return []
+        return [], []
     source, symbol = resources.settings.source, grant.subjects[0]
     await bars.upsert_bars(held, source, symbol, sane)
     await bars.upsert_bars_fetched(held, source, symbol, at)
     log.info("bars_refreshed", call=grant.id, symbol=symbol, rows=len(sane))
-    return []
+    return [], []
 
 
-async def _write_matches(
-    held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
-) -> list[Quote]:
+async def _write_matches(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Written:
     matches = [_readable(item) for item in answer if isinstance(item, Match)]
     await searches.upsert_search(held, resources.settings.source, grant.subjects[0], matches, at)
     log.info("search_saved", call=grant.id, query=grant.subjects[0], matches=len(matches))
-    return []
+    return [], []
 
 
-async def _write_listing(
-    held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
-) -> list[Quote]:
+async def _write_listing(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Written:
     """A listing that shrank by half or more is not taken; the journal has the call, so the next is asked for in an hour."""
     listed = [_readable(item) for item in answer if isinstance(item, Listed)]
     if await listings.replace_listing(held, resources.settings.source, listed, at):
         log.info("listing_refreshed", call=grant.id, rows=len(listed))
     else:
         log.warning("listing_shrank", call=grant.id, rows=len(listed))
-    return []
+    return [], []
 
 
 def _latest_day(at: datetime) -> date:

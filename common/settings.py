@@ -53,6 +53,7 @@ class Settings:
     trusted_proxies: int
     client_limit: int
     search_limit: int
+    login_limit: int
     log_level: str
     quote_ttl: timedelta
     search_ttl: timedelta
@@ -112,7 +113,7 @@ class Settings:
             market_hours=choice(env, "MARKET_HOURS", MARKET_HOURS, "nyse" if key else "always"),
             simulator_port=simulator_port,
             jwt_secret=_jwt_secret(env, environment) if serves_tokens else "",
-            jwt_previous_secret=_previous_secret(env) if serves_tokens else "",
+            jwt_previous_secret=_previous_secret(env, environment) if serves_tokens else "",
             **_borders(env, production=environment == "production"),
             log_level=choice(env, "LOG_LEVEL", LOG_LEVELS, "INFO"),
             quote_ttl=seconds(env, "QUOTE_TTL", 60, 1, 86400),
@@ -143,6 +144,7 @@ def _borders(env: Mapping[str, str], *, production: bool) -> dict[str, Any]:
         "trusted_proxies": number(env, "TRUSTED_PROXIES", int, 0, 0, 10),
         "client_limit": number(env, "CLIENT_LIMIT", int, 1200 if production else 60_000, 1, 1e9),
         "search_limit": number(env, "SEARCH_LIMIT", int, 240 if production else 60_000, 1, 1e9),
+        "login_limit": number(env, "LOGIN_LIMIT", int, 60 if production else 60_000, 1, 1e9),
     }
 
 
@@ -180,9 +182,11 @@ def _jwt_secret(env: Mapping[str, str], environment: str) -> str:
     return secret
 
 
-def _previous_secret(env: Mapping[str, str]) -> str:
+def _previous_secret(env: Mapping[str, str], environment: str) -> str:
     """The key that was signed with before the present one: tokens made with it are good until they expire."""
     secret = env.get("JWT_PREVIOUS_SECRET_KEY", "")
     if secret and len(secret.encode()) < 32:
         raise InvalidSettings("JWT_PREVIOUS_SECRET_KEY: expected at least 32 bytes, or nothing")
+    if environment == "production" and secret in SAMPLE_SECRETS | {DEVELOPMENT_SECRET}:
+        raise InvalidSettings("JWT_PREVIOUS_SECRET_KEY: expected a secret of your own, not the sample's")
     return secret

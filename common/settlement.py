@@ -60,16 +60,17 @@ async def _write_outcome(
         settled = await _write_success(held, resources, grant, answer, at)
     else:
         settled = await _write_refusal(held, resources, grant, outcome, at)
-    await _tell_jobs(held, grant, outcome)
+    await _tell_jobs(held, grant, outcome, grant.subjects)
     return settled
 
 
 async def _write_success(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Settled:
     """The demand is answered, and the provider takes calls again."""
-    saved = await write_answer(held, resources, grant, answer, at)
+    saved, missing = await write_answer(held, resources, grant, answer, at)
     waits = await line.delete_served(held, grant.id, grant.subjects)
     await ledger.update_probed(held, resources.ask.account)
     await ledger.update_background_hold(held, resources.ask.account, None)
+    await _tell_jobs(held, grant, Outcome.NO_DATA, missing)
     return Settled(saved, waits)
 
 
@@ -100,13 +101,13 @@ async def give_back(held: Connection, grant: Grant) -> None:
     """Nothing left this house: the slot is free, the symbols are as old as they were, who waits waits on."""
     if await ledger.update_call(held, grant.id, Outcome.UNSENT) is not None:
         await _put_back(held, grant, counts=True)
-        await _tell_jobs(held, grant, Outcome.UNSENT)
+        await _tell_jobs(held, grant, Outcome.UNSENT, grant.subjects)
 
 
-async def _tell_jobs(held: Connection, grant: Grant, outcome: Outcome) -> None:
-    """Operators' refreshes of symbols that stand in the line no more have ended so."""
+async def _tell_jobs(held: Connection, grant: Grant, outcome: Outcome, symbols: Sequence[str]) -> None:
+    """Operators' refreshes of symbols that stand in the line no more have ended so; what was told before stands."""
     if grant.function in (Function.QUOTE, Function.BULK):
-        await refreshes.update_settled(held, grant.id, grant.subjects, outcome)
+        await refreshes.update_settled(held, grant.id, symbols, outcome)
 
 
 async def _put_back(held: Connection, grant: Grant, *, counts: bool) -> None:

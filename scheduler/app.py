@@ -5,7 +5,7 @@ from typing import Any
 from celery.signals import setup_logging
 
 from common.entry import open_process_logs, read_settings
-from common.queue import PRUNE, TICKED, WORK_LINE, open_celery
+from common.queue import PRUNE, TICKED, WAKE_EXPIRES, WORK_LINE, open_celery
 
 settings = read_settings()
 app = open_celery(settings)
@@ -17,7 +17,11 @@ SCHEDULE = {
 }
 
 app.conf.beat_schedule = {
-    name: {"task": task, "schedule": period, "options": {"expires": period, "headers": {TICKED: True}}}
+    name: {
+        "task": task,
+        "schedule": period,
+        "options": {"expires": max(period, WAKE_EXPIRES), "headers": {TICKED: True}},
+    }
     for name, (task, period) in SCHEDULE.items()
 }
 

@@ -325,3 +325,10 @@ def test_an_address_that_would_be_misread_is_refused_without_being_told(url: str
 
     assert refusal.startswith("DATABASE_URL: expected a URL")
     assert "CANARY" not in refusal
+
+
+@pytest.mark.parametrize("secret", sorted(SAMPLE_SECRETS | {DEVELOPMENT_SECRET}))
+def test_a_known_key_is_refused_as_the_previous_one_too(secret: str) -> None:
+    refusal = refusal_of({**PRODUCTION, "JWT_PREVIOUS_SECRET_KEY": secret}, serves_tokens=True)
+
+    assert "JWT_PREVIOUS_SECRET_KEY: expected a secret of your own, not the sample's" == refusal

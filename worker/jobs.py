@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 SPAN = 8.0  # seconds a worker stays at the line before it looks at the queue again
 LISTING_STAY = timedelta(minutes=10)
 PULSE_KEPT = timedelta(days=1)
+REJOINED = 5000  # symbols at once
 
 
 async def work_line(resources: Resources, *, stopping: Callable[[], bool], ticked: bool = False) -> None:
@@ -30,24 +31,44 @@ async def work_line(resources: Resources, *, stopping: Callable[[], bool], ticke
     await _publish_pending(resources)
     await _pin_overview(resources)
     await _refresh_listing(resources)
+    await _rejoin(resources)
     await line.work(resources, keep_on=lambda: time.monotonic() < until and not stopping())
 
 
 async def prune(resources: Resources, **_: object) -> None:
-    """Forget what is older than the settings keep: calls that no rule counts, collected quotes, and what nobody asks for."""
-    settings = resources.settings
-    async with connection(resources.db) as held:
-        calls = await ledger.delete_old_calls(held, keep=settings.journal_kept)
-        history = await quotes.delete_old_history(held, keep=settings.history_kept)
-        forgotten = await symbols.delete_forgotten(held, keep=settings.journal_kept)
-        charts = await bars.delete_old_bars(held, keep=settings.journal_kept)
-        found = await searches.delete_old_searches(held, keep=settings.journal_kept)
-        ended = await logins.delete_old_logins(held, keep=2 * LONGEST_ACCESS)
-        acts = await audit.delete_old_acts(held, keep=settings.audit_kept)
-        jobs = await refreshes.delete_old_jobs(held, keep=settings.journal_kept)
-        await pulses.delete_old_pulses(held, keep=PULSE_KEPT)
-    told = {"calls": calls, "quotes": history, "symbols": forgotten, "charts": charts, "searches": found}
-    log.info("pruned", **told, logins=ended, acts=acts, jobs=jobs)
+    """Forget what is older than the settings keep. Each on its own: one that fails stops no other."""
+    settings, told = resources.settings, dict[str, int | None]()
+    journal = settings.journal_kept
+    for name, forget, keep in (
+        ("calls", ledger.delete_old_calls, journal),
+        ("quotes", quotes.delete_old_history, settings.history_kept),
+        ("symbols", symbols.delete_forgotten, journal),
+        ("charts", bars.delete_old_bars, journal),
+        ("searches", searches.delete_old_searches, journal),
+        ("logins", logins.delete_old_logins, 2 * LONGEST_ACCESS),
+        ("acts", audit.delete_old_acts, settings.audit_kept),
+        ("jobs", refreshes.delete_old_jobs, max(journal, 2 * refreshes.STAY)),
+        ("pulses", pulses.delete_old_pulses, PULSE_KEPT),
+    ):
+        try:
+            async with connection(resources.db) as held:
+                told[name] = await forget(held, keep=keep)
+        except StoreUnavailable:
+            told[name] = None
+    log.info("pruned", **told)
+
+
+async def _rejoin(resources: Resources) -> None:
+    """What operators asked for and stands in the line no more: a process died while it queued many, or the line forgot."""
+    try:
+        async with connection(resources.db) as held:
+            await refreshes.update_expired(held)
+            lost = await refreshes.select_lost(held, most=REJOINED)
+        if lost:
+            async with transaction(resources.db) as held:
+                await rows.join_line(held, Function.QUOTE, lost, Purpose.OPERATOR, stay=refreshes.STAY)
+    except StoreUnavailable as error:
+        resources.health.note("ledger", up=False, reason=str(error))
 
 
 async def _beat(resources: Resources, *, ticked: bool) -> None:

@@ -65,7 +65,7 @@ async def _pace(held: Connection, resources: Resources, wanted: int, now: dateti
         return 0.0
     else:
         rate = session_rate(settings.limits, wanted, settings.quota_interactive_share)
-    return rate * BULK_LIMIT if await asks_in_bulk(held, resources, now) else rate
+    return rate * min(BULK_LIMIT, max(1, wanted)) if await asks_in_bulk(held, resources, now) else rate
 
 
 async def asks_in_bulk(held: Connection, resources: Resources, now: datetime) -> bool:

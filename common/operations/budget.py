@@ -68,7 +68,7 @@ async def hold(resources: Resources, duration: timedelta, *, by: str, request_id
     async with transaction(resources.db) as held:
         until = await ledger.lock_ledger(held) + duration
         await ledger.upsert_hold(held, account, Hold(until, "operator", probing=False))
-        told = f"for {duration.total_seconds():g} s"
+        told = f"for {duration.total_seconds():.0f} s"
         await note(held, "calls_held", by=by, subject=told, request_id=request_id)
         return await _report(held, resources)
 

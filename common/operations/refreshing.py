@@ -4,7 +4,6 @@ The caller wakes a worker once a function here has returned (common/queue.wake_w
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
 from math import ceil
 
 from msgspec import Struct
@@ -26,7 +25,6 @@ from common.store.wanted import select_refreshable
 
 MOST_NAMED = 500  # symbols by name
 MOST_ITEMS = 500  # that one report holds
-STAY = timedelta(days=7)  # in the line
 BIT = 5000  # symbols that join the line under one lock
 
 
@@ -105,31 +103,35 @@ async def report_job(resources: Resources, job: int, *, after: str | None = None
 
 
 async def _queue(resources: Resources, symbols: Sequence[str], *, by: str, request_id: str | None) -> JobReport:
-    """In bits, so that a hundred thousand symbols do not hold the ledger's lock against everybody; the first makes the job."""
+    """The job holds all of them at once. They join the line in bits, so that a hundred thousand do not hold the ledger's lock against
+    everybody; what a death on the way leaves out, a worker lets join (worker/jobs.py)."""
     first, rest = symbols[:BIT], [symbols[start : start + BIT] for start in range(BIT, len(symbols), BIT)]
     async with transaction(resources.db) as held:
         await _join(held, first)
-        job = await refreshes.insert_job(held, first, by, request_id)
+        job = await refreshes.insert_job(held, symbols, by, request_id)
         told = f"job {job}: {len(symbols)} symbol{'s' * (len(symbols) != 1)}"
         await note(held, "refresh_queued", by=by, subject=told, request_id=request_id)
     for bit in rest:
         async with transaction(resources.db) as held:
             await _join(held, bit)
-            await refreshes.insert_items(held, job, bit)
     return await report_job(resources, job)
 
 
 async def _join(held: Connection, symbols: Sequence[str]) -> None:
     """First in its transaction: the ledger's lock comes before rows, and until the commit no call for them is settled."""
-    await line.join_line(held, Function.QUOTE, symbols, Purpose.OPERATOR, stay=STAY)
+    await line.join_line(held, Function.QUOTE, symbols, Purpose.OPERATOR, stay=refreshes.STAY)
 
 
 async def _estimate(held: Connection, resources: Resources, job: Job) -> float:
-    """Its last rank times the gap between two calls, after a hold. What a day's quota leaves is not in it."""
+    """Its last rank times the gap between two calls, after a hold; no less than what a day's quota asks for."""
     now, gate = await select_now(held), await reports.select_ledger(held, resources.ask.account)
     held_for = (gate["held_until"] - now).total_seconds() if gate["held_until"] is not None else 0.0
     calls = ceil(job.last_rank / (BULK_LIMIT if await asks_in_bulk(held, resources, now) else 1))
-    return max(0.0, held_for) + calls * resources.policy.gap.total_seconds()
+    paced = calls * resources.policy.gap.total_seconds()
+    if (quota := resources.policy.quota) is not None:
+        taken = await reports.select_taken(held, resources.ask.account, quota.period)
+        paced = max(paced, (calls - (quota.calls - taken)) / quota.calls * quota.period.total_seconds())
+    return max(0.0, held_for) + paced
 
 
 def _report(job: Job, items: Sequence[Item], estimate: float) -> JobReport:

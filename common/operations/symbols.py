@@ -94,7 +94,7 @@ async def end_quarantine(resources: Resources, symbol: str, *, by: str, request_
     name, account = normalize_symbol(symbol), resources.ask.account
     async with transaction(resources.db) as held:
         if not await wanted.update_forgiven(held, account, name):
-            raise NotFound(f"{name} does not fail; expected one of those that only=failing lists")
+            raise NotFound(f"{name} does not fail; expected one of those that fail")
         await note(held, "quarantine_ended", by=by, subject=name, request_id=request_id)
         return await _standing(held, account, name, changed=True)
 

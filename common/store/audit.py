@@ -28,8 +28,12 @@ class Entry:
 
 
 async def insert_act(connection: Connection, act: Act) -> None:
+    """An account that is deleted meanwhile is named no more."""
     await connection.execute(
-        "INSERT INTO audit (event, actor, user_id, address, subject, request_id) VALUES ($1, $2, $3, $4, $5, $6)",
+        """
+        INSERT INTO audit (event, actor, user_id, address, subject, request_id)
+        VALUES ($1, $2, (SELECT id FROM users WHERE id = $3 FOR KEY SHARE), $4, $5, $6)
+        """,
         act.event,
         act.actor,
         act.user,

@@ -1,7 +1,7 @@
 """Logins and what proves them: refresh tokens and tickets, here as hashes only. Times are the database's own, not the ledger's."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from common.store.pool import Connection
 
@@ -14,18 +14,21 @@ class Login:
     user: int
 
 
-async def insert_login(connection: Connection, user: int, hashed: str) -> Login | None:
-    """A login of an account that is not locked and still has this password; a lock or a change under way is waited for."""
-    login = await connection.fetchval(
+async def insert_login(connection: Connection, user: int, hashed: str) -> tuple[Login, str] | None:
+    """A login of an account that is not locked and still has this password, and the scope that it has by now.
+
+    A lock, another password or scope that is under way is waited for.
+    """
+    row = await connection.fetchrow(
         """
-        INSERT INTO logins (user_id)
-        SELECT id FROM users WHERE id = $1 AND password_hash = $2 AND locked_at IS NULL FOR SHARE
-        RETURNING id
+        WITH owner AS (SELECT id, scope FROM users WHERE id = $1 AND password_hash = $2 AND locked_at IS NULL FOR SHARE),
+        opened AS (INSERT INTO logins (user_id) SELECT id FROM owner RETURNING id)
+        SELECT opened.id, owner.scope FROM opened CROSS JOIN owner
         """,
         user,
         hashed,
     )
-    return None if login is None else Login(login, user)
+    return (Login(row["id"], user), row["scope"]) if row else None
 
 
 async def insert_refresh_token(connection: Connection, login: int, hashed: bytes, lasts: timedelta) -> None:
@@ -91,10 +94,16 @@ async def select_open_logins(connection: Connection, user: int) -> int:
     return int(await connection.fetchval("SELECT count(*) FROM logins WHERE user_id = $1 AND ended_at IS NULL", user))
 
 
-async def select_ended(connection: Connection, within: timedelta) -> list[int]:
-    """The logins that ended within this time."""
-    rows = await connection.fetch("SELECT id FROM logins WHERE ended_at > now() - $1::interval", within)
+async def select_ended(connection: Connection, since: datetime) -> list[int]:
+    """The logins that ended since then, by the database's time."""
+    rows = await connection.fetch("SELECT id FROM logins WHERE ended_at > $1", since)
     return [row["id"] for row in rows]
+
+
+async def select_now(connection: Connection) -> datetime:
+    """The database's time, which logins end by."""
+    now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    return now
 
 
 async def select_is_open(connection: Connection, login: int) -> bool:

@@ -56,8 +56,7 @@ def open_pool(url: str, *, name: str, size: int, patience: float) -> asyncpg.Poo
 async def connection(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
     """A connection within a second; raise `StoreUnavailable` when there is none, it is lost on the way, `StoreUnfit` when it refuses."""
     try:
-        async with asyncio.timeout(ACQUIRE):
-            held = await pool.acquire()
+        held = await _acquire(pool)
         try:
             yield held
         finally:
@@ -67,6 +66,18 @@ async def connection(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
         raise StoreUnavailable("the database does not answer; nothing was written") from error
     except UNFIT as error:
         raise StoreUnfit("the database is not as this version needs it; nothing was written") from error
+
+
+async def _acquire(pool: asyncpg.Pool) -> Connection:
+    """A pool whose connections are all at work is busy, and not lost."""
+    try:
+        async with asyncio.timeout(ACQUIRE):
+            held: Connection = await pool.acquire()
+            return held
+    except TimeoutError:
+        if pool.get_idle_size() == 0 and pool.get_size() >= pool.get_max_size():
+            raise StoreUnavailable("the database is busy; nothing was written") from None
+        raise
 
 
 @asynccontextmanager

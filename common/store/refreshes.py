@@ -8,6 +8,8 @@ from typing import Literal
 from common.core.outcomes import Outcome
 from common.store.pool import Connection
 
+STAY = timedelta(days=7)  # that a job's symbols stand in the line
+
 State = Literal["waiting", "under_way", "settled", "expired"]
 
 
@@ -39,20 +41,39 @@ class Job:
 
 
 async def insert_job(connection: Connection, symbols: Sequence[str], by: str, request_id: str | None) -> int:
-    """A job for these symbols, which stand in the line already."""
+    """A job for these symbols, all of them at once: what does not stand in the line yet will."""
     job: int = await connection.fetchval(
         "INSERT INTO refresh_jobs (queued_at, queued_by, request_id) VALUES (ledger_now(), $1, $2) RETURNING id",
         by,
         request_id,
     )
-    await insert_items(connection, job, symbols)
+    await connection.execute(
+        "INSERT INTO refresh_items (job_id, symbol) SELECT $1, unnest($2::text[])", job, list(symbols)
+    )
     return job
 
 
-async def insert_items(connection: Connection, job: int, symbols: Sequence[str]) -> None:
-    """More symbols of a job, which stand in the line already."""
+async def select_lost(connection: Connection, *, most: int) -> list[str]:
+    """Symbols that a job waits for and that stand in the line no more, or not yet."""
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT symbol FROM refresh_items
+        WHERE outcome IS NULL AND NOT EXISTS (SELECT FROM demand WHERE function = 'GLOBAL_QUOTE' AND subject = symbol)
+        ORDER BY symbol LIMIT $1
+        """,
+        most,
+    )
+    return [row["symbol"] for row in rows]
+
+
+async def update_expired(connection: Connection) -> None:
+    """What was not served within a job's stay will not be."""
     await connection.execute(
-        "INSERT INTO refresh_items (job_id, symbol) SELECT $1, unnest($2::text[])", job, list(symbols)
+        """
+        UPDATE refresh_items SET outcome = 'expired', settled_at = ledger_now() FROM refresh_jobs
+        WHERE outcome IS NULL AND refresh_jobs.id = job_id AND queued_at < ledger_now() - $1::interval
+        """,
+        STAY,
     )
 
 
@@ -61,8 +82,8 @@ async def select_job(connection: Connection, job: int) -> Job | None:
         """
         WITH items AS (
             SELECT i.outcome, d.purpose, d.since, d.function, d.subject, CASE
+                WHEN i.outcome = 'expired' THEN 'expired'
                 WHEN i.outcome IS NOT NULL THEN 'settled'
-                WHEN d.subject IS NULL OR (d.expires <= ledger_now() AND NOT coalesce(d.taken_until > ledger_now(), false)) THEN 'expired'
                 WHEN d.taken_until > ledger_now() THEN 'under_way'
                 ELSE 'waiting' END AS state
             FROM refresh_items i LEFT JOIN demand d ON d.function = 'GLOBAL_QUOTE' AND d.subject = i.symbol
@@ -77,7 +98,7 @@ async def select_job(connection: Connection, job: int) -> Job | None:
         FROM refresh_jobs, (
             SELECT count(*) FILTER (WHERE state = 'settled') AS settled, count(*) FILTER (WHERE state = 'waiting') AS waiting,
                 count(*) FILTER (WHERE state = 'under_way') AS under_way, count(*) FILTER (WHERE state = 'expired') AS expired,
-                count(*) FILTER (WHERE outcome <> 'ok') AS failed
+                count(*) FILTER (WHERE state = 'settled' AND outcome <> 'ok') AS failed
             FROM items
         ) AS counts
         WHERE id = $1
@@ -92,8 +113,8 @@ async def select_items(connection: Connection, job: int, *, after: str | None, m
     rows = await connection.fetch(
         """
         SELECT i.symbol, CASE
+            WHEN i.outcome = 'expired' THEN 'expired'
             WHEN i.outcome IS NOT NULL THEN 'settled'
-            WHEN d.subject IS NULL OR (d.expires <= ledger_now() AND NOT coalesce(d.taken_until > ledger_now(), false)) THEN 'expired'
             WHEN d.taken_until > ledger_now() THEN 'under_way'
             ELSE 'waiting' END AS state, i.outcome, i.call, i.settled_at
         FROM refresh_items i LEFT JOIN demand d ON d.function = 'GLOBAL_QUOTE' AND d.subject = i.symbol

@@ -85,9 +85,9 @@ async def update_scope(connection: Connection, user: int, scope: str) -> None:
     await connection.execute("UPDATE users SET scope = $2 WHERE id = $1", user, scope)
 
 
-async def delete_user(connection: Connection, user: int) -> None:
-    """With all that is personal: watchlist, tokens, and the addresses that it came from."""
-    await connection.execute("DELETE FROM users WHERE id = $1", user)
+async def delete_user(connection: Connection, user: int) -> bool:
+    """With all that is personal: watchlist, tokens, and the addresses that it came from. Whether it was there."""
+    return bool(await connection.fetchval("DELETE FROM users WHERE id = $1 RETURNING true", user))
 
 
 def _user(row: asyncpg.Record) -> User:

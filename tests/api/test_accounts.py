@@ -1,6 +1,7 @@
 """Register, log in, who am I."""
 
 import asyncio
+import json
 import time
 from datetime import datetime
 
@@ -240,3 +241,24 @@ async def test_twenty_registrations_of_one_name_at_once_make_one_account(api: Cl
     assert 1 == statuses.count(201)
     assert set(statuses) <= {201, 409, 503}  # 503: the hashing threads take sixteen at a time
     assert 1 == await db.fetchval("SELECT count(*) FROM users")
+
+
+async def test_a_password_that_takes_long_to_normalize_holds_nobody_up(api: Client, ada: User) -> None:
+    password = "a" + "\u0315\u0316" * 16_000
+    body = json.dumps({"username": "ada", "password": password}, ensure_ascii=False).encode()
+    started = time.perf_counter()
+    response = await api.post("/api/auth/login", data=body, headers={"Content-Type": "application/json"})
+
+    assert 401 == response.status
+    assert time.perf_counter() - started < 0.3  # it takes a second if it is normalized
+
+
+async def test_a_common_password_is_refused_in_production_however_it_is_spelt(open_api: OpenApi) -> None:
+    api = await open_api(refuses_common_passwords=True)
+    common = ("password123", "PASSWORD123", "ｐａｓｓｗｏｒｄ123", "ada@example.com", "quotewell")
+    answers = [await api.post("/api/auth/register", json={**ADA, "password": password}) for password in common]
+    well = await api.post("/api/auth/register", json=ADA)
+
+    assert [400] * 5 == [answer.status for answer in answers]
+    assert (await answers[0].json())["error"].startswith("password: expected one that is not among the most common")
+    assert 201 == well.status

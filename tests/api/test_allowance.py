@@ -9,7 +9,7 @@ from api import allowance
 from api.allowance import MINUTE, Allowance, Standing
 from api.state import MEMORY
 from common.core.limits import parse_limits
-from tests.api.conftest import Client, OpenApi, User, eventually, followed, register
+from tests.api.conftest import PASSWORD, Client, OpenApi, User, eventually, followed, register
 
 NOWHERE = "/api/nothing"
 POLICY = '"requests";q={};w=60'
@@ -166,8 +166,8 @@ async def test_preflights_do_not_count(open_api: OpenApi) -> None:
         ("GET", NOWHERE, {}, 404),
         ("PATCH", "/api/auth/me", {}, 405),
         ("GET", "/api/stocks?symbols=A", {"headers": {"Accept": "text/csv"}}, 406),
-        ("POST", "/api/auth/login", {"data": b"a" * 70_000, "headers": {"Content-Type": "application/json"}}, 413),
-        ("POST", "/api/auth/login", {"data": b"a"}, 415),
+        ("POST", "/api/auth/logout", {"data": b"a" * 70_000, "headers": {"Content-Type": "application/json"}}, 413),
+        ("POST", "/api/auth/logout", {"data": b"a"}, 415),
         ("GET", "/api/stock/ORCL?wait=0", {}, 503),
     ],
 )
@@ -178,6 +178,17 @@ async def test_every_answer_of_the_long_way_tells_how_its_client_stands(
 
     assert status == answer.status
     assert (POLICY.format(60_000), True) == (told(answer)[0], told(answer)[1] > 0)
+
+
+async def test_passwords_count_for_the_address_whoever_sends_them(open_api: OpenApi) -> None:
+    api = await open_api(login_limit=3)
+    ada = await register(api, "ada")
+    login = {"username": "ada", "password": PASSWORD}
+    answers = [await api.post("/api/auth/login", json=login, headers=ada.headers) for _ in range(3)]
+
+    assert [200, 200, 429] == [answer.status for answer in answers]
+    assert '"requests";q=60000;w=60, "logins";q=3;w=60' == answers[0].headers["RateLimit-Policy"]
+    assert 200 == (await api.get("/api/auth/me", headers=ada.headers)).status
 
 
 async def test_the_fourth_symbol_without_a_quote_is_too_many_for_a_minute(open_api: OpenApi) -> None:

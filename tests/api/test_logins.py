@@ -273,6 +273,22 @@ async def test_a_lock_that_comes_amid_a_login_wins(api: Client, db: asyncpg.Pool
     assert 0 == await db.fetchval("SELECT count(*) FROM logins WHERE ended_at IS NULL")
 
 
+async def test_a_scope_that_is_taken_amid_a_login_is_not_in_its_token(api: Client, db: asyncpg.Pool) -> None:
+    await register(api)
+    await db.execute("UPDATE users SET scope = 'operator'")
+    async with connection(db) as held, held.transaction():
+        await held.execute("UPDATE users SET scope = ''")
+        login = asyncio.create_task(post(api, "login", {"username": "ada", "password": PASSWORD}))
+
+        async def waits() -> bool:
+            return bool(await db.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+
+        await eventually(waits)
+    _, body = await login
+
+    assert "" == jwt.decode(body["access_token"], options={"verify_signature": False})["scope"]
+
+
 async def test_when_nobody_tells_of_logouts_each_request_asks(api: Client, db: asyncpg.Pool) -> None:
     device, gone = await register(api), await log_in(api)
     assert api.app is not None
@@ -360,3 +376,35 @@ async def test_old_logins_and_tickets_are_forgotten_open_ones_are_not(api: Clien
     assert 2 == forgotten
     assert 200 == (await refresh(api, stays))[0]
     assert 1 == await db.fetchval("SELECT count(*) FROM tickets")
+
+
+async def test_an_account_is_deleted_once_whoever_asks_at_once(api: Client) -> None:
+    device = await register(api)
+
+    async def delete() -> int:
+        async with api.delete("/api/auth/me", json={"password": PASSWORD}, headers=device.headers) as response:
+            return response.status
+
+    statuses = sorted(await asyncio.gather(*(delete() for _ in range(5))))
+
+    assert [200, 401, 401, 401, 401] == statuses
+
+
+async def test_a_process_that_was_stopped_for_long_hears_of_what_ended_meanwhile(api: Client, db: asyncpg.Pool) -> None:
+    device = await register(api)
+    assert 200 == await me(api, device)
+    assert api.app is not None
+    revocations = api.app[REVOCATIONS]
+    revocations._seen_at = await db.fetchval("SELECT now() - interval '10 minutes'")
+    await db.execute("UPDATE logins SET ended_at = now() - interval '5 minutes'")
+    await revocations._look()
+
+    assert 401 == await me(api, device)
+
+
+async def test_a_dead_token_fills_no_audit(api: Client, db: asyncpg.Pool) -> None:
+    device = await register(api)
+    for _ in range(3):
+        await post(api, "logout", {"refresh_token": device.refresh})
+
+    assert 1 == await db.fetchval("SELECT count(*) FROM audit WHERE event = 'logged_out'")

@@ -83,7 +83,7 @@ async def test_every_act_stands_in_the_audit(api: Client, root: User, db: asyncp
     assert [202, 200, 200, 200, 200, 200] == statuses
     by = f"user:{root.id}"
     assert [
-        ("refresh_queued", by, "job 1: 1 symbols"),
+        ("refresh_queued", by, "job 1: 1 symbol"),
         ("calls_held", by, "for 86400 s"),
         ("calls_released", by, None),
         ("symbol_pinned", by, "BRK-B"),

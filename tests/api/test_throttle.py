@@ -6,6 +6,7 @@ from dataclasses import replace
 import asyncpg
 import pytest
 from limits import parse
+from redis.asyncio import Redis
 
 from api import throttle
 from common.settings import Settings
@@ -125,9 +126,28 @@ async def test_without_redis_each_process_counts_for_itself(open_api: OpenApi) -
     assert [401] * 10 + [429] == await fail(api, "ada", times=11)
 
 
-async def test_nothing_in_redis_names_an_account(api: Client, redis: object) -> None:
+async def test_nothing_in_redis_names_an_account(api: Client, redis: Redis) -> None:
     await fail(api, "somebody-else")
-    keys = [key async for key in redis.scan_iter("throttle*")]  # type: ignore[attr-defined]
+    keys = [key async for key in redis.scan_iter("throttle*")]
 
     assert 3 == len(keys)
     assert not [key for key in keys if "somebody" in key]
+
+
+async def test_what_is_given_back_late_opens_no_later_window(api: Client, redis: Redis) -> None:
+    """An attempt that ends after its window takes nothing from the next one."""
+    await register(api, "ada")
+    await log_in(api, "ada")
+    await redis.delete(*[key async for key in redis.scan_iter("throttle*")])
+    await fail(api, "ada")
+    counts = [int(await redis.get(key) or 0) async for key in redis.scan_iter("throttle*")]
+
+    assert [1, 1, 1] == counts
+
+
+async def test_who_is_refused_counts_for_nothing_else(api: Client, redis: Redis) -> None:
+    await register(api, "ada")
+    await fail(api, "ada", times=30)
+    counts = sorted([int(await redis.get(key) or 0) async for key in redis.scan_iter("throttle*")])
+
+    assert [10, 10, 10] == counts

@@ -2,20 +2,22 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from redis.asyncio import Redis
 
 from common import line
 from common.core.limits import parse_limits
-from common.core.models import Function, Purpose
+from common.core.models import Function, Price, Purpose
 from common.core.outcomes import Hold, Outcome
 from common.core.refresh import Policy
 from common.errors import InvalidRequest, InvalidSymbol, NotFound, UnknownSymbol
 from common.operations import refreshing
 from common.operations.refreshing import JobReport, queue_all, queue_refresh, report_job
 from common.resources import Resources
-from common.store import ledger
+from common.settlement import settle
+from common.store import ledger, refreshes
 from common.store.line import INTERACTIVE_STAY, join_line
 from common.store.pool import connection
 from common.store.symbols import upsert_pins
@@ -120,10 +122,56 @@ async def test_three_tries_that_fail_settle_as_the_failure(process: Resources, c
 
 async def test_what_is_never_served_expires_after_a_week(process: Resources, clock: Clock) -> None:
     job = (await queue(process, "IBM")).id
-    clock.pass_(timedelta(days=7))
+    clock.pass_(timedelta(days=7, seconds=1))
+    async with connection(process.db) as held:
+        await refreshes.update_expired(held)
     report = await report_job(process, job)
 
     assert ({"IBM": "expired"}, 1, True) == (states(report), report.expired, report.done)
+
+
+async def test_a_job_whose_symbols_left_the_line_is_not_done(process: Resources) -> None:
+    """As after a death amid the queueing of many; a worker lets them join again."""
+    job = (await queue(process, "AAPL", "IBM")).id
+    async with connection(process.db) as held:
+        await held.execute("DELETE FROM demand WHERE subject = 'IBM'")
+        lost = await refreshes.select_lost(held, most=10)
+    report = await report_job(process, job)
+
+    assert (["IBM"], 2, False) == (lost, report.waiting, report.done)
+
+
+async def test_what_a_bulk_call_did_not_bring_is_no_success(process: Resources) -> None:
+    bulky = replace(process, ask=replace(process.ask, bulk=True))
+    job = (await queue(bulky, "AAPL", "IBM")).id
+    grant = (await take(bulky)).grant
+    await settle(bulky, grant, Outcome.OK, (Price("AAPL", Decimal(1), grant.granted_at.date()),))
+    report = await report_job(bulky, job)
+
+    assert {"AAPL": "ok", "IBM": "no_data"} == {item.symbol: item.outcome for item in report.items}
+    assert (1, True) == (report.failed, report.done)
+
+
+async def test_a_lost_symbol_joins_the_line_again(process: Resources) -> None:
+    await queue(process, "AAPL", "IBM")
+    await execute(process, "DELETE FROM demand")
+    await work_line(process, stopping=lambda: True)
+
+    assert {"AAPL": Purpose.OPERATOR, "IBM": Purpose.OPERATOR} == {
+        name: purpose for name, purpose in (await purposes(process)).items() if name in ("AAPL", "IBM")
+    }
+
+
+async def test_a_days_quota_is_in_the_estimate(process: Resources) -> None:
+    limits = parse_limits("5/1min,10/1d", "limits")
+    poor = replace(
+        process,
+        ask=replace(process.ask, limits=limits),
+        policy=Policy(limits, "realtime", process.policy.interactive_share),
+    )
+    report = await queue(poor, *(f"S{number}" for number in range(20)))
+
+    assert 86_400 == pytest.approx(report.estimate_s)
 
 
 async def test_a_symbol_that_waits_already_is_joined(process: Resources) -> None:

@@ -169,8 +169,8 @@ async def test_a_days_quota_and_end_of_day_prices_change_the_bound(nyse: Resourc
     assert pytest.approx(60 * lower_bound([1], 25 * 0.8 / 1440)) == (await report_symbols(always)).bound_s
 
 
-async def test_bulk_calls_divide_the_bound_until_they_are_denied(slow: Resources) -> None:
-    await want(slow, A=1)
+async def test_bulk_calls_divide_the_bound_by_what_there_is_to_fetch_until_they_are_denied(slow: Resources) -> None:
+    await want(slow, A=1, B=1, C=1)
     bulky = replace(slow, ask=replace(slow.ask, bulk=True))
     before = (await report_symbols(bulky)).bound_s
     async with connection(slow.db) as held:
@@ -178,7 +178,7 @@ async def test_bulk_calls_divide_the_bound_until_they_are_denied(slow: Resources
         until = await ledger.select_now(held) + timedelta(hours=1)
         await ledger.update_bulk_denied(held, slow.ask.account, until)
 
-    assert (0.06, 6.0) == (before, (await report_symbols(bulky)).bound_s)
+    assert (6.0, 18.0) == (before, (await report_symbols(bulky)).bound_s)
 
 
 async def stage(process: Resources, clock: Clock) -> None:

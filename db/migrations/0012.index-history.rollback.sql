@@ -1,0 +1,1 @@
+DROP INDEX IF EXISTS quote_history_fetched;
