@@ -11,9 +11,9 @@ from tests.ops.conftest import Shell, Work, interrupt, typed
 
 async def test_the_journal_is_newest_last_and_filtered(beside: Shell, work: Work) -> None:
     async with work():
-        await beside.ado("refresh", "AAPL", "ZZZZQ", code=1)
+        await beside.ado("refresh", "IBM", "ZZZZQ", code=1)
     failed = await beside.ado("calls", "--outcome", "no_data")
-    ours = await beside.ado("calls", "--symbol", "aapl", "--purpose", "operator")
+    ours = await beside.ado("calls", "--symbol", "ibm", "--purpose", "operator")
     shown = beside.say("calls", "--most", "2").stdout
 
     assert [["ZZZZQ"]] == [call["subjects"] for call in failed["calls"]]
@@ -23,17 +23,17 @@ async def test_the_journal_is_newest_last_and_filtered(beside: Shell, work: Work
 
 
 async def test_followed_calls_are_printed_once_as_they_end(beside: Shell, work: Work) -> None:
-    async with work():
-        await beside.ado("refresh", "AAPL")
+    async with work():  # symbols that background does not want: it would serve them in its own name
+        await beside.ado("refresh", "IBM")
         async with typed(beside, "calls", "--follow", "--json", "--purpose", "operator") as following:
             assert following.stdout is not None
             first = json.loads(await asyncio.wait_for(following.stdout.readline(), 20))
-            await beside.ado("refresh", "MSFT", "ZZZZQ", code=1)
+            await beside.ado("refresh", "ORCL", "ZZZZQ", code=1)
             more = [json.loads(await asyncio.wait_for(following.stdout.readline(), 20)) for _ in range(2)]
             code, rest, told = await interrupt(following)
 
-    assert (["AAPL"], "ok") == (first["subjects"], first["outcome"])
-    assert {"MSFT": "ok", "ZZZZQ": "no_data"} == {call["subjects"][0]: call["outcome"] for call in more}
+    assert (["IBM"], "ok") == (first["subjects"], first["outcome"])
+    assert {"ORCL": "ok", "ZZZZQ": "no_data"} == {call["subjects"][0]: call["outcome"] for call in more}
     assert (0, "", "") == (code, rest, told)
 
 
