@@ -116,7 +116,7 @@ async def select_items(connection: Connection, job: int, *, after: str | None, m
             WHEN i.outcome = 'expired' THEN 'expired'
             WHEN i.outcome IS NOT NULL THEN 'settled'
             WHEN d.taken_until > ledger_now() THEN 'under_way'
-            ELSE 'waiting' END AS state, i.outcome, i.call, i.settled_at
+            ELSE 'waiting' END AS state, nullif(i.outcome, 'expired') AS outcome, i.call, i.settled_at
         FROM refresh_items i LEFT JOIN demand d ON d.function = 'GLOBAL_QUOTE' AND d.subject = i.symbol
         WHERE i.job_id = $1 AND ($2::text IS NULL OR i.symbol > $2) ORDER BY i.symbol LIMIT $3
         """,

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import pytest
-
 from tests.e2e.stack import BEAT, WORKER, Stack, eventually, free_port, open_stack
 from tests.metrics.exposition import Asked, asked, documented, exported, families, panels, rules
 
@@ -126,7 +124,7 @@ async def test_both_processes_count_together_and_one_that_is_killed_leaves_what_
         await eventually(two_again, within=20, what="two new processes follow the stream")
         await until(run.fresh, path, 200)
         assert await run.value("api", name) >= counted
-        assert await run.value("api", "process_resident_memory_bytes") == pytest.approx(memory, rel=0.5)
+        assert await run.value("api", "process_resident_memory_bytes") < 2 * memory  # what the dead had counts no more
 
 
 async def children(parent: int) -> list[int]:

@@ -109,6 +109,7 @@ def test_without_a_worker_it_says_so_and_the_job_stays(shell: Shell) -> None:
 async def test_ctrl_c_leaves_the_job_and_says_how_to_see_it(shell: Shell) -> None:
     shell.do("refresh", "AAPL", "MSFT", "--no-wait")
     shell.rows("DELETE FROM demand WHERE subject = 'AAPL'")
+    shell.rows("UPDATE refresh_items SET outcome = 'expired' WHERE symbol = 'AAPL'")
     async with typed(shell, "job", "1") as following:
         assert following.stdout is not None
         first = await asyncio.wait_for(following.stdout.readline(), 20)
@@ -122,6 +123,7 @@ async def test_ctrl_c_leaves_the_job_and_says_how_to_see_it(shell: Shell) -> Non
 def test_a_symbol_whose_time_in_the_line_is_over_was_not_refreshed(shell: Shell) -> None:
     shell.do("refresh", "AAPL", "--no-wait")
     shell.rows("DELETE FROM demand")
+    shell.rows("UPDATE refresh_items SET outcome = 'expired'")
     said = shell.say("job", "1")
 
     assert (1, 2) == (said.returncode, len(said.stdout.splitlines()))
