@@ -28,7 +28,7 @@ async def test_an_application_ends_though_its_tail_lost_the_cancellation(ready: 
         ending = asyncio.create_task(runner.cleanup())
         done, _ = await asyncio.wait({ending}, timeout=3)
         for task in asyncio.all_tasks():
-            if task.get_coro().__qualname__.endswith("follow"):  # type: ignore[union-attr]
+            if task.get_coro().__qualname__ == "keep_running":  # type: ignore[union-attr]
                 task.cancel()
         await ending
 
