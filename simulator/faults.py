@@ -1,9 +1,16 @@
 """Which calls go wrong: the fault that is set now and whether it strikes. How it looks is `breakage`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 
-from simulator.breakage import KINDS
+from simulator.breakage import KINDS, NOTICE
+
+# kinds that are another one at each strike
+MIXED: Mapping[str, Sequence[str]] = {
+    "any": KINDS,
+    "notice:any": [kind for kind in KINDS if kind.startswith(NOTICE)],
+    "broken": [kind for kind in KINDS if not kind.startswith(NOTICE)],
+}
 
 
 class WrongFault(Exception):
@@ -12,7 +19,10 @@ class WrongFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`count` calls go wrong (None: all), each with `probability`, if function and symbol fit (None: any). `delay` is in seconds."""
+    """`count` calls go wrong (None: all), each with `probability`, if function and symbol fit (None: any). `delay` is in seconds.
+
+    A kind in MIXED is drawn anew for each call.
+    """
 
     kind: str
     count: int | None = None
@@ -31,8 +41,8 @@ def fault_from(body: object) -> Fault:
     names = [field.name for field in fields(Fault)]
     if not isinstance(body, dict) or not set(body) <= set(names):
         raise WrongFault(f"expected a JSON object with {', '.join(names)}")
-    if body.get("kind") not in KINDS:
-        raise WrongFault(f"kind: expected one of {', '.join(KINDS)}, not {body.get('kind')!r}")
+    if body.get("kind") not in (*KINDS, *MIXED):
+        raise WrongFault(f"kind: expected one of {', '.join((*KINDS, *MIXED))}, not {body.get('kind')!r}")
     fault = Fault(**body)
     _check(fault)
     return fault
@@ -77,4 +87,8 @@ class FaultBox:
             self.left -= 1
             if self.left == 0:
                 self.clear()
-        return fault
+        return replace(fault, kind=self._drawn(fault.kind))
+
+    def _drawn(self, kind: str) -> str:
+        kinds = MIXED.get(kind, [kind])
+        return kinds[int(self._chance() * len(kinds))] if len(kinds) > 1 else kind

@@ -1,6 +1,6 @@
 """Alpha Vantage's refusals, word for word as they were recorded; all are sent with status 200. It does not know when one is due.
 
-Only `unknown_notice` is invented: it stands for the text that nobody has seen yet.
+Only `unknown_notice` is invented: it stands for the text that nobody has seen yet. Of `not_entitled_yet` no more than this was recorded.
 """
 
 from common.core.limits import DAY, Rule
@@ -45,6 +45,7 @@ NOTICES: dict[str, tuple[str, str]] = {
         f"{_THANKS} The outputsize=full parameter value is a premium feature for the TIME_SERIES_DAILY endpoint. {_SUBSCRIBE} "
         "instantly unlock all premium features",
     ),
+    "not_entitled_yet": ("Note", "You are not yet entitled to index data access..."),
     "bad_key": (
         "Error Message",
         "the parameter apikey is invalid or missing. Please claim your free API key on "

@@ -1,8 +1,9 @@
+from random import Random
 from typing import Any
 
 import pytest
 
-from simulator.faults import Fault, FaultBox, WrongFault, fault_from
+from simulator.faults import MIXED, Fault, FaultBox, WrongFault, fault_from
 
 
 def always() -> float:
@@ -49,6 +50,15 @@ def test_a_probable_fault_strikes_by_chance_and_a_miss_uses_nothing_up() -> None
 
     assert [False, True, False] == [box.strike("F", "") is not None for _ in range(3)]
     assert 1 == box.left
+
+
+@pytest.mark.parametrize("mixed", MIXED)
+def test_a_mixed_fault_is_each_of_its_kinds_in_time(mixed: str) -> None:
+    box = FaultBox(Random(1).random)
+    box.put(Fault(mixed))
+    struck = {fault.kind for _ in range(1000) if (fault := box.strike("F", ""))}
+
+    assert set(MIXED[mixed]) == struck
 
 
 @pytest.mark.parametrize(
