@@ -13,7 +13,7 @@ from api.stocks import STALE_FOR, QuoteAnswer, judge_now
 from common.core.freshness import shape
 from common.errors import StoreUnavailable
 
-GOOD_FOR = 1.0  # seconds: its quotes change under it
+GOOD_FOR = 1.0  # seconds: whether its quotes are stale changes under it
 
 routes = web.RouteTableDef()
 

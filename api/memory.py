@@ -16,6 +16,7 @@ from common.core.outlook import Outlook
 
 MOST_REMEMBERED = 20_000  # symbols
 RECHECK = 1.0  # seconds
+OVERVIEW = "/api/market/overview"
 
 
 @dataclass(slots=True)
@@ -48,7 +49,8 @@ class Memory:
         entry = self._entries[quote.symbol] = Entry(quote, event, time.monotonic())
         if len(self._entries) > MOST_REMEMBERED:
             self._entries.popitem(last=False)
-        self.answers.drop(f"/api/stock/{quote.symbol}")
+        for path in (f"/api/stock/{quote.symbol}", OVERVIEW):  # an older price of it is told by no answer from here on
+            self.answers.drop(path)
         if (arrival := self._arrivals.pop(quote.symbol, None)) is not None:
             arrival.set()
         for listener in self.listeners:

@@ -1,16 +1,19 @@
 """Charts, history, search, the overview and many quotes at once, over the real stores and the simulator."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from redis.asyncio import Redis
 
 from api.state import LISTING, RESOURCES
 from common import line
 from common.core.models import Function, Purpose
 from common.provider import Permit
+from common.store import feed
 from common.store import line as rows
 from common.store.pool import connection
-from tests.api.conftest import Client, OpenApi, Provider, eventually
+from tests.api.conftest import Client, OpenApi, Provider, a_quote, eventually, followed, price_of
 
 
 async def body(api: Client, path: str) -> tuple[int, object]:
@@ -147,6 +150,20 @@ async def test_the_overview_lists_the_quotes_there_are_in_the_settings_order(ope
     assert 200 == status
     assert isinstance(listed, list)
     assert ["MSFT", "AAPL"] == [quote["symbol"] for quote in listed]
+
+
+async def test_the_overview_is_never_older_than_what_a_quote_alone_told(open_api: OpenApi, redis: Redis) -> None:
+    api = await open_api(overview_symbols=("AAPL",))
+    await eventually(partial(followed, api))
+    for price in ("1", "2", "3"):
+        await feed.publish(redis, a_quote("AAPL", price))
+
+        async def told(price: str = price) -> bool:
+            return float(price) == await price_of(api, "AAPL")
+
+        await eventually(told)
+        _, listed = await body(api, "/api/market/overview")
+        assert [float(price)] == [quote["price"] for quote in listed]  # type: ignore[attr-defined]
 
 
 async def test_many_quotes_come_in_one_answer_and_what_lacks_is_named(api: Client, provider: Provider) -> None:
