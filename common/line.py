@@ -13,7 +13,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from common.core.alpha_vantage import Answer, Refusal
-from common.core.limits import DAY, LEASE, longest_period
+from common.core.limits import DAY, LEASE, MINUTE, longest_period
 from common.core.models import Function, Purpose, Quote
 from common.core.outcomes import Hold, Outcome
 from common.core.refresh import Turn, Use, busy_after, probe_due, turn
@@ -30,6 +30,8 @@ from common.store.pool import Connection, connection, transaction
 log = structlog.get_logger(__name__)
 
 PATIENCE = 0.25  # seconds between two looks at a line that others change too
+JUMP = "clock_jump"
+BRIEF = (JUMP, Outcome.THROTTLED_SECOND, Outcome.THROTTLED_MINUTE)  # holds of a minute or so
 PENDING = 500  # quotes a tick
 
 
@@ -40,6 +42,8 @@ async def ask(resources: Resources) -> Permit | Wait:
         told, answer = await ledger.grant_call(held, resources.ask, await _turn(held, resources))
     if resources.clock.jumped(asked=asked, told=told, heard=time.monotonic()):
         return await _hold_for_jump(resources, answer, told)
+    if isinstance(answer, Wait) and answer.reason in BRIEF:
+        await _shorten(resources, answer)
     return answer if isinstance(answer, Wait) else Permit(answer, asked)
 
 
@@ -64,14 +68,26 @@ async def _turn(held: Connection, resources: Resources) -> Turn:
 
 async def _hold_for_jump(resources: Resources, answer: Grant | Wait, told: datetime) -> Wait:
     """The ledger's clock jumped ahead: what it calls free may not be. Hold for the longest rule under a day, and the lease."""
-    longest = max((rule.period for rule in resources.ask.limits if rule.period < DAY), default=timedelta())
-    log.warning("ledger_clock_jumped", hold_s=(longest + LEASE).total_seconds())
+    log.warning("ledger_clock_jumped", hold_s=_longest(resources).total_seconds())
     async with transaction(resources.db) as held:
         await ledger.lock_ledger(held)
-        await ledger.upsert_hold(held, resources.ask.account, Hold(told + longest + LEASE, "clock_jump", probing=False))
+        await ledger.upsert_hold(held, resources.ask.account, Hold(told + _longest(resources), JUMP, probing=False))
         if isinstance(answer, Grant):
             await give_back(held, answer)
-    return Wait(longest + LEASE, "clock_jump")
+    return Wait(_longest(resources), JUMP)
+
+
+def _longest(resources: Resources) -> timedelta:
+    """How long calls may be unknown to a clock that was set."""
+    return max((rule.period for rule in resources.ask.limits if rule.period < DAY), default=timedelta()) + LEASE
+
+
+async def _shorten(resources: Resources, told: Wait) -> None:
+    """A hold that was made while the clock was ahead would last until the clock is there again."""
+    longest = max(_longest(resources), MINUTE + LEASE)
+    if told.wait is not None and told.wait > longest:
+        async with connection(resources.db) as held:
+            await ledger.update_hold_from_before(held, resources.ask.account, BRIEF, longest)
 
 
 async def carry_out(resources: Resources, permit: Permit) -> Outcome:

@@ -1,5 +1,6 @@
 """The journal of calls, which is the limiter. Durations are timedeltas, times are the ledger's own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import fsum, sqrt
@@ -175,6 +176,21 @@ async def upsert_hold(connection: Connection, account: str, hold: Hold) -> None:
         hold.until,
         hold.reason,
         hold.probing,
+    )
+
+
+async def update_hold_from_before(
+    connection: Connection, account: str, reasons: Sequence[str], longest: timedelta
+) -> None:
+    """A hold for one of these reasons is never longer than that: if it is, the clock stepped back, and it begins anew."""
+    await connection.execute(
+        """
+        UPDATE ledgers SET held_until = ledger_now() + $3
+        WHERE account = $1 AND held_for = ANY ($2) AND held_until > ledger_now() + $3
+        """,
+        account,
+        list(reasons),
+        longest,
     )
 
 

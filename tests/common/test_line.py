@@ -1,12 +1,17 @@
 """The way of the data, end to end within one process: real stores, the simulator on a real socket."""
 
+from datetime import timedelta
+
+import pytest
+
 from common import line
 from common.core.models import Function, Purpose
-from common.core.outcomes import Outcome
+from common.core.outcomes import Hold, Outcome
 from common.provider import Permit
 from common.resources import Resources
-from common.store import feed, quotes
+from common.store import feed, ledger, quotes
 from common.store import line as rows
+from common.store.ledger import Wait
 from common.store.pool import connection
 
 
@@ -35,3 +40,30 @@ async def test_a_wanted_symbol_is_fetched_saved_published_and_settled(resources:
         assert await held.fetchval("SELECT published_at IS NOT NULL FROM quotes")
         assert 1 == await held.fetchval("SELECT count(*) FROM quote_history")
     assert [saved] == [quote for _, quote in await feed.select_published(resources.redis, "simulated", ["AAPL"])]
+
+
+HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=2)
+
+
+@pytest.mark.parametrize(
+    ("reason", "left"),
+    [
+        (line.JUMP, MINUTES),  # nobody holds so long for it: the clock was ahead, and is set right again
+        (Outcome.THROTTLED_MINUTE, MINUTES),
+        (Outcome.DAY_USED_UP, HOUR),
+        ("operator", HOUR),
+    ],
+)
+async def test_a_hold_from_before_a_step_back_of_the_clock_is_soon_over(
+    resources: Resources, reason: str, left: timedelta
+) -> None:
+    async with connection(resources.db) as held:
+        until = await ledger.select_now(held) + HOUR
+        await ledger.upsert_hold(held, resources.ask.account, Hold(until, reason, probing=False))
+
+    await line.ask(resources)
+    told = await line.ask(resources)
+
+    assert isinstance(told, Wait)
+    assert told.wait is not None
+    assert left - timedelta(minutes=1) < told.wait <= left
