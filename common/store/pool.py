@@ -75,9 +75,10 @@ async def _acquire(pool: asyncpg.Pool) -> Connection:
             held: Connection = await pool.acquire()
             return held
     except TimeoutError:
-        if pool.get_idle_size() == 0 and pool.get_size() >= pool.get_max_size():
-            raise StoreUnavailable("the database is busy; nothing was written") from None
-        raise
+        busy = pool.get_idle_size() == 0 and pool.get_size() >= pool.get_max_size()
+        raise StoreUnavailable(
+            f"the database {'is busy' if busy else 'does not answer'}; nothing was written"
+        ) from None
 
 
 @asynccontextmanager
