@@ -1,11 +1,11 @@
 """How one variable of the environment is read: each kind of value, and what was expected where it is wrong. It knows no setting by name,
-but for the two that make up a store's address."""
+but for those that make up Redis's address."""
 
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from common.core.symbols import normalize_symbol
 from common.errors import InvalidSettings, InvalidSymbol
@@ -106,7 +106,25 @@ def _is_store_url(url: str, schemes: tuple[str, ...]) -> bool:
 
 
 def redis_url(env: Mapping[str, str]) -> str:
+    """Redis's address; with TLS it says itself whether the certificate is verified.
+
+    So redis-py, kombu and whoever else opens it agree: left alone, redis-py verifies and kombu does not.
+    """
+    verifies = choice(env, "REDIS_TLS_VERIFY", ("on", "off"), "on") == "on"
     if env.get("REDIS_URL") or not env.get("REDIS_HOST"):
-        return store_url(env, "REDIS_URL", ("redis", "rediss"))
+        return _with_verification(store_url(env, "REDIS_URL", ("redis", "rediss")), "required" if verifies else "none")
     port = number(env, "REDIS_PORT", int, 6379, 1, 65535)
     return f"redis://{env['REDIS_HOST']}:{port}/0"
+
+
+def _with_verification(url: str, asked: str) -> str:
+    """An address that was read before is read as the same again. Options of its own must not say otherwise than the setting does."""
+    parts = urlsplit(url)
+    if parts.scheme != "rediss":
+        return url
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if options.setdefault("ssl_cert_reqs", asked) != asked or "ssl_check_hostname" in options:
+        raise InvalidSettings(
+            "REDIS_URL: expected no ssl_cert_reqs and no ssl_check_hostname; REDIS_TLS_VERIFY is on or off"
+        )
+    return parts._replace(query=urlencode(options, safe="/")).geturl()

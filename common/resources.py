@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import asyncpg
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -21,7 +21,10 @@ from common.settings import Settings
 from common.store.ledger import Ask
 from common.store.pool import open_pool
 
+# Connections of one process. The smallest plans of platforms allow 20 in all, for each of the stores.
 POOL_SIZE = 5
+WORKER_POOL_SIZE = 3  # of one child: it asks one by one, and settles a few calls at once
+REDIS_POOL_SIZE = 3
 CLOSING = 5.0  # seconds
 
 
@@ -43,7 +46,8 @@ class Resources:
 @asynccontextmanager
 async def open_resources(settings: Settings, *, name: str, patience: float) -> AsyncIterator[Resources]:
     """Everything that a process needs, by its name (`api`, `worker`): no store is asked yet. `patience`: seconds a statement."""
-    pool = open_pool(settings.database_url, name=f"quotewell-{name}", size=POOL_SIZE, patience=patience)
+    size = WORKER_POOL_SIZE if name == "worker" else POOL_SIZE
+    pool = open_pool(settings.database_url, name=f"quotewell-{name}", size=size, patience=patience)
     redis = open_redis(settings.redis_url, timeout=0.5)
     caller = f"{name}@{socket.gethostname()}:{os.getpid()}"
     async with open_http() as http:
@@ -72,15 +76,18 @@ async def open_resources(settings: Settings, *, name: str, patience: float) -> A
 
 
 def open_redis(url: str, *, timeout: float, retries: int = 1) -> Redis:
-    """A client that fails soon: redis-py's own ten retries take a minute on a frozen server. Seconds."""
-    return Redis.from_url(
+    """A client that fails soon: redis-py's own ten retries take a minute on a frozen server, and its pool has no end. Seconds."""
+    pool = BlockingConnectionPool.from_url(
         url,
+        max_connections=REDIS_POOL_SIZE,
+        timeout=timeout,
         decode_responses=True,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         retry=Retry(NoBackoff(), retries),
         health_check_interval=15,
     )
+    return Redis.from_pool(pool)
 
 
 async def _close(pool: asyncpg.Pool, redis: Redis) -> None:

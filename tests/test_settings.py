@@ -124,7 +124,7 @@ def test_the_key_decides_what_the_rest_defaults_to(env: dict[str, str], expected
         ("ALPHA_VANTAGE_BASE_URL", "http://h:1/query", "provider_base_url", "http://h:1"),
         ("ALPHA_VANTAGE_BASE_URL", "https://h/av/", "provider_base_url", "https://h/av"),
         ("DATABASE_URL", "postgres://h/d", "database_url", "postgres://h/d"),
-        ("REDIS_URL", "rediss://h", "redis_url", "rediss://h"),
+        ("REDIS_URL", "rediss://h", "redis_url", "rediss://h?ssl_cert_reqs=required"),
     ],
 )
 def test_a_setting_is_read(name: str, text: str, field: str, value: object) -> None:
@@ -192,6 +192,7 @@ def test_redis_is_named_by_its_url_or_by_host_and_port(env: dict[str, str], url:
         ("DATABASE_URL", "postgres://[h", "expected a URL that starts with postgres: or postgresql:"),
         ("REDIS_URL", "http://h", "expected a URL that starts with redis: or rediss:"),
         ("REDIS_URL", "redis://[h", "expected a URL that starts with redis: or rediss:"),
+        ("REDIS_TLS_VERIFY", "false", "expected one of on, off, not 'false'"),
         ("JWT_SECRET_KEY", "short", "expected at least 32 bytes"),
         ("JWT_SECRET_KEY", "x" * 31, "expected at least 32 bytes"),
     ],
