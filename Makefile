@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 EMBEDDED := $(BIN)/python -m common.embedded
 
-.PHONY: setup run test check migrate lock clean bench-refresh bench-read bench-watchlist bench-stream bench-login
+.PHONY: setup run test faults soak load deploy-check check migrate lock clean bench-refresh bench-read bench-watchlist bench-stream bench-login
 
 setup: .venv/ready
 
@@ -20,6 +20,22 @@ run: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+faults: setup
+	$(BIN)/python -m tests.faults
+
+MINUTES ?= 60
+
+soak: setup
+	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
+
+load: setup
+	$(BIN)/python -m bench.load
+
+# Builds the image for real: root, and Debian's buildah, debootstrap and crun.
+deploy-check: setup
+	$(BIN)/python -m pytest tests/deploy
+	$(BIN)/python -m deploy.check
 
 check: setup
 	$(BIN)/ruff check .
