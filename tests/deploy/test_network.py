@@ -1,0 +1,141 @@
+"""Who reaches whom in Kubernetes, reckoned from the NetworkPolicies as a cluster does: a way is open if both of its ends say so."""
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+
+from tests.deploy.overlays import OVERLAYS, Object, chosen, labels, of_kind, pods, read
+
+PROVIDER = "203.0.113.9"  # any public address
+STORE = "10.1.2.3"
+CLOUD = "169.254.169.254"  # where clouds give credentials to whoever asks
+
+
+def policies(objects: list[Object], pod: Object, direction: str) -> list[Object]:
+    """The policies that rule a pod in one direction."""
+    return [
+        found["spec"]
+        for found in of_kind(objects, "NetworkPolicy")
+        if direction in found["spec"]["policyTypes"] and chosen(found["spec"]["podSelector"], labels(pod))
+    ]
+
+
+def opened(objects: list[Object], pod: Object, direction: str) -> Iterator[tuple[dict[str, Any], set[int]]]:
+    """What is let through: each other end, and the ports."""
+    side = "from" if direction == "Ingress" else "to"
+    for policy in policies(objects, pod, direction):
+        for rule in policy.get(direction.lower(), []):
+            assert rule.get(side), "a rule without another end lets everybody through"
+            for peer in rule[side]:
+                yield peer, {port["port"] for port in rule["ports"]}
+
+
+def ways(overlay: str) -> set[tuple[str, str, int]]:
+    """From pod to pod, by port."""
+    objects = read(overlay)
+    found = pods(objects)
+    return {
+        (start, end, port)
+        for start in found
+        for end in found
+        for port in _ports(objects, found[start], "Egress", found[end])
+        & _ports(objects, found[end], "Ingress", found[start])
+    }
+
+
+def _ports(objects: list[Object], pod: Object, direction: str, other: Object) -> set[int]:
+    return {
+        port
+        for peer, ports in opened(objects, pod, direction)
+        if set(peer) == {"podSelector"} and chosen(peer["podSelector"], labels(other))
+        for port in ports
+    }
+
+
+def leaves(overlay: str, address: str) -> set[tuple[str, int]]:
+    """Who may go to an address outside of the cluster, by port."""
+    objects = read(overlay)
+    return {
+        (name, port)
+        for name, pod in pods(objects).items()
+        for peer, ports in opened(objects, pod, "Egress")
+        if "ipBlock" in peer and _within(address, **peer["ipBlock"])
+        for port in ports
+    }
+
+
+def _within(address: str, *, cidr: str, **but: list[str]) -> bool:
+    return ip_address(address) in ip_network(cidr) and not any(
+        ip_address(address) in ip_network(each) for each in but.get("except", [])
+    )
+
+
+def enters(overlay: str) -> set[tuple[str, str, int]]:
+    """Which namespaces may come to which pods."""
+    objects = read(overlay)
+    return {
+        (peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], name, port)
+        for name, pod in pods(objects).items()
+        for peer, ports in opened(objects, pod, "Ingress")
+        if "namespaceSelector" in peer
+        for port in ports
+    }
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_pod_is_shut_in_both_directions_until_a_policy_opens_a_way(overlay: str) -> None:
+    objects = read(overlay)
+    [shut] = [each["spec"] for each in of_kind(objects, "NetworkPolicy") if each["metadata"]["name"] == "default-deny"]
+
+    assert {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} == shut
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_policy_is_about_pods_that_are_there(overlay: str) -> None:
+    objects = read(overlay)
+    told = [labels(pod) for pod in pods(objects).values()]
+    for found in of_kind(objects, "NetworkPolicy"):
+        for expression in found["spec"]["podSelector"].get("matchExpressions", []):
+            assert all(any(each.get(expression["key"]) == value for each in told) for value in expression["values"])
+        assert any(chosen(found["spec"]["podSelector"], each) for each in told), found["metadata"]["name"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_pod_asks_for_names(overlay: str) -> None:
+    objects = read(overlay)
+    for name, pod in pods(objects).items():
+        asked = [ports for peer, ports in opened(objects, pod, "Egress") if "namespaceSelector" in peer]
+        assert [{53}] == asked, name
+
+
+def test_in_development_each_reaches_what_it_needs_and_no_more() -> None:
+    postgres = {(f"quotewell-{name}", "postgres", 5432) for name in ("api", "worker", "migrate")}
+    redis = {(f"quotewell-{name}", "redis", 6379) for name in ("api", "worker", "beat")}
+    provider = {(f"quotewell-{name}", "simulator", 5002) for name in ("api", "worker")}
+
+    assert postgres | redis | provider == ways("development")
+    assert set() == leaves("development", PROVIDER) | leaves("development", STORE)
+    assert set() == enters("development")
+
+
+def test_in_production_only_api_and_worker_reach_the_provider() -> None:
+    assert {("quotewell-api", 443), ("quotewell-worker", 443)} == leaves("production", PROVIDER)
+    assert set() == leaves("production", CLOUD)
+
+
+def test_in_production_each_reaches_its_stores() -> None:
+    postgres = {(f"quotewell-{name}", 5432) for name in ("api", "worker", "migrate")}
+    redis = {(f"quotewell-{name}", 6379) for name in ("api", "worker", "beat")}
+
+    assert postgres | redis == leaves("production", STORE)
+    assert set() == ways("production")
+
+
+def test_in_production_only_the_api_is_reached_and_metrics_by_monitoring_alone() -> None:
+    assert ("nginx-ingress", "quotewell-api", 5001) in enters("production")
+    assert {("nginx-ingress", 5001), ("monitoring", 9101), ("monitoring", 9102)} == {
+        (namespace, port) for namespace, _, port in enters("production")
+    }
+    assert {"quotewell-api", "quotewell-worker"} == {name for _, name, _ in enters("production")}
