@@ -63,10 +63,10 @@ class Stack:
                 command, env={**self.env, **env}, stdout=log, stderr=log, start_new_session=True
             )
 
-    def start_api(self, name: str) -> str:
+    def start_api(self, name: str, **env: str) -> str:
         """Start an API process; its base URL."""
-        port = free_port()
-        self.start(name, [sys.executable, "-m", "api"], PORT=str(port))
+        port = env.get("PORT") or str(free_port())
+        self.start(name, [sys.executable, "-m", "api"], **{**env, "PORT": port})
         return f"http://127.0.0.1:{port}"
 
     def signal(self, name: str, signum: signal.Signals) -> None:
@@ -100,11 +100,11 @@ class Stack:
 
 
 @asynccontextmanager
-async def open_stack(limits: str) -> AsyncIterator[Stack]:
-    """Stores with their tables and a running simulator, both with these limits; nothing else yet."""
+async def open_stack(limits: str, *, throwaway: bool = True, **settings: str) -> AsyncIterator[Stack]:
+    """Stores with their tables and a running simulator, both with these limits; nothing else yet. Throwaway stores forget when killed."""
     folder = Path("/tmp") / f"quotewell-e2e-{os.getpid()}-{time.monotonic_ns()}"
     folder.mkdir()
-    postgres, redis = Postgres(folder, throwaway=True), Redis(folder, throwaway=True)
+    postgres, redis = Postgres(folder, throwaway=throwaway), Redis(folder, throwaway=throwaway)
     postgres.start()
     redis.start()
     migrate(postgres.url())
@@ -117,6 +117,7 @@ async def open_stack(limits: str) -> AsyncIterator[Stack]:
         "SIMULATOR_PORT": str(port),
         "PROVIDER_LIMITS": limits,
         "OVERVIEW_SYMBOLS": "AAPL,GOOGL,MSFT,TSLA,AMZN,META,NVDA,NFLX,IBM,SPY,QQQ,JPM",
+        **settings,
     }
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http:
         stack = Stack(folder, env, postgres, redis, http, f"http://127.0.0.1:{port}")

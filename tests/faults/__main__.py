@@ -1,0 +1,55 @@
+"""`python -m tests.faults`: all scenarios, and what came of them as one JSON object in the last line."""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+class Verdict:
+    """What the scenarios recorded."""
+
+    def __init__(self) -> None:
+        self.scenarios = self.passed = 0
+        self.counts: Counter[str] = Counter()
+        self.heal = {False: 0.0, True: 0.0}  # apart or not
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            told: dict[str, Any] = dict(report.user_properties)
+            self.scenarios += 1
+            self.passed += report.passed
+            self.counts.update(told.get("counts", {}))
+            apart, healed = bool(told.get("apart")), told.get("healed", {})
+            self.heal[apart] = max(self.heal[apart], *healed.values(), 0.0)
+            print(f"\n  {report.nodeid.partition('[')[2][:-1]}: {_rounded(healed)}", flush=True)
+        elif report.failed:
+            self.scenarios += 1
+
+
+def _rounded(healed: dict[str, float]) -> dict[str, float]:
+    return {name: round(took, 1) for name, took in healed.items()}
+
+
+def main() -> int:
+    verdict = Verdict()
+    code = pytest.main(
+        ["-q", "-m", "faults or not faults", str(Path(__file__).parent), *sys.argv[1:]], plugins=[verdict]
+    )
+    kinds = ("over_limit_calls", "status_500", "lost_writes", "price_went_back")
+    told = {
+        "scenarios": verdict.scenarios,
+        "passed": verdict.passed,
+        **{kind: verdict.counts[kind] for kind in kinds},
+        "worst_heal_s": round(verdict.heal[False], 1),
+        "partition_heal_s": round(verdict.heal[True], 1),
+    }
+    print(json.dumps(told))
+    return int(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

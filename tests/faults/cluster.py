@@ -1,0 +1,161 @@
+"""Two of everything, as real processes on stores that keep what they acknowledge, each process behind wires of its own.
+
+It knows how to start, break off and mend; it does not judge.
+"""
+
+import asyncio
+import shutil
+import signal
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal
+from urllib.parse import quote
+
+import psutil
+import psycopg
+
+from common.servers import PORT, Server
+from tests.e2e.stack import BEAT, WORKER, Stack, free_port, open_stack
+from tests.faults.proxy import Mood, Wire
+
+APIS, WORKERS, BEATS = ("api1", "api2"), ("worker1", "worker2"), ("beat1", "beat2")
+ALL = (*APIS, *WORKERS, *BEATS)
+LIMITS = "60/20s"
+Target = Literal["postgres", "redis"]
+EXTRA = 9000  # symbols that nobody has heard of
+SETTINGS = {
+    "SIMULATOR_EXTRA_SYMBOLS": str(EXTRA),
+    "SIMULATOR_LATENCY": "0.02-0.15",
+    "QUOTE_TTL": "30",
+    "ACCESS_TOKEN_TTL": "86400",
+    "TRUSTED_PROXIES": "1",
+}
+CLOCK = """
+    CREATE TABLE IF NOT EXISTS faults_clock (ahead interval NOT NULL);
+    INSERT INTO faults_clock SELECT '0' WHERE NOT EXISTS (SELECT FROM faults_clock);
+    CREATE OR REPLACE FUNCTION ledger_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+        'SELECT clock_timestamp() + ahead FROM faults_clock'
+"""
+
+
+@dataclass
+class Cluster:
+    """What runs. `urls` of the APIs; `born` counts the lives of each process; `down`: ended or
+    frozen on purpose, and not well again yet."""
+
+    stack: Stack
+    provider: Wire  # one for all: a ledger is that of a provider's address
+    wires: dict[tuple[str, Target], Wire] = field(default_factory=dict)
+    urls: dict[str, str] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in APIS})
+    metrics: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in APIS})
+    born: dict[str, int] = field(default_factory=dict)
+    down: set[str] = field(default_factory=set)
+
+    def start(self, *names: str) -> None:
+        for name in names:
+            self.born[name] = self.born.get(name, 0) + 1
+            env = self._env(name)
+            if name in APIS:
+                self.urls[name] = self.stack.start_api(name, **env)
+            else:
+                self.stack.start(name, WORKER if name in WORKERS else BEAT, **env)
+
+    def _env(self, name: str) -> dict[str, str]:
+        folder = quote(str(self.stack.folder / name))
+        ports = {"PORT": str(self.ports[name]), "METRICS_PORT": str(self.metrics[name])} if name in APIS else {}
+        return ports | {
+            "DATABASE_URL": f"postgresql://postgres@/quotewell?host={folder}&port={PORT}",
+            "REDIS_URL": f"redis://127.0.0.1:{self.wires[name, 'redis'].near}/0",
+            "ALPHA_VANTAGE_BASE_URL": f"http://127.0.0.1:{self.provider.near}",
+        }
+
+    def end(self, *names: str, signum: signal.Signals = signal.SIGKILL) -> None:
+        """To the whole group, as a platform does it."""
+        for name in names:
+            self.down.add(name)
+            self.stack.signal(name, signum)
+
+    async def gone(self, name: str, *, within: float) -> int:
+        return await asyncio.to_thread(self.stack.processes[name].wait, within)
+
+    def family(self, name: str) -> list[psutil.Process]:
+        parent = psutil.Process(self.stack.processes[name].pid)
+        return [parent, *parent.children(recursive=True)]
+
+    def set_mood(self, mood: Mood, names: Iterable[str], targets: Iterable[Target]) -> None:
+        for name in names:
+            for target in targets:
+                wire = self.wires[name, target]
+                wire.mood = mood
+                if mood == "reset":
+                    wire.reset()
+
+    def mend(self) -> None:
+        """All wires whole. What was connected while they were not stays broken."""
+        for wire in (self.provider, *self.wires.values()):
+            wire.mood = "whole"
+
+    def ask(self, statement: str, *values: Any) -> list[Any]:
+        """Past every wire."""
+        with psycopg.connect(self.stack.postgres.url(), autocommit=True, connect_timeout=5) as held:
+            done = held.execute(statement, values or None)
+            return done.fetchall() if done.description else []
+
+    def set_clock(self, ahead: float) -> None:
+        """So many seconds before the true time."""
+        self.ask("UPDATE faults_clock SET ahead = %s", timedelta(seconds=ahead))
+
+    async def set_fault(self, **fault: Any) -> None:
+        """At the provider; none given: none."""
+        url = f"{self.stack.simulator}/_fault"
+        async with self.stack.http.request("PUT" if fault else "DELETE", url, json=fault or None) as told:
+            assert told.status in (200, 204), await told.text()
+
+    async def restart(self, server: Server, *, lose: bool = False, after: float = 0.0) -> None:
+        """A power cut; `lose`: and an empty disk."""
+        await asyncio.to_thread(server.kill)
+        await asyncio.sleep(after)
+        if lose:
+            shutil.rmtree(server.folder)
+        await asyncio.to_thread(server.start)  # type: ignore[attr-defined]
+
+
+def freeze(processes: Iterable[psutil.Process], signum: signal.Signals = signal.SIGSTOP) -> None:
+    for process in processes:
+        if process.is_running():
+            process.send_signal(signum)
+
+
+@asynccontextmanager
+async def open_cluster(limits: str = LIMITS, **settings: str) -> AsyncIterator[Cluster]:
+    """All of it, healthy and with quotes."""
+    async with open_stack(limits, throwaway=False, **SETTINGS, **settings) as stack, AsyncExitStack() as wires:
+        cluster = Cluster(stack, Wire(free_port(), int(stack.simulator.rpartition(":")[2])))
+        await _open(cluster.provider, wires)
+        await asyncio.to_thread(cluster.ask, CLOCK)
+        for name in ALL:
+            await _wire(cluster, name, wires)
+        cluster.start(*ALL)
+        for url in cluster.urls.values():
+            await stack.serves(url)
+        yield cluster
+
+
+async def _wire(cluster: Cluster, name: str, wires: AsyncExitStack) -> None:
+    """Between a process and each store."""
+    stack, socket = cluster.stack, f".s.PGSQL.{PORT}"
+    folder = stack.folder / name
+    folder.mkdir()
+    cluster.wires[name, "postgres"] = Wire(folder / socket, stack.postgres.sockets / socket)
+    cluster.wires[name, "redis"] = Wire(free_port(), stack.redis.port)
+    for target in ("postgres", "redis"):
+        await _open(cluster.wires[name, target], wires)
+
+
+async def _open(wire: Wire, wires: AsyncExitStack) -> None:
+    server = await wire.open()
+    wires.callback(wire.reset)
+    wires.callback(server.close)

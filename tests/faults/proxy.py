@@ -1,0 +1,83 @@
+"""A wire that can be cut: between one process and one of its servers. It knows bytes, no protocol."""
+
+import asyncio
+import time
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Mood = Literal["whole", "slow", "silent", "deaf", "reset"]
+Address = Path | int  # a unix socket, or a port of 127.0.0.1
+SLOW = 0.1  # seconds for each piece that is sent
+
+
+@dataclass(slots=True)
+class Wire:
+    """`silent`: nothing passes, and what was said meanwhile is lost; `deaf`: so are the answers alone; `reset`: no connection holds.
+
+    A connection that was silenced stays so: its ends go on believing in it, as they do when a firewall forgets them. `rang`: when
+    `bell`, a word of whoever asks, last passed (monotonic seconds).
+    """
+
+    near: Address
+    far: Address
+    mood: Mood = "whole"
+    bell: bytes = b"LPUSH"
+    rang: float = 0.0
+    lines: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def open(self) -> asyncio.Server:
+        if isinstance(self.near, Path):
+            return await asyncio.start_unix_server(self._take, str(self.near))
+        return await asyncio.start_server(self._take, "127.0.0.1", self.near)
+
+    def reset(self) -> None:
+        """End what is connected now."""
+        for line in self.lines:
+            line.cancel()
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = asyncio.current_task()
+        assert line is not None
+        self.lines.add(line)
+        with suppress(OSError, asyncio.CancelledError), closing(writer):
+            try:
+                await self._join(reader, writer)
+            finally:
+                self.lines.discard(line)
+                writer.transport.abort()
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.mood == "reset":
+            return
+        if isinstance(self.far, Path):
+            answers, asks = await asyncio.open_unix_connection(str(self.far))
+        else:
+            answers, asks = await asyncio.open_connection("127.0.0.1", self.far)
+        lost = {"asks": False, "answers": False}
+        with closing(asks):
+            ways = self._pass(reader, asks, lost, "asks"), self._pass(answers, writer, lost, "answers")
+            tasks = [asyncio.create_task(way) for way in ways]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _pass(
+        self, heard: asyncio.StreamReader, said: asyncio.StreamWriter, lost: dict[str, bool], way: str
+    ) -> None:
+        while data := await heard.read(1 << 16):
+            lost[way] |= self.mood == "silent" or (self.mood == "deaf" and way == "answers")
+            if lost[way]:
+                continue
+            if self.mood == "slow":
+                await asyncio.sleep(SLOW)
+            if way == "asks" and self.bell in data:
+                self.rang = time.monotonic()
+            said.write(data)
+            await said.drain()
+        while lost[way] and self.mood == "silent":  # noqa: ASYNC110  the end of a connection is not heard either
+            await asyncio.sleep(0.1)
