@@ -84,7 +84,7 @@ def _longest(resources: Resources) -> timedelta:
 
 async def _shorten(resources: Resources, told: Wait) -> None:
     """A hold that was made while the clock was ahead would last until the clock is there again."""
-    longest = max(_longest(resources), MINUTE + LEASE)
+    longest = _longest(resources) if told.reason == JUMP else MINUTE + LEASE
     if told.wait is not None and told.wait > longest:
         async with connection(resources.db) as held:
             await ledger.update_hold_from_before(held, resources.ask.account, BRIEF, longest)

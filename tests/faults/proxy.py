@@ -9,7 +9,7 @@ from typing import Literal
 
 Mood = Literal["whole", "slow", "silent", "deaf", "reset"]
 Address = Path | int  # a unix socket, or a port of 127.0.0.1
-SLOW = 0.1  # seconds for each piece that is sent
+SLOW = 0.03  # seconds for each piece that is sent: a store in another region
 
 
 @dataclass(slots=True)

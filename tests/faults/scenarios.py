@@ -173,7 +173,8 @@ async def all_at_once(cluster: Cluster) -> AsyncIterator[None]:
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """`lasts` seconds; `apart`: a silent partition, which heals more slowly; `behind`: APIs that no news can reach meanwhile;
-    `heals_in`: seconds, where what broke heals no sooner by design; `short`: it runs in `make test`."""
+    `heals_in`: seconds for workers, where the ledger must wait for a call's lease and a period of its limit;
+    `short`: it runs in `make test`."""
 
     name: str
     broken: Break

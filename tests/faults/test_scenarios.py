@@ -54,7 +54,7 @@ async def test_it_survives(scenario: Scenario, judge: Judge, record_property: Ca
     faults = {kind: told[:5] for kind, told in witnesses.faults.items()}
     record_property("counts", {kind: len(told) for kind, told in witnesses.faults.items()})
     record_property("healed", healed)
-    record_property("apart", scenario.apart)
+    record_property("kind", "apart" if scenario.apart else "held" if scenario.heals_in else "usual")
     late = {name: round(took, 1) for name, took in healed.items() if took > bound(scenario, name)}
     assert ({}, {}) == (faults, late)
     assert [] == [name for name in (*ALL, "simulator") if cluster.stack.processes[name].poll() is not None]
