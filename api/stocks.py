@@ -130,8 +130,12 @@ async def quotes_of(request: web.Request, wanted: Sequence[str]) -> dict[str, li
 
 
 async def _unknown(resources: Resources, lacking: list[str]) -> set[str]:
-    async with connection(resources.db) as held:
-        return await symbols.select_unknown_among(held, resources.ask.account, lacking)
+    """Those that the provider is known not to have; while nobody can say so, none: the others' quotes are served."""
+    try:
+        async with connection(resources.db) as held:
+            return await symbols.select_unknown_among(held, resources.ask.account, lacking)
+    except StoreUnavailable:
+        return set()
 
 
 def wait_of(request: web.Request, asked: float | UnsetType) -> float:

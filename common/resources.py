@@ -12,6 +12,7 @@ import asyncpg
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from common.core.ledger_clock import LedgerClock
 from common.core.refresh import Policy
@@ -25,7 +26,8 @@ from common.store.pool import open_pool
 POOL_SIZE = 5
 WORKER_POOL_SIZE = 3  # of one child: it asks one by one, and settles a few calls at once
 REDIS_POOL_SIZE = 3
-CLOSING = 5.0  # seconds
+REDIS_TIMEOUT = 0.3  # seconds that an answer of the cache may take
+CLOSING = 3.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ async def open_resources(settings: Settings, *, name: str, patience: float) -> A
     """Everything that a process needs, by its name (`api`, `worker`): no store is asked yet. `patience`: seconds a statement."""
     size = WORKER_POOL_SIZE if name == "worker" else POOL_SIZE
     pool = open_pool(settings.database_url, name=f"quotewell-{name}", size=size, patience=patience)
-    redis = open_redis(settings.redis_url, timeout=0.5)
+    redis = open_redis(settings.redis_url, timeout=REDIS_TIMEOUT)
     caller = f"{name}@{socket.gethostname()}:{os.getpid()}"
     async with open_http() as http:
         provider = Provider(
@@ -76,7 +78,10 @@ async def open_resources(settings: Settings, *, name: str, patience: float) -> A
 
 
 def open_redis(url: str, *, timeout: float, retries: int = 1) -> Redis:
-    """A client that fails soon: redis-py's own ten retries take a minute on a frozen server, and its pool has no end. Seconds."""
+    """A client that fails soon: redis-py's own ten retries take a minute on a frozen server, and its pool has no end. Seconds.
+
+    A connection that was closed meanwhile is worth a retry, a server that does not answer is not.
+    """
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=REDIS_POOL_SIZE,
@@ -84,7 +89,7 @@ def open_redis(url: str, *, timeout: float, retries: int = 1) -> Redis:
         decode_responses=True,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
-        retry=Retry(NoBackoff(), retries),
+        retry=Retry(NoBackoff(), retries, (RedisConnectionError,)),
         health_check_interval=15,
     )
     return Redis.from_pool(pool)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeAlias
 
 import asyncpg
@@ -10,7 +10,15 @@ from asyncpg.pool import PoolConnectionProxy
 
 from common.errors import StoreUnavailable, StoreUnfit
 
-ACQUIRE = 0.8  # seconds
+ACQUIRE = 0.7  # seconds
+SESSION = {  # a client that froze, or that a network lost, must not keep the ledger's lock
+    "timezone": "UTC",
+    "idle_in_transaction_session_timeout": "5s",
+    "client_connection_check_interval": "2s",  # while a statement of it runs or waits
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
 LOST = (
     OSError,
     TimeoutError,
@@ -20,6 +28,7 @@ LOST = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,  # this process was frozen amid a transaction
     asyncpg.TooManyConnectionsError,
     asyncpg.DeadlockDetectedError,  # nothing was written, and the next try finds the rows free
 )
@@ -48,24 +57,64 @@ def open_pool(url: str, *, name: str, size: int, patience: float) -> asyncpg.Poo
         timeout=ACQUIRE,
         command_timeout=patience,
         max_inactive_connection_lifetime=60,
-        server_settings={"application_name": name, "timezone": "UTC"},
+        server_settings={"application_name": name, **SESSION},
     )
 
 
 @asynccontextmanager
 async def connection(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
     """A connection within a second; raise `StoreUnavailable` when there is none, it is lost on the way, `StoreUnfit` when it refuses."""
+    async with _known_errors(pool), _borrowed(pool) as (held, _):
+        yield held
+
+
+@asynccontextmanager
+async def transaction(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
+    """A connection in a transaction, READ COMMITTED as the ledger needs it."""
+    async with _known_errors(pool), _borrowed(pool) as (held, leave):
+        await leave.enter_async_context(held.transaction(isolation="read_committed"))
+        yield held
+
+
+@asynccontextmanager
+async def _known_errors(pool: asyncpg.Pool) -> AsyncIterator[None]:
     try:
-        held = await _acquire(pool)
-        try:
-            yield held
-        finally:
-            await asyncio.shield(pool.release(held, timeout=ACQUIRE))
+        yield
     except LOST as error:
         await _forget_idle(pool)
         raise StoreUnavailable("the database does not answer; nothing was written") from error
     except UNFIT as error:
         raise StoreUnfit("the database is not as this version needs it; nothing was written") from error
+
+
+@asynccontextmanager
+async def _borrowed(pool: asyncpg.Pool) -> AsyncIterator[tuple[Connection, AsyncExitStack]]:
+    """A connection, and what is to be done as it goes back. Nobody waits for that after a statement that took too long: its
+    cancellation may take as long again."""
+    held, leave = await _acquire(pool), AsyncExitStack()
+    leave.push_async_callback(pool.release, held, timeout=ACQUIRE)
+    try:
+        yield held, leave
+    except BaseException as error:
+        leaving = asyncio.ensure_future(leave.__aexit__(type(error), error, error.__traceback__))
+        if isinstance(error, TimeoutError):
+            _leaving.add(leaving)
+            leaving.add_done_callback(_left)
+        else:
+            await asyncio.shield(leaving)
+        raise
+    else:
+        await asyncio.shield(leave.aclose())
+
+
+_leaving: set[asyncio.Future[bool | None]] = set()
+
+
+def _left(leaving: "asyncio.Future[bool | None]") -> None:
+    """What went wrong there was the same that went wrong before."""
+    _leaving.discard(leaving)
+    if not leaving.cancelled():
+        leaving.exception()
 
 
 async def _acquire(pool: asyncpg.Pool) -> Connection:
@@ -79,13 +128,6 @@ async def _acquire(pool: asyncpg.Pool) -> Connection:
         raise StoreUnavailable(
             f"the database {'is busy' if busy else 'does not answer'}; nothing was written"
         ) from None
-
-
-@asynccontextmanager
-async def transaction(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
-    """A connection in a transaction, READ COMMITTED as the ledger needs it."""
-    async with connection(pool) as held, held.transaction(isolation="read_committed"):
-        yield held
 
 
 async def _forget_idle(pool: asyncpg.Pool) -> None:

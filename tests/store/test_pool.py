@@ -1,0 +1,50 @@
+"""A client that stops amid its work must not stop the others."""
+
+from contextlib import suppress
+
+import pytest
+
+from common.errors import StoreUnavailable
+from common.store.ledger import lock_ledger
+from common.store.pool import open_pool, transaction
+from tests.e2e.stack import eventually
+
+LETS_GO = 8.0  # seconds: five are set, the server looks when they are over
+
+
+async def test_whoever_freezes_with_the_ledger_in_hand_loses_it(database_url: str) -> None:
+    frozen = await open_pool(database_url, name="frozen", size=1, patience=20)
+    other = await open_pool(database_url, name="other", size=1, patience=20)
+
+    async def is_free() -> bool:
+        async with transaction(other) as held:
+            return bool(await lock_ledger(held))
+
+    async def freeze() -> None:
+        async with transaction(frozen) as held:
+            await lock_ledger(held)
+            await eventually(is_free, within=LETS_GO, what="the others have the ledger")
+            await lock_ledger(held)
+
+    with pytest.raises(StoreUnavailable):
+        await freeze()
+
+    frozen.terminate()
+    other.terminate()
+
+
+async def test_a_statement_that_takes_too_long_gives_its_connection_back_aside(database_url: str) -> None:
+    pool = await open_pool(database_url, name="slow", size=1, patience=0.2)
+
+    with pytest.raises(StoreUnavailable):
+        async with transaction(pool) as held:
+            await held.execute("SELECT pg_sleep(30)")
+
+    async def is_back() -> bool:
+        with suppress(StoreUnavailable):
+            async with transaction(pool) as held:
+                return bool(await held.fetchval("SELECT NOT bool_or(query ~ '^SELECT pg_sleep') FROM pg_stat_activity"))
+        return False
+
+    await eventually(is_back, within=5, what="the connection is whole again")
+    pool.terminate()
