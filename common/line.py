@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 PATIENCE = 0.25  # seconds between two looks at a line that others change too
 JUMP = "clock_jump"
 BRIEF = (JUMP, Outcome.THROTTLED_SECOND, Outcome.THROTTLED_MINUTE)  # holds of a minute or so
+NO_ANSWER = (Outcome.UNAVAILABLE, Outcome.UNSENT)
 PENDING = 500  # quotes a tick
 
 
@@ -40,8 +41,9 @@ async def ask(resources: Resources) -> Permit | Wait:
     asked = time.monotonic()
     async with connection(resources.db) as held:
         told, answer = await ledger.grant_call(held, resources.ask, await _turn(held, resources))
-    if resources.clock.jumped(asked=asked, told=told, heard=time.monotonic()):
-        return await _hold_for_jump(resources, answer, told)
+    if resources.clock.jumped(told=told, heard=time.monotonic()):
+        answer = await _hold_for_jump(resources, answer, told)
+    resources.clock.remember(asked=asked, told=told)
     if isinstance(answer, Wait) and answer.reason in BRIEF:
         await _shorten(resources, answer)
     return answer if isinstance(answer, Wait) else Permit(answer, asked)
@@ -101,6 +103,7 @@ async def carry_out(resources: Resources, permit: Permit) -> Outcome:
         outcome = refusal.outcome
         _log_refusal(grant, refusal)
     note_call(grant, outcome)
+    resources.health.note("provider", up=outcome not in NO_ANSWER, reason=outcome)
     try:
         settled = await asyncio.shield(settle(resources, grant, outcome, answer))
     except StoreUnavailable:
@@ -126,20 +129,21 @@ def _log_refusal(grant: Grant, refusal: Refusal) -> None:
     )
 
 
-async def publish(resources: Resources, quote: Quote) -> None:
-    """Tell Redis, then note that it was told. What fails here is told by the next tick."""
+async def publish(resources: Resources, quote: Quote) -> bool:
+    """Tell Redis, then note that it was told; whether both went well. What fails here is told by the next tick."""
     try:
         await feed.publish(resources.redis, quote)
         async with connection(resources.db) as held:
             await quotes.update_published(held, quote)
     except (RedisError, OSError, StoreUnavailable) as error:
         resources.health.note("feed", up=False, reason=type(error).__name__)
-    else:
-        resources.health.note("feed", up=True)
+        return False
+    resources.health.note("feed", up=True)
+    return True
 
 
 async def publish_pending(resources: Resources) -> int:
-    """Tell what was saved and not told; all of it again to a Redis that was restarted. How many were told."""
+    """Tell what was saved and not told, all of it again to a Redis that was restarted, until one fails. How many there were."""
     source = resources.settings.source
     run_id = await feed.select_restarted(resources.redis)
     async with connection(resources.db) as held:
@@ -148,7 +152,8 @@ async def publish_pending(resources: Resources) -> int:
             await feed.set_told(resources.redis, run_id)
         pending = await quotes.select_unpublished(held, source, most=PENDING)
     for quote in pending:
-        await publish(resources, quote)
+        if not await publish(resources, quote):
+            break
     return len(pending)
 
 

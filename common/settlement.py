@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from common.core.alpha_vantage import Answer
-from common.core.limits import DAY
+from common.core.limits import DAY, LEASE
 from common.core.models import Function, Purpose, Quote
 from common.core.outcomes import BAD_KEY_PAUSE, BLAMES_SYMBOL, THROTTLES, TRANSIENT, Outcome, hold_after
 from common.errors import StoreUnavailable
@@ -65,8 +65,11 @@ async def _write_outcome(
 
 
 async def _write_success(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Settled:
-    """The demand is answered, and the provider takes calls again."""
-    saved, missing = await write_answer(held, resources, grant, answer, at)
+    """The demand is answered, and the provider takes calls again.
+
+    What is settled after the lease is as old as its end: from there on a newer call for the same may have been made.
+    """
+    saved, missing = await write_answer(held, resources, grant, answer, min(at, grant.granted_at + LEASE))
     waits = await line.delete_served(held, grant.id, grant.subjects)
     await ledger.update_probed(held, resources.ask.account)
     await ledger.update_background_hold(held, resources.ask.account, None)

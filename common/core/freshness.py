@@ -9,6 +9,8 @@ from common.core.models import Quote
 from common.core.outlook import Outlook, next_refresh, reason
 from common.core.refresh import LAG, Policy
 
+AHEAD = timedelta(seconds=30)  # the database's clock and ours may differ by so much
+
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
@@ -23,8 +25,8 @@ class Freshness:
 def judge(
     quote: Quote, calendar: Calendar, now: datetime, *, ttl: timedelta, policy: Policy, outlook: Outlook
 ) -> Freshness:
-    """Fresh or stale, by the market's time."""
-    until = _until(quote, calendar, ttl, policy.data)
+    """Fresh or stale, by the market's time. One from the future was stamped by a clock that was set back since: nobody knows its age."""
+    until = now if quote.fetched_at > now + AHEAD else _until(quote, calendar, ttl, policy.data)
     if now < until:
         return Freshness(until, stale=False)
     expected = next_refresh(outlook, policy, calendar, quote, now)

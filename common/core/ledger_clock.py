@@ -18,10 +18,12 @@ class LedgerClock:
     asked: float | None = None
     told: datetime | None = None
 
-    def jumped(self, *, asked: float, told: datetime, heard: float) -> bool:
-        """Whether the time that was `told` lies further ahead than the time that has passed; remembers the reading."""
-        before, told_before = self.asked, self.told
-        self.asked, self.told = asked, told
-        if before is None or told_before is None:
+    def jumped(self, *, told: datetime, heard: float) -> bool:
+        """Whether the time that was `told` lies further ahead than the time that has passed."""
+        if self.asked is None or self.told is None:
             return False
-        return told - told_before > timedelta(seconds=(heard - before) * (1 + DRIFT)) + TOLERANCE
+        return told - self.told > timedelta(seconds=(heard - self.asked) * (1 + DRIFT)) + TOLERANCE
+
+    def remember(self, *, asked: float, told: datetime) -> None:
+        """From here on this is the time. Of a jump only once it was acted upon: else the next ask would know nothing of it."""
+        self.asked, self.told = asked, told

@@ -1,8 +1,13 @@
 """The way of the data, end to end within one process: real stores, the simulator on a real socket."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 
+import aiohttp
+import asyncpg
 import pytest
+import structlog
 
 from common import line
 from common.core.models import Function, Purpose
@@ -40,6 +45,44 @@ async def test_a_wanted_symbol_is_fetched_saved_published_and_settled(resources:
         assert await held.fetchval("SELECT published_at IS NOT NULL FROM quotes")
         assert 1 == await held.fetchval("SELECT count(*) FROM quote_history")
     assert [saved] == [quote for _, quote in await feed.select_published(resources.redis, "simulated", ["AAPL"])]
+
+
+async def test_the_provider_is_told_lost_once_and_recovered_once(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(structlog, "get_logger", lambda *_: SimpleNamespace(warning=note(told), info=note(told)))
+    async with aiohttp.ClientSession(resources.provider.base_url) as http:
+        await http.put("/_fault", json={"kind": "http_503", "count": 2})
+    for symbol in ("AAPL", "MSFT", "IBM", "TSLA"):
+        await join(resources, symbol)
+        await serve_one(resources)
+
+    assert ["lost provider", "recovered provider"] == [each for each in told if each.endswith("provider")]
+
+
+def note(told: list[str]) -> Callable[..., None]:
+    def write(event: str, **fields: object) -> None:
+        told.append(f"{event} {fields.get('what', '')}")
+
+    return write
+
+
+async def test_a_jump_that_could_not_be_acted_upon_is_seen_again(resources: Resources) -> None:
+    """The hold was not written: the next ask must not take the new time for the right one."""
+    await line.ask(resources)
+    assert resources.clock.told is not None
+    resources.clock.remember(asked=resources.clock.asked or 0.0, told=resources.clock.told - HOUR)
+    async with connection(resources.db) as held:
+        await held.execute("ALTER TABLE ledgers ADD CONSTRAINT nobody_holds CHECK (held_for IS NULL)")
+        with pytest.raises(asyncpg.CheckViolationError):
+            await line.ask(resources)
+        await held.execute("ALTER TABLE ledgers DROP CONSTRAINT nobody_holds")
+
+    told = await line.ask(resources)
+
+    assert isinstance(told, Wait)
+    assert line.JUMP == told.reason
 
 
 HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=2)

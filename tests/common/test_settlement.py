@@ -8,7 +8,8 @@ import aiohttp
 import pytest
 
 from common import line
-from common.core.models import Bar, Function, Listed, Match, Purpose
+from common.core.limits import LEASE
+from common.core.models import Bar, Function, Listed, Match, Price, Purpose
 from common.core.outcomes import Outcome
 from common.core.search import build_index
 from common.provider import Permit
@@ -64,6 +65,26 @@ async def count(resources: Resources, statement: str) -> int:
     async with connection(resources.db) as held:
         found: int = await held.fetchval(statement)
         return found
+
+
+async def test_a_price_that_is_settled_late_does_not_win_over_one_that_was_asked_for_later(
+    resources: Resources,
+) -> None:
+    """A store was away for longer than the lease: meanwhile the symbol was free to be asked for again."""
+    late = await permit_for(resources, Function.QUOTE, "AAPL", Purpose.INTERACTIVE)
+    async with connection(resources.db) as held:
+        moved = (
+            "UPDATE calls SET granted_at = granted_at - $2::interval, ends_at = ends_at - $2::interval WHERE id = $1"
+        )
+        await held.execute(moved, late.grant.id, LEASE)
+        await held.execute("UPDATE demand SET taken_until = taken_until - $1::interval", LEASE)
+    long_ago = replace(late.grant, granted_at=late.grant.granted_at - LEASE)
+    assert Outcome.OK == await serve(resources, Function.QUOTE, "AAPL")
+    await settle(resources, long_ago, Outcome.OK, (Price("AAPL", Decimal(1), date(2026, 11, 20)),))
+
+    async with connection(resources.db) as held:
+        [kept] = await quotes.select_quotes(held, SOURCE, ["AAPL"])
+    assert Decimal(1) != kept.price.price
 
 
 @pytest.mark.parametrize(("function", "subject"), EACH)

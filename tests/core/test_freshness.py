@@ -86,11 +86,19 @@ def test_a_real_time_quote_is_fresh_from_the_first_minute_of_the_session(minute:
     ],
 )
 def test_an_end_of_day_price_is_fresh_until_the_next_close_may_be_out(day: date, until: str) -> None:
-    held = quote("2026-11-20T23:00", day)
+    held = quote(f"{day}T23:00", day)
     freshness = judge(held, NYSE, at(until) - timedelta(microseconds=1), ttl=TTL, data="end_of_day")
 
     assert freshness == Freshness(at(until), stale=False, reason=None)
     assert judge(held, NYSE, at(until), ttl=TTL, data="end_of_day").stale
+
+
+@pytest.mark.parametrize("data", ["realtime", "end_of_day"])
+def test_a_quote_from_the_future_is_stale_for_nobody_knows_its_age(data: str) -> None:
+    now = at("2026-11-20T16:00:00")
+
+    assert judge(quote("2026-11-20T16:00:31"), NYSE, now, ttl=TTL, data=data).stale
+    assert not judge(quote("2026-11-20T16:00:29"), NYSE, now, ttl=TTL, data="realtime").stale
 
 
 @pytest.mark.parametrize("data", ["realtime", "delayed", "end_of_day"])
