@@ -49,7 +49,7 @@ class Quotes:
             except StoreUnavailable:
                 if not found and not any(map(self._memory.entry, lacking)):
                     raise
-        for symbol in lacking:
+        for symbol in wanted:  # all of them: while the stores were asked, a newer one may have come
             if (entry := self._memory.entry(symbol)) is not None:
                 found[symbol] = entry.quote
         return found

@@ -1,5 +1,5 @@
 """Follows the stream of quotes for one process. After any doubt (lost connection, restarted Redis, trimmed events) memory is made
-right by a look at what Redis holds; a quote is state, so nothing needs to be replayed."""
+right by a look at what the stores hold; a quote is state, so nothing needs to be replayed."""
 
 import asyncio
 
@@ -8,10 +8,13 @@ from redis.exceptions import RedisError
 
 from api import metrics
 from api.memory import Memory
+from common.errors import StoreUnavailable
 from common.resources import Resources, open_redis
-from common.store import feed
+from common.store import feed, quotes
+from common.store.pool import connection
 
-BLOCK_MS = 1000
+BLOCK_MS = 500
+SILENCE = 1.2  # seconds without an answer: what a process serves may be two behind the others
 MOST_EVENTS = 500
 AGAIN = 0.5  # seconds between two tries to reach Redis
 
@@ -19,7 +22,7 @@ AGAIN = 0.5  # seconds between two tries to reach Redis
 async def follow(resources: Resources, memory: Memory) -> None:
     """Run until cancelled."""
     while True:
-        redis = open_redis(resources.settings.redis_url, timeout=BLOCK_MS / 1000 + 2, retries=0)
+        redis = open_redis(resources.settings.redis_url, timeout=SILENCE, retries=0)
         try:
             await _follow_once(redis, resources, memory)
         except (RedisError, OSError, TimeoutError) as error:
@@ -41,7 +44,8 @@ async def _follow_once(redis: Redis, resources: Resources, memory: Memory) -> No
         events = await feed.read_events(redis, last, block_ms=BLOCK_MS, most=MOST_EVENTS)
         metrics.note_stream([event for event, _ in events], newest=len(events) < MOST_EVENTS)
         metrics.HOT.hand_over(resources.settings.market_hours)
-        if len(events) == MOST_EVENTS and await _trimmed(redis, last):
+        unread = any(quote is None for _, quote in events)  # written by another version of us
+        if unread or (len(events) == MOST_EVENTS and await _trimmed(redis, last)):
             await _resync(redis, resources, memory)
         for last, quote in events:
             if quote is not None and quote.source == resources.settings.source:
@@ -49,11 +53,19 @@ async def _follow_once(redis: Redis, resources: Resources, memory: Memory) -> No
 
 
 async def _resync(redis: Redis, resources: Resources, memory: Memory) -> None:
-    known = memory.symbols()
+    """What both stores hold of the symbols that are known here: PostgreSQL may have what Redis was not told yet."""
+    source, known = resources.settings.source, memory.symbols()
     for start in range(0, len(known), MOST_EVENTS):
         known_now = known[start : start + MOST_EVENTS]
-        for event, quote in await feed.select_published(redis, resources.settings.source, known_now):
+        for event, quote in await feed.select_published(redis, source, known_now):
             memory.remember(quote, event)
+        try:
+            async with connection(resources.db) as held:
+                saved = await quotes.select_quotes(held, source, known_now)
+        except StoreUnavailable:
+            continue  # Redis alone, then
+        for quote in saved:
+            memory.remember(quote)
 
 
 async def _trimmed(redis: Redis, last: str) -> bool:

@@ -1,11 +1,16 @@
 """One process's memory: made right by the stream, never taken back to an older price, and looked up again in any doubt."""
 
+import asyncpg
 from redis.asyncio import Redis
 
+from api.quotes import Quotes
+from api.state import LIVE, MEMORY, RESOURCES
 from common.core.models import Quote
 from common.core.wire import encode
 from common.settings import Settings
 from common.store import feed
+from common.store.pool import connection
+from common.store.quotes import upsert_quote
 from tests.api.conftest import Client, OpenApi, a_quote, eventually, followed, price_of
 
 
@@ -98,6 +103,31 @@ async def test_an_event_that_cannot_be_read_does_not_end_the_following(api: Clie
     await redis.xadd(feed.STREAM, {"body": '{"of": "another version"}'})
     await tell(redis, a_quote("AAPL", "11"))
     await until_price(api, "AAPL", 11)
+
+
+async def test_what_an_unreadable_event_told_is_looked_up(api: Client, redis: Redis, db: asyncpg.Pool) -> None:
+    await until_followed(api)
+    await feed.publish(redis, a_quote("AAPL", "10", age=5))
+    await until_price(api, "AAPL", 10)
+    async with connection(db) as held:
+        await upsert_quote(held, a_quote("AAPL", "11"))
+    await redis.xadd(feed.STREAM, {"body": '{"of": "another version"}'})
+    await until_price(api, "AAPL", 11)
+
+
+async def test_a_quote_that_is_newer_than_what_was_looked_up_is_served(api: Client, ready: Settings) -> None:
+    """It comes by the stream while the stores are asked for another symbol."""
+    assert api.app is not None
+    memory = api.app[MEMORY]
+
+    class Slow(Quotes):
+        async def _look_in_stores(self, *_: object) -> None:
+            memory.remember(a_quote("AAPL", "11"))
+
+    memory.remember(a_quote("AAPL", "10", age=5))
+    found = await Slow(api.app[RESOURCES], memory, api.app[LIVE]).lookup_all(["AAPL", "ORCL"])
+
+    assert 11 == found["AAPL"].price.price
 
 
 async def test_a_key_that_cannot_be_read_is_no_server_error(api: Client, redis: Redis, ready: Settings) -> None:
