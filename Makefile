@@ -4,7 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 EMBEDDED := $(BIN)/python -m common.embedded
 
-.PHONY: setup run test faults soak load deploy-check check migrate lock clean bench-refresh bench-read bench-watchlist bench-stream bench-login
+.PHONY: setup run test faults soak load deploy-check check migrate lock licences audit clean \
+	bench-refresh bench-read bench-watchlist bench-stream bench-login bench-versus
 
 setup: .venv/ready
 
@@ -12,7 +13,7 @@ setup: .venv/ready
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Quotewell needs Python 3.11 or newer, not %d.%d; say make PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/development.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 run: setup
@@ -42,7 +43,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml api worker scheduler ops simulator db common
-	git ls-files -z -- ':!tests' ':!requirements' | xargs -0 $(BIN)/detect-secrets-hook --exclude-lines 'demo123|user:password@|DEVELOPMENT_SECRET =|nobody at all|"bench " \* 8'
+	git ls-files -z -- ':!tests' ':!requirements' | xargs -0 $(BIN)/detect-secrets-hook --exclude-lines 'demo123|user:password@|DEVELOPMENT_SECRET =|nobody at all|"bench " \* 8|"apikey": "bench"'
 
 migrate: setup
 	@QUOTEWELL_ENV=$${QUOTEWELL_ENV:-development} $(EMBEDDED) $(BIN)/python -m db.migrate
@@ -61,6 +62,18 @@ bench-stream: setup
 
 bench-login: setup
 	$(BIN)/python -m bench.login
+
+bench-versus: setup
+	$(BIN)/python -m bench.versus
+
+# Whose work production stands on. Needs the Python and the system of the image, for some packages are not for all.
+licences: setup
+	{ printf '# Licences\n\nOf the packages in `requirements/production.txt`, on Linux and the Python of the image. `make licences` writes this page.\n\n'; \
+	  $(BIN)/pip-licenses --from=mixed --format=markdown --with-system --packages $$(sed -n 's/^\([a-z0-9._-]*\)==.*/\1/p' requirements/production.txt); } > docs/licences.md
+
+# Asks the databases of known vulnerabilities, so it needs the internet.
+audit: setup
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements/production.txt
 
 # The locks name hashes and no index; needs uv on the PATH.
 lock:

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import msgspec
@@ -20,6 +19,7 @@ from api.allowance import is_counted
 from api.contract import Contract
 from api.middlewares import Handler
 from api.requests import Symbol, properties
+from common import VERSION
 from common.errors import (
     InsufficientScope,
     InvalidRequest,
@@ -136,7 +136,7 @@ def describe(router: web.UrlDispatcher) -> Json:
         "openapi": "3.1.0",
         "info": {
             "title": "Quotewell",
-            "version": version("quotewell"),
+            "version": VERSION,
             "description": "Real stock quotes for many users from one stingy market-data key.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },

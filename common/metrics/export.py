@@ -10,7 +10,6 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -19,6 +18,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from common import VERSION
 from common.metrics.files import VARIABLE
 from common.metrics.forks import unforked
 
@@ -34,7 +34,7 @@ class Build(Collector):
 
     def collect(self) -> Iterable[Metric]:
         family = GaugeMetricFamily("quotewell_build_info", "Always 1.", labels=["version", "python"])
-        family.add_metric([version("quotewell"), platform.python_version()], 1)
+        family.add_metric([VERSION, platform.python_version()], 1)
         return [family]
 
 

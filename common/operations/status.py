@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from importlib.metadata import version
 from typing import Any, Literal
 
 from msgspec import Struct
 from redis.exceptions import RedisError
 
+from common import VERSION
 from common.core.outcomes import Outcome
 from common.errors import StoreUnavailable, StoreUnfit
 from common.operations.ages import Ages, look, measure
@@ -92,7 +92,7 @@ async def report_status(resources: Resources) -> StatusReport:
     ages = known.ages if known else None
     return StatusReport(
         status=_judge(known, redis=redis),
-        version=version("quotewell"),
+        version=VERSION,
         environment=resources.settings.environment,
         source=resources.settings.source,
         database="connected" if known else "disconnected",

@@ -144,7 +144,6 @@ def test_the_health_check_is_python_without_a_shell_and_ends_before_its_timeout(
 def test_port_signal_and_version_are_those_of_the_project() -> None:
     assert ["5001"] == arguments("EXPOSE")
     assert ["SIGTERM"] == arguments("STOPSIGNAL")
-    assert f"VERSION={PROJECT['project']['version']}" in arguments("ARG")
     (label,) = arguments("LABEL")
     labels = dict(word.split("=", 1) for word in shlex.split(label))
     assert PROJECT["project"]["description"] == labels["org.opencontainers.image.description"]
