@@ -179,8 +179,29 @@ def test_flower_reads_the_keys_that_our_celery_writes() -> None:
     settings = Settings.from_env(
         {"DATABASE_URL": "postgresql://h/d", "REDIS_URL": "redis://h", "QUOTEWELL_ENV": "testing"}
     )
+    flower = services()["flower"]
+    [[folder, there, _]] = volumes("flower")
     told: dict[str, Any] = {}
-    exec(compose()["configs"]["flower"]["content"], told)
+    exec((ROOT / folder / f"{flower['environment']['CELERY_CONFIG_MODULE']}.py").read_text(), told)
     ours = open_celery(settings).conf.broker_transport_options
 
+    assert there == flower["environment"]["PYTHONPATH"]
     assert {"global_keyprefix": ours["global_keyprefix"]} == told["broker_transport_options"]
+
+
+def test_one_service_builds_the_image_and_all_others_of_ours_wait_for_it() -> None:
+    """Compose builds each service by itself, and two builds of one tag at once may fail."""
+    assert ["secrets"] == [name for name in SERVICES if "build" in services()[name]]
+    assert [] == [name for name in ours() if "secrets" not in waits(name)]
+
+
+def test_no_service_asks_for_more_cores_than_the_smallest_machine_has() -> None:
+    """Docker refuses to start what may use more cores than there are."""
+    cores = {name: float(service["deploy"]["resources"]["limits"]["cpus"]) for name, service in services().items()}
+
+    assert {} == {name: count for name, count in cores.items() if count > 1}
+
+
+def test_no_service_with_a_root_that_cannot_be_written_has_inline_files() -> None:
+    """Compose copies those into the container, and is refused."""
+    assert "content" not in str(compose().get("configs", {}))

@@ -99,6 +99,15 @@ def test_in_kubernetes_the_overlay_says_whose_prices_are_served() -> None:
     assert ["alphavantage"] * 2 == [accept(name, env).source for name, env in sources["production"].items()]
 
 
+def test_what_the_base_sets_for_everybody_is_set_alike_by_compose() -> None:
+    ports = {"METRICS_PORT", "WORKER_METRICS_PORT"}
+    declared = {name: text for service in ours().values() for name, text in service["environment"].items()}
+
+    for overlay in OVERLAYS:
+        [config] = of_kind(read(overlay), "ConfigMap")
+        assert {name: declared[name] for name in ports} == {name: config["data"][name] for name in ports}
+
+
 def test_the_manifest_of_platforms_sets_nothing_but_settings() -> None:
     manifest = json.loads((ROOT / "app.json").read_text())["env"]
     values = {name: each["value"] for name, each in manifest.items() if "value" in each}

@@ -13,7 +13,6 @@ import pytest
 from aiohttp import web
 
 from api.app import create_app
-from api.fanout import HEARTBEAT
 from common.settings import Settings
 from tests.deploy import overlays
 from tests.deploy.composition import ROOT, ours, services
@@ -152,6 +151,10 @@ def test_what_restarts_a_pod_asks_no_store(overlay: str) -> None:
     assert "/api/health/ready" == paths["api", "readinessProbe"]
     assert {("worker", kind) for kind in PROBES} <= set(paths)
     assert {("beat", kind) for kind in ("startupProbe", "livenessProbe")} <= set(paths)
+    for name in ("quotewell-worker", "quotewell-beat"):  # which command that is, test_goes_on.py tells
+        assert all(
+            "exec" in probe for each, kind, probe, _ in probes(overlay) if (each, kind) == (name, "livenessProbe")
+        )
 
 
 def test_a_pod_has_the_time_to_end(overlay: str) -> None:
@@ -210,5 +213,5 @@ def test_the_ingress_leads_to_the_api_and_lets_streams_through(overlay: str, rou
                 streams.append(path["path"])
                 assert ("False", "1h") == (marks["nginx.org/proxy-buffering"], marks["nginx.org/proxy-read-timeout"])
 
-    assert set(streams) == ({"/api/stream", "/api/watchlist/stream"} & routes if of_kind(objects, "Ingress") else set())
-    assert HEARTBEAT < 3600
+    expected = {"/api/stream", "/api/watchlist/stream"} if overlay == "production" else set()
+    assert expected == set(streams) == expected & routes

@@ -106,9 +106,10 @@ async def open_nginx(stack: Stack, api: str, name: str, **replacements: str) -> 
     """nginx with the example on a free port, in front of `host:port`; keywords are other rates."""
     port, folder = free_port(), stack.folder / name
     places = {
-        "listen 80;": f"listen 127.0.0.1:{port};",
+        "listen 80 default_server;": f"listen 127.0.0.1:{port};",
         "127.0.0.1:5001": api,
         "/var/cache/nginx/quotewell ": f"{folder}/cache ",
+        "https://app.example.com": ORIGINS[0],
     }
     whole = drop_in(folder, {**places, **replacements})
     stack.start(name, [str(NGINX), "-e", "stderr", "-c", str(whole), "-g", "daemon off;"])
@@ -268,7 +269,8 @@ async def test_events_arrive_at_once(front: Front, private: bool) -> None:
 async def test_whoever_asks_too_often_is_told_so_with_429(stack: Stack, api: str) -> None:
     tight = {"rate=50r/s": "rate=1r/s", "burst=100": "burst=3"}
     async with open_nginx(stack, api, "tight", **tight) as front:
-        answers = await asyncio.gather(*(front.ask("/api/market/overview") for _ in range(20)))
+        page = {"Origin": ORIGINS[0]}
+        answers = await asyncio.gather(*(front.ask("/api/market/overview", headers=page) for _ in range(20)))
     refused = [answer for answer in answers if answer.status == 429]
 
     assert {200, 429} == {answer.status for answer in answers}
@@ -277,6 +279,7 @@ async def test_whoever_asks_too_often_is_told_so_with_429(stack: Stack, api: str
         (answer.json()["code"], answer.headers["Retry-After"], answer.headers["Cache-Control"]) for answer in refused
     }
     assert refused[0].json()["request_id"] == refused[0].headers["X-Request-ID"]
+    assert {ORIGINS[0]} == {answer.headers.get("Access-Control-Allow-Origin") for answer in answers}
 
 
 async def test_a_forged_address_gives_no_further_tries(front: Front) -> None:
@@ -293,6 +296,8 @@ async def test_a_forged_address_gives_no_further_tries(front: Front) -> None:
 
 async def test_without_an_api_the_answer_is_still_json(stack: Stack) -> None:
     async with open_nginx(stack, f"127.0.0.1:{free_port()}", "alone") as front:
-        answer = await front.ask("/api/stock/AAPL")
+        answer = await front.ask("/api/stock/AAPL", headers={"Origin": ORIGINS[1]})
+        allowed = await front.ask("/api/stock/AAPL", headers={"Origin": ORIGINS[0]})
 
     assert (503, "overloaded", "2") == (answer.status, answer.json()["code"], answer.headers["Retry-After"])
+    assert (None, ORIGINS[0]) == tuple(each.headers.get("Access-Control-Allow-Origin") for each in (answer, allowed))
