@@ -8,8 +8,13 @@ MOST_AT_ONCE = 40
 PATIENCE = 10.0  # seconds
 
 
-async def read_for(port: int, weights: Mapping[str, float], *, seconds: float, per_second: float) -> int:
-    """Read symbols in proportion to their weights at a steady rate; how many reads were answered with a quote."""
+async def read_for(
+    port: int, weights: Mapping[str, float], *, seconds: float, per_second: float, least: float = 0.99
+) -> int:
+    """Read symbols in proportion to their weights at a steady rate; how many reads were answered with a price.
+
+    `RuntimeError` if it is a smaller share of them than `least`.
+    """
     chance, loop = random.Random(2), asyncio.get_running_loop()  # nosec B311
     symbols, begun = chance.choices(list(weights), list(weights.values()), k=int(seconds * per_second)), loop.time()
     places, done = asyncio.Semaphore(MOST_AT_ONCE), 0
@@ -24,7 +29,7 @@ async def read_for(port: int, weights: Mapping[str, float], *, seconds: float, p
         for number, symbol in enumerate(symbols):
             await asyncio.sleep(max(0.0, begun + number / per_second - loop.time()))
             readers.create_task(read(symbol))
-    if done < 0.99 * len(symbols):
+    if done < least * len(symbols):
         raise RuntimeError(f"expected {len(symbols)} reads to be answered, not {done}")
     return done
 
@@ -39,4 +44,4 @@ async def _read(port: int, symbol: str, address: str) -> bool:
         writer.write(f"GET /api/stock/{symbol} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n".encode())
         answer = await reader.read()
         writer.close()
-    return answer.startswith(b"HTTP/1.1 200")
+    return answer.startswith(b"HTTP/1.1 200") and b'price"' in answer  # `price` of ours, `05. price` of the provider

@@ -1,11 +1,14 @@
-"""The references of bench-read: a bare aiohttp handler that returns the same bytes, and the endpoint written the usual way.
+"""What bench-read and bench-versus compare with: a bare aiohttp handler that returns the same bytes, the endpoint written the usual ways.
 
-Run as `python -m bench.usual bare|fastapi PORT`; REDIS_URL and BENCH_BODY come from the environment.
+Run as `python -m bench.usual bare|fastapi|clone PORT`; REDIS_URL, BENCH_BODY, BENCH_TTL and PROVIDER come from the environment.
 """
 
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import aiohttp
 import uvloop
 from aiohttp import web
 
@@ -55,5 +58,37 @@ def run_fastapi(port: int) -> None:
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
 
 
+def run_clone(port: int) -> None:
+    """Cache-aside: what is not in Redis is fetched and kept for its lifetime; an answer without a price is handed on as 502."""
+    import fastapi
+    import redis.asyncio
+    import uvicorn
+
+    client = redis.asyncio.Redis.from_url(os.environ["REDIS_URL"])
+    sessions: list[aiohttp.ClientSession] = []
+
+    @asynccontextmanager
+    async def lifespan(_: fastapi.FastAPI) -> AsyncIterator[None]:
+        async with aiohttp.ClientSession(os.environ["PROVIDER"]) as session:
+            sessions.append(session)
+            yield
+
+    app = fastapi.FastAPI(lifespan=lifespan)
+
+    @app.get("/api/stock/{symbol}")
+    async def stock(symbol: str) -> fastapi.Response:
+        body = await client.get(f"clone:{symbol}")
+        if body is None:
+            asked = {"function": "GLOBAL_QUOTE", "symbol": symbol, "apikey": "bench"}
+            async with sessions[0].get("/query", params=asked) as answer:
+                body = await answer.read()
+            if b"05. price" not in body:
+                raise fastapi.HTTPException(502)
+            await client.setex(f"clone:{symbol}", int(os.environ["BENCH_TTL"]), body)
+        return fastapi.Response(body, media_type="application/json")
+
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
+
+
 if __name__ == "__main__":
-    {"bare": run_bare, "fastapi": run_fastapi}[sys.argv[1]](int(sys.argv[2]))
+    {"bare": run_bare, "fastapi": run_fastapi, "clone": run_clone}[sys.argv[1]](int(sys.argv[2]))

@@ -1,0 +1,163 @@
+"""`make bench-versus`: what a key's calls buy: Quotewell, a cache-aside clone and an HTTP cache, each in front of the same provider.
+
+The same readers, one contender after the other, each with a provider of its own that counts. It is a day of five calls a minute played
+thirty times as fast: rates and lifetimes are scaled, the window of a minute is not. What each figure means stands in bench/README.md.
+"""
+
+import asyncio
+import json
+import shutil
+import subprocess  # nosec B404: servers of ours
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from bench.ages import by_symbol, observed, read_weighted
+from bench.reads import read_for
+from bench.stage import Stage, answers, free_port, open_stage
+from common.core.staleness import lower_bound, zipf
+from common.embedded import stores
+
+SCALE = 30
+CALLS = 5 * SCALE  # a minute
+TTL = 60 / SCALE  # seconds
+WEIGHTS = {f"SIM{number:04}": weight for number, weight in enumerate(zipf(50), 1)}
+READS = 60.0  # a second
+WARM, SECONDS = 60.0, 60.0  # the first minute fills the provider's window
+NGINX = """
+worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off; proxy_cache_path {folder}/cache keys_zone=quotes:10m; client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+    limit_req_zone $server_name zone=provider:1m rate={calls}r/m;
+    server {{
+        listen 127.0.0.1:{port};
+        location ~ ^/api/stock/(?<symbol>.+)$ {{
+            proxy_pass http://127.0.0.1:{inner}/query?function=GLOBAL_QUOTE&symbol=$symbol&apikey=bench;
+            proxy_cache quotes; proxy_cache_valid 200 {ttl:.0f}s; proxy_cache_lock on;
+            proxy_cache_use_stale error timeout updating http_503; proxy_cache_background_update on;
+        }}
+    }}
+    server {{
+        listen 127.0.0.1:{inner}; server_name provider;
+        limit_req zone=provider; limit_req_status 503;
+        location / {{ proxy_pass http://127.0.0.1:{provider}; }}
+    }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Of one contender, in the measured minute: reads that got a price, age of prices against the bound, calls and those over the limit."""
+
+    answered: float
+    age_ratio: float
+    used: float
+    over_limit: int
+
+
+def start_ours(stage: Stage) -> None:
+    stage.start("worker", "beat", "api")
+
+
+def start_clone(stage: Stage) -> None:
+    """As most begin: a web framework, a key in Redis with a lifetime, a call on each miss."""
+    command = [sys.executable, "-m", "bench.usual", "clone", stage.env["PORT"]]
+    _spawn(stage, command, PROVIDER=stage.simulator, BENCH_TTL=f"{TTL:.0f}")
+
+
+def start_nginx(stage: Stage) -> None:
+    """An HTTP cache as it is best told to: stale while it asks anew, one at a time, and no more calls than are allowed."""
+    conf = stage.folder / "nginx.conf"
+    ports = {"port": stage.env["PORT"], "inner": free_port(), "provider": stage.settings.simulator_port}
+    conf.write_text(NGINX.format(folder=stage.folder, calls=CALLS, ttl=TTL, **ports))
+    stage.folder.chmod(0o755)
+    _spawn(stage, ["nginx", "-c", str(conf)])
+
+
+CONTENDERS: Mapping[str, Callable[[Stage], None]] = {
+    "quotewell": start_ours,
+    "cache_aside": start_clone,
+    "http_cache": start_nginx,
+}
+
+
+def _spawn(stage: Stage, command: list[str], **env: str) -> None:
+    with (stage.folder / "contender.log").open("ab") as log:
+        stage.children.append(
+            subprocess.Popen(  # nosec B603
+                command, env={**stage.env, **env}, stdout=log, stderr=log, start_new_session=True
+            )
+        )
+
+
+def measure(stage: Stage, start: Callable[[Stage], None]) -> Seen:
+    """From a cold start: a minute to settle, then one that counts."""
+    stage.start("simulator")
+    stage.wait_until(lambda: answers(f"{stage.simulator}/_limits"), "the simulator")
+    start(stage)
+    port = int(stage.env["PORT"])
+    stage.wait_until(lambda: listens(port), "the contender")
+    begun = time.time()
+    asyncio.run(read_for(port, WEIGHTS, seconds=WARM, per_second=READS, least=0))
+    done = asyncio.run(read_for(port, WEIGHTS, seconds=SECONDS, per_second=READS, least=0))
+    with urllib.request.urlopen(f"{stage.simulator}/_calls", timeout=10) as answer:  # nosec B310
+        seen = json.load(answer)
+    return judge(begun, done, seen["calls"], seen["over_limit"])
+
+
+def listens(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2).close()  # nosec B310
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def judge(begun: float, done: int, calls: list[dict[str, str]], over_limit: int) -> Seen:
+    """By the provider's log alone; what was never fetched is as old as the run."""
+    times = [(call["symbol"], datetime.fromisoformat(call["time"]).timestamp(), call["outcome"]) for call in calls]
+    begin, end = begun + WARM, begun + WARM + SECONDS
+    came = by_symbol(((symbol, at) for symbol, at, outcome in times if outcome == "ok"), WEIGHTS)
+    ages = {symbol: observed(begun, came[symbol], begin, end) for symbol in WEIGHTS}
+    bound = 60 * lower_bound(list(WEIGHTS.values()), CALLS)
+    return Seen(
+        answered=round(done / (SECONDS * READS), 4),
+        age_ratio=round(read_weighted(WEIGHTS, ages) / bound, 2),
+        used=round(sum(begin <= at < end for _, at, _ in times) / (CALLS * SECONDS / 60), 2),
+        over_limit=over_limit,
+    )
+
+
+def main() -> int:
+    if shutil.which("nginx") is None:
+        print("bench-versus needs nginx: apt-get install nginx-light", file=sys.stderr)
+        return 2
+    figures: dict[str, dict[str, float]] = {}
+    limits = {"PROVIDER_LIMITS": f"{CALLS}/1min", "QUOTE_TTL": f"{TTL:.0f}", "OVERVIEW_SYMBOLS": "SIM0001"}
+    with tempfile.TemporaryDirectory(prefix="quotewell-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # nginx's worker is another user
+        with stores(folder, {"QUOTEWELL_ENV": "testing"}, throwaway=True) as urls:
+            for contender, start in CONTENDERS.items():
+                extra = {"SIMULATOR_EXTRA_SYMBOLS": str(len(WEIGHTS)), "SIMULATOR_LATENCY": "0.05"}
+                with open_stage(urls, folder, contender, **limits, **extra) as stage:
+                    seen = measure(stage, start)
+                print(f"{contender:>12} {seen}", flush=True)
+                figures[contender] = {name: getattr(seen, name) for name in Seen.__slots__}
+    print(json.dumps(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
