@@ -1,6 +1,6 @@
 # One image for every process: the API is its default, the others are commands (see README, "Operating").
 # The base is an argument, so that a mirror's or a hardened Python can take its place; it needs python3 (3.11 or newer) with venv.
-ARG BASE=python:3.13-slim-bookworm
+ARG BASE=python:3.13-slim-trixie
 
 # Makes a virtual environment where the last stage will have it. All that is downloaded is checked against the locks' hashes.
 FROM ${BASE} AS build

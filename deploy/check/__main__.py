@@ -88,6 +88,7 @@ def run_all(report: Report, service: Service) -> None:
     report.check("the root is read-only", questions.read_only(service))
     service.start_all()
     report.check("health, a quote, an account, the page, refreshes by worker and beat", questions.answers(service))
+    report.check("the API is reached from outside", questions.reached(service))
     report.check("metrics of all processes", questions.metrics(service))
     report.check("every process is user 10001 without privileges, no zombie", questions.processes(service))
     report.check("the health check tells serving from not serving", questions.health_check(service))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploy.check.buildah import Buildah, Failed
 
-SUITE = "bookworm"
+SUITE = "trixie"  # its Python is that of the image that the Dockerfile names
 BASE = f"localhost/quotewell-base:{SUITE}"
 PACKAGES = "python3-venv,ca-certificates"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

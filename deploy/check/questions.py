@@ -17,6 +17,7 @@ MEASURED = {
     "metrics": "quotewell_http_request_duration_seconds_count{",
     "worker-metrics": "quotewell_provider_calls_total{",
 }
+ELSEWHERE = "127.0.0.2"  # the container shares this machine's network
 PROBE = "open('/opt/quotewell/x', 'w')"
 ACCOUNT = {"username": "ada", "email": "ada@example.com", "password": secrets.token_urlsafe(16)}
 
@@ -38,6 +39,14 @@ def answers(service: Service) -> Iterator[str]:
     service.eventually(
         partial(_refreshed, service), within=40, what="beat's ticks make a worker fetch the pinned symbols"
     )
+
+
+def reached(service: Service) -> Iterator[str]:
+    """By whoever is outside of the container: an API that listens on the loopback's own address alone would not be."""
+    try:
+        socket.create_connection((ELSEWHERE, service.ports["web"]), timeout=5).close()
+    except OSError as error:
+        yield f"{ELSEWHERE}: {error}"
 
 
 def metrics(service: Service) -> Iterator[str]:
