@@ -172,9 +172,11 @@ class Client(asyncio.Protocol):
         if status == asked.status and asked.part in body:
             tally.served[asked.kind].append(took)
             if asked.then is not None:
-                asked.then()
+                asked.then(body)
         elif status in REFUSED and (after := AFTER.search(head)) and (shape := SHAPE.fullmatch(body)):
             least = float(after[1])
+            if asked.then is not None:
+                asked.then(None)
             tally.refused[asked.kind].append(took)
             tally.codes[f"{status.decode()} {shape[2].decode()}: {shape[1].decode()}"] += 1
         else:

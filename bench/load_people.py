@@ -24,13 +24,14 @@ class Crowd:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as it stands on the wire, and what tells its answer: status, and a part of the body."""
+    """A request as it stands on the wire, and what tells its answer: status, and a part of the body. `then` gets the
+    body of what was served, or None for what was refused."""
 
     kind: str
     wire: bytes
     status: bytes
     part: bytes
-    then: Callable[[], None] | None = None
+    then: Callable[[bytes | None], None] | None = None
 
 
 def request(line: str, *, token: str = "", body: str = "") -> bytes:
@@ -47,7 +48,7 @@ class Person:
         self.address = f"127.{1 + number // 62500}.{number // 250 % 250}.{1 + number % 250}"
         self._crowd, self._user = crowd, number % len(crowd.names)
         self._own = crowd.symbols[number // len(crowd.names) % len(crowd.symbols)]
-        self._listed = False
+        self._listed: bool | None = False  # None: a refusal in the middle of it left that open
         self._chance = random.Random(number)  # nosec B311
 
     def next(self, mix: dict[str, float]) -> Asked:
@@ -76,13 +77,17 @@ class Person:
 
     def _watchlist(self) -> Asked:
         token = self._crowd.tokens[self._user]
-        if self._chance.random() < 0.5:
-            return Asked("watchlist", request("GET /api/watchlist", token=token), b"200", b'"watchlist"')
+        if self._listed is None or self._chance.random() < 0.5:
+            return Asked("watchlist", request("GET /api/watchlist", token=token), b"200", b'"watchlist"', self._look)
         if self._listed:
             wire = request(f"DELETE /api/watchlist/{self._own}", token=token)
             return Asked("watchlist", wire, b"200", b"was removed", self._turn_over)
         wire = request("POST /api/watchlist", token=token, body=json.dumps({"symbol": self._own}))
         return Asked("watchlist", wire, b"201", b"was added", self._turn_over)
 
-    def _turn_over(self) -> None:
-        self._listed = not self._listed
+    def _look(self, body: bytes | None) -> None:
+        if body is not None:
+            self._listed = f'"{self._own}"'.encode() in body
+
+    def _turn_over(self, body: bytes | None) -> None:
+        self._listed = None if body is None else not self._listed

@@ -188,7 +188,7 @@ class QuotePending(NotNow):
 
 
 class StoreUnavailable(NotNow):
-    """PostgreSQL does not answer; nothing was written."""
+    """PostgreSQL does not answer. The message says whether nothing was written, or nobody knows: then look before you ask again."""
 
     code = "store_unavailable"
 

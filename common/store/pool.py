@@ -82,7 +82,7 @@ async def _known_errors(pool: asyncpg.Pool) -> AsyncIterator[None]:
         yield
     except LOST as error:
         await _forget_idle(pool)
-        raise StoreUnavailable("the database does not answer; nothing was written") from error
+        raise StoreUnavailable("the database did not answer in time; whether it was written is not known") from error
     except UNFIT as error:
         raise StoreUnfit("the database is not as this version needs it; nothing was written") from error
 
@@ -123,11 +123,12 @@ async def _acquire(pool: asyncpg.Pool) -> Connection:
         async with asyncio.timeout(ACQUIRE):
             held: Connection = await pool.acquire()
             return held
-    except TimeoutError:
+    except LOST as error:
         busy = pool.get_idle_size() == 0 and pool.get_size() >= pool.get_max_size()
-        raise StoreUnavailable(
-            f"the database {'is busy' if busy else 'does not answer'}; nothing was written"
-        ) from None
+        if not isinstance(error, TimeoutError):
+            await _forget_idle(pool)
+        told = "is busy" if busy and isinstance(error, TimeoutError) else "does not answer"
+        raise StoreUnavailable(f"the database {told}; nothing was written") from error
 
 
 async def _forget_idle(pool: asyncpg.Pool) -> None:
