@@ -51,6 +51,12 @@ def test_each_alert_is_tested_both_ways() -> None:
     assert sorted(alerts()) == sorted(set(quiet)) == sorted(set(fires))
 
 
+def test_the_runbook_says_what_to_do_about_each_alert() -> None:
+    rows = re.findall(r"^\| (Quotewell\w+) \|", (ROOT / "docs/runbook.md").read_text(), re.M)
+
+    assert alerts() == rows
+
+
 @needs_promtool
 def test_the_queries_of_all_panels_are_well_formed(tmp_path: Path) -> None:
     """As rules, for a panel has no checker of its own."""
