@@ -47,7 +47,7 @@ from common.settings import Settings
 web_response.SERVER_SOFTWARE = "quotewell"  # type: ignore[attr-defined]  # malformed requests never reach a middleware
 web_server.RequestHandler = Connection  # type: ignore[attr-defined]  # the class that aiohttp makes them of
 LARGEST_BODY = 64 << 10  # bytes
-PATIENCE = 0.6  # seconds a statement may take while somebody waits: with a look into Redis before it, less than one
+PATIENCE = 0.7  # seconds a statement may take while somebody waits: with a look into Redis before it, less than one
 AGAIN = 1.0  # seconds before a task that failed begins anew
 log = structlog.get_logger(__name__)
 WITH_ROUTES = (

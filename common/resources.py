@@ -26,7 +26,7 @@ from common.store.pool import open_pool
 POOL_SIZE = 5
 WORKER_POOL_SIZE = 3  # of one child: it asks one by one, and settles a few calls at once
 REDIS_POOL_SIZE = 3
-REDIS_TIMEOUT = 0.3  # seconds that an answer of the cache may take
+REDIS_TIMEOUT = 0.25  # seconds that an answer of the cache may take
 CLOSING = 3.0  # seconds
 
 
