@@ -105,7 +105,7 @@ async def carry_out(resources: Resources, permit: Permit) -> Outcome:
     note_call(grant, outcome)
     resources.health.note("provider", up=outcome not in NO_ANSWER, reason=outcome)
     try:
-        settled = await asyncio.shield(settle(resources, grant, outcome, answer))
+        settled = await asyncio.shield(settle(resources, grant, outcome, answer, asked=permit.asked))
     except StoreUnavailable:
         log.warning("call_unsettled", call=grant.id, subjects=grant.subjects, outcome=outcome)
         return outcome

@@ -4,6 +4,7 @@ It decides nothing: what an outcome means stands in common/core/outcomes.py.
 """
 
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,8 +33,13 @@ class Settled:
     waits: Sequence[tuple[Purpose, timedelta]] = ()
 
 
-async def settle(resources: Resources, grant: Grant, outcome: Outcome, answer: Answer) -> Settled:
-    """Write the outcome and what follows from it, in one transaction; a lost store is tried again until the lease is over."""
+async def settle(
+    resources: Resources, grant: Grant, outcome: Outcome, answer: Answer, *, asked: float | None = None
+) -> Settled:
+    """Write the outcome and what follows from it, in one transaction; a lost store is tried again until the lease is over.
+
+    `asked`: when the ledger was asked for the call (monotonic seconds); None where its own clock alone counts.
+    """
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(StoreUnavailable),
         stop=stop_after_delay(SETTLE_WITHIN),
@@ -42,18 +48,19 @@ async def settle(resources: Resources, grant: Grant, outcome: Outcome, answer: A
     ):
         with attempt:
             async with transaction(resources.db) as held:
-                return await _write_outcome(held, resources, grant, outcome, answer)
+                await ledger.lock_ledger(held)
+                took = None if asked is None else timedelta(seconds=time.monotonic() - asked)
+                return await _write_outcome(held, resources, grant, outcome, answer, took)
     raise AssertionError("AsyncRetrying ends with a result or an error")
 
 
 async def _write_outcome(
-    held: Connection, resources: Resources, grant: Grant, outcome: Outcome, answer: Answer
+    held: Connection, resources: Resources, grant: Grant, outcome: Outcome, answer: Answer, took: timedelta | None
 ) -> Settled:
-    await ledger.lock_ledger(held)
     if outcome is Outcome.UNSENT:
         await give_back(held, grant)
         return Settled()
-    at = await ledger.update_call(held, grant.id, outcome)
+    at = await ledger.update_call(held, grant.id, outcome, took)
     if at is None:
         return Settled()
     if outcome is Outcome.OK:

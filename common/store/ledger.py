@@ -150,15 +150,22 @@ async def lock_ledger(connection: Connection) -> datetime:
     return now
 
 
-async def update_call(connection: Connection, call: int, outcome: Outcome) -> datetime | None:
-    """Settle a call: its slot counts from now on. The ledger's time of the response, or None if it was settled before."""
+async def update_call(
+    connection: Connection, call: int, outcome: Outcome, took: timedelta | None = None
+) -> datetime | None:
+    """Settle a call: its slot counts from now on. The ledger's time of the response, or None if it was settled before.
+
+    `took`, since the ledger was asked, by a clock that nobody sets: if the ledger's says more, it jumped ahead meanwhile, and the slot
+    would be lost until that time comes.
+    """
     at: datetime | None = await connection.fetchval(
         """
-        UPDATE calls SET outcome = $2, ends_at = ledger_now() WHERE id = $1 AND outcome IS NULL
+        UPDATE calls SET outcome = $2, ends_at = least(ledger_now(), granted_at + $3) WHERE id = $1 AND outcome IS NULL
         RETURNING ends_at
         """,
         call,
         outcome,
+        took,
     )
     return at
 

@@ -96,6 +96,32 @@ async def test_a_slot_is_free_exactly_a_period_after_the_response(db: asyncpg.Po
     assert ("B",) == (await granted(db, asks("1/1min"), turn())).subjects
 
 
+async def test_a_clock_that_jumps_ahead_amid_a_call_takes_no_slot_along(db: asyncpg.Pool, clock: Clock) -> None:
+    """It took three seconds by the process that made it; then the clock is set right again."""
+    await want(db, "A", "B")
+    first = await granted(db, asks("1/1min"), turn())
+    before = clock.now
+    clock.pass_(7200)
+    async with connection(db) as held:
+        assert before + timedelta(seconds=3) == await ledger.update_call(
+            held, first.id, Outcome.OK, timedelta(seconds=3)
+        )
+
+    clock.set(before + timedelta(seconds=3))
+    assert timedelta(minutes=1) == (await waits(db, asks("1/1min"), turn())).wait
+
+
+async def test_a_process_that_was_stopped_amid_a_call_counts_from_when_it_went_on(
+    db: asyncpg.Pool, clock: Clock
+) -> None:
+    """The request may have been written only then."""
+    await want(db, "A", "B")
+    first = await granted(db, asks("1/1min"), turn())
+    clock.pass_(30)
+    async with connection(db) as held:
+        assert clock.now == await ledger.update_call(held, first.id, Outcome.OK, timedelta(seconds=30.1))
+
+
 async def test_a_call_that_nobody_settles_counts_until_its_lease_and_the_period(db: asyncpg.Pool, clock: Clock) -> None:
     await want(db, "A", "B")
     await granted(db, asks("1/1min"), turn())
