@@ -136,7 +136,7 @@ def test_one_image_runs_the_commands_of_the_procfile() -> None:
     entries = parse_procfile((ROOT / "Procfile").read_text()).processes
     # of the Procfile alone: what saves a small Redis connections, and hides workers from Flower
     entries = {name: re.sub("^exec | --without-[a-z]+", "", entry) for name, entry in entries.items()}
-    simulator = parse_procfile((ROOT / "Procfile.dev").read_text()).processes["simulator"]
+    simulator = parse_procfile((ROOT / "Procfile.dev").read_text()).processes["simulator"].removeprefix("exec ")
     commands = {name: " ".join(service["command"]) for name, service in ours().items()}
 
     assert 1 == len({service["image"] for service in [*ours().values(), services()["secrets"]]})
