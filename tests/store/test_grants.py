@@ -111,6 +111,19 @@ async def test_a_clock_that_jumps_ahead_amid_a_call_takes_no_slot_along(db: asyn
     assert timedelta(minutes=1) == (await waits(db, asks("1/1min"), turn())).wait
 
 
+async def test_background_goes_on_after_a_step_back_of_the_clock(db: asyncpg.Pool, clock: Clock) -> None:
+    """It was granted a call while the clock was two hours ahead."""
+    await attempted(db, "a", A=0.0, B=0.0)
+    clock.pass_(7200)
+    first = await granted(db, asks("100/1min"), turn())
+    clock.pass_(-7200)
+    async with connection(db) as held:
+        await ledger.update_call(held, first.id, Outcome.OK)
+        await line.delete_served(held, first.id, first.subjects)
+
+    assert {"A", "B"} == {*first.subjects, *(await granted(db, asks("100/1min"), turn())).subjects}
+
+
 async def test_a_process_that_was_stopped_amid_a_call_counts_from_when_it_went_on(
     db: asyncpg.Pool, clock: Clock
 ) -> None:
