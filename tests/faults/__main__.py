@@ -15,7 +15,7 @@ class Verdict:
     def __init__(self) -> None:
         self.scenarios = self.passed = 0
         self.counts: Counter[str] = Counter()
-        self.heal = {"usual": 0.0, "apart": 0.0, "held": 0.0}  # held: the ledger waits for what it cannot know
+        self.heal = {"usual": 0.0, "apart": 0.0, "held": 0.0}  # the worst of each way to heal
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call":
@@ -23,9 +23,9 @@ class Verdict:
             self.scenarios += 1
             self.passed += report.passed
             self.counts.update(told.get("counts", {}))
-            kind, healed = told.get("kind", "usual"), told.get("healed", {})
-            self.heal[kind] = max(self.heal[kind], *healed.values(), 0.0)
-            print(f"\n  {report.nodeid.partition('[')[2][:-1]}: {_rounded(healed)}", flush=True)
+            for kind, healed in told.get("healed", {}).items():
+                self.heal[kind] = max(self.heal[kind], *healed.values())
+                print(f"\n  {report.nodeid.partition('[')[2][:-1]}, {kind}: {_rounded(healed)}", flush=True)
         elif report.failed:
             self.scenarios += 1
 

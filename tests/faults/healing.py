@@ -3,54 +3,83 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
+from itertools import product
 
+from tests.e2e.stack import eventually
 from tests.faults.cluster import APIS, BEATS, WORKERS, Cluster
-from tests.faults.witnesses import HOT, Witnesses
+from tests.faults.metrics import caught_up_at
+from tests.faults.scenarios import Scenario
+from tests.faults.witnesses import HOT, KINDS, Witnesses
 
 LONGEST = 90.0  # seconds that anything is waited for
+SERVED = 20.0  # seconds: all slots may be taken for a lease of 12 s and a period of the limit; and a try of the slowest witness
+
+Healed = dict[str, float]  # seconds until each process was well
 
 
-async def api_is_well(witnesses: Witnesses, name: str) -> bool:
-    """It has both stores, a quote, and takes an order."""
-    ask, keys = partial(witnesses.ask, name, patience=LONGEST), witnesses.keys["operator"]
+async def survive(scenario: Scenario, witnesses: Witnesses) -> Healed:
+    """Break, wait, mend, and wait until everybody is well and everybody is served."""
+    witnesses.expect(scenario)
+    async with scenario.broken(witnesses.cluster):
+        await asyncio.sleep(scenario.lasts)  # what is broken stays so; it is no wait for anything
+    healed = await heal(witnesses)
+    await serve(witnesses)
+    return healed
+
+
+async def heal(witnesses: Witnesses) -> Healed:
+    """Counted from now; a process that was ended and not begun again is not waited for."""
+    cluster, began = witnesses.cluster, time.monotonic()
+    last = (await cluster.ask("SELECT coalesce(max(id), 0) FROM calls"))[0][0]
+    questions: Mapping[str, Callable[[], Awaitable[bool]]] = {
+        **{name: partial(api_is_well, witnesses, name, time.time()) for name in APIS},
+        **{name: partial(worker_calls, cluster, name, last) for name in WORKERS},
+        **{name: partial(beat_rings, cluster, name, began) for name in BEATS},
+    }
+
+    async def take_time(name: str) -> float:
+        with suppress(AssertionError):
+            await eventually(questions[name], within=LONGEST, what=f"{name} is well")
+        witnesses.trust(name)
+        return time.monotonic() - began
+
+    names = [name for name in questions if cluster.stack.processes[name].poll() is None]
+    return dict(zip(names, await asyncio.gather(*map(take_time, names)), strict=True))
+
+
+async def serve(witnesses: Witnesses) -> None:
+    """Wait until every kind of witness has had success at every API since now."""
+    witnesses.served.clear()
+    wanted = set(product(KINDS, APIS))
+
+    async def are_served() -> bool:
+        return wanted <= witnesses.served
+
+    with suppress(AssertionError):
+        await eventually(are_served, within=SERVED, what="everybody is served")
+    for kind, name in wanted - witnesses.served:
+        witnesses.blame("not_served", f"a {kind} at {name} within {SERVED} s")
+
+
+async def api_is_well(witnesses: Witnesses, name: str, since: float) -> bool:
+    """It has both stores, a quote and all news, and takes an order."""
+    ask, keys = partial(witnesses.ask, name), witnesses.keys["operator"]
     status, health = await ask("GET", "/api/health")
     if status != 200 or health["status"] != "healthy":
         return False
     read, _ = await ask("GET", f"/api/stock/{HOT[0]}")
     written, _ = await ask("PUT", f"/api/ops/symbols/{HOT[0]}/pin", headers=keys)
-    return read == 200 and written in (200, 204)
+    return read == written == 200 and await caught_up_at(witnesses.cluster, name) > since
 
 
 async def worker_calls(cluster: Cluster, name: str, since: int) -> bool:
-    """A call was granted to it after that one."""
-    rows = await asyncio.to_thread(cluster.ask, "SELECT DISTINCT caller FROM calls WHERE id > %s", since)
+    """A child of it made a call after that one. One child suffices: whichever is free takes the next task."""
+    rows = await cluster.ask("SELECT DISTINCT caller FROM calls WHERE id > %s AND outcome <> 'unsent'", since)
     pids = {str(process.pid) for process in cluster.family(name)}
     return any(caller.startswith("worker@") and caller.rpartition(":")[2] in pids for (caller,) in rows)
 
 
 async def beat_rings(cluster: Cluster, name: str, since: float) -> bool:
     return cluster.wires[name, "redis"].rang > since
-
-
-async def heal(witnesses: Witnesses) -> dict[str, float]:
-    """Seconds from now until each process is well; a process that was ended and not begun again is not waited for."""
-    cluster, began = witnesses.cluster, time.monotonic()
-    last = (await asyncio.to_thread(cluster.ask, "SELECT coalesce(max(id), 0) FROM calls"))[0][0]
-    questions: Mapping[str, Callable[[], Awaitable[bool]]] = {
-        **{name: partial(api_is_well, witnesses, name) for name in APIS},
-        **{name: partial(worker_calls, cluster, name, last) for name in WORKERS},
-        **{name: partial(beat_rings, cluster, name, began) for name in BEATS},
-    }
-    names = [name for name in questions if cluster.stack.processes[name].poll() is None]
-    took = await asyncio.gather(*(_until(questions[name], began) for name in names))
-    cluster.down.difference_update(names)
-    return dict(zip(names, took, strict=True))
-
-
-async def _until(well: Callable[[], Awaitable[bool]], began: float) -> float:
-    while not await well():
-        if time.monotonic() - began > LONGEST:
-            return LONGEST
-        await asyncio.sleep(0.1)
-    return time.monotonic() - began

@@ -1,87 +1,119 @@
-"""What the simulator's log and the database say of a scenario, after it. It trusts nobody else."""
+"""What the simulator's log, the stores and the processes themselves say of a scenario, after it. It trusts nobody else."""
 
 import asyncio
+from collections import Counter, defaultdict
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from common.core.models import Quote
+from common.store.feed import select_published
 from simulator.prices import quote_at
 from simulator.universe import load_universe
 from tests.e2e.stack import eventually
-from tests.faults.cluster import EXTRA
-from tests.faults.witnesses import Witnesses
+from tests.faults.cluster import APIS, EXTRA
+from tests.faults.metrics import count_slow
+from tests.faults.witnesses import ACROSS, HOT, MACHINE, Witnesses
 
 PATIENCE = 60.0  # seconds for orders that were taken; nothing may be forgotten
+# A quote is stamped when its call is settled, or when the call's lease of 12 s ends if that is sooner; the rest is for the clocks.
+BEFORE, AFTER = timedelta(seconds=14), timedelta(seconds=1)
+MILLISECOND = timedelta(milliseconds=1)  # answers say no more
 
 
 @dataclass
 class Judge:
-    """It goes on from where it was: only what is new is judged."""
+    """It goes on from where it was: only what is new is judged. `prices`: when the provider told such a price of such a symbol, once or
+    more often, for it may come back to one."""
 
     witnesses: Witnesses
     calls: int = 0
     over_limit: int = 0
-    prices: set[tuple[str, float]] = field(default_factory=set)
+    prices: defaultdict[tuple[str, float], list[datetime]] = field(default_factory=lambda: defaultdict(list))
+    slow: dict[str, Counter[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.universe = load_universe(1, EXTRA)
 
     async def judge(self) -> None:
+        self.witnesses.check()
+        noted, self.witnesses.quotes = self.witnesses.quotes, set()  # before the calls: none is newer than they
         await self._count_calls()
-        self._compare_prices()
+        for each in noted:
+            self._compare_price(*each)
+        await self._compare_memories()
         await self._compare_lists()
         await self._wait_for_orders()
+        for name in APIS:
+            await self._count_slow(name)
 
     async def _count_calls(self) -> None:
-        cluster = self.witnesses.cluster
-        async with cluster.stack.http.get(f"{cluster.stack.simulator}/_calls?since={self.calls}") as answer:
-            seen = await answer.json()
+        seen = await self.witnesses.cluster.calls(since=self.calls)
         for _ in range(seen["over_limit"] - self.over_limit):
             self.witnesses.blame("over_limit_calls", f"{seen['by_rule']}, {seen['max_in_window']}")
         self.calls, self.over_limit = seen["total"], seen["over_limit"]
-        self.prices.update(price for call in seen["calls"] if (price := self._price_of(call)))
+        for call in seen["calls"]:
+            self._price(call)
 
-    def _price_of(self, call: dict[str, Any]) -> tuple[str, float] | None:
-        security = self.universe.get(call["symbol"])
-        if security is None or call["function"] != "GLOBAL_QUOTE":
-            return None
-        return call["symbol"], float(quote_at(security.walk, datetime.fromisoformat(call["time"])).bar.close)
+    def _price(self, call: dict[str, Any]) -> None:
+        security, at = self.universe.get(call["symbol"]), datetime.fromisoformat(call["time"])
+        if security is not None and call["function"] == "GLOBAL_QUOTE":
+            self.prices[call["symbol"], float(quote_at(security.walk, at).bar.close)].append(at)
 
-    def _compare_prices(self) -> None:
-        """Each price that somebody read was the provider's, for that symbol."""
-        for symbol, price in self.witnesses.quotes - self.prices:
-            self.witnesses.blame("wrong_price", f"{symbol} {price}")
-        self.witnesses.quotes.clear()
+    def _compare_price(self, symbol: str, price: float, fetched: str) -> None:
+        """It was the provider's for that symbol, and of that time where the ledger's clock was true."""
+        at, told = datetime.fromisoformat(fetched), self.prices.get((symbol, price), [])
+        if not (any(at - BEFORE <= call <= at + AFTER for call in told) if self.witnesses.clock_is_true else told):
+            self.witnesses.blame("wrong_price", f"{symbol} {price} of {fetched}; told at {[*map(str, told)]}")
+
+    async def _compare_memories(self) -> None:
+        """What Redis holds now, every API answers soon."""
+        async with self.witnesses.cluster.open_redis() as redis:
+            held = [quote for _, quote in await select_published(redis, "simulated", HOT)]
+        await asyncio.gather(*(self._compare_memory(name, quote) for name in APIS for quote in held))
+
+    async def _compare_memory(self, name: str, held: Quote) -> None:
+        async def is_there() -> bool:
+            status, body = await self.witnesses.ask(name, "GET", f"/api/stock/{held.symbol}")
+            return status == 200 and datetime.fromisoformat(body["fetched_at"]) >= held.fetched_at - MILLISECOND
+
+        try:
+            await eventually(is_there, within=ACROSS + MACHINE, what=f"{name} has {held.symbol} of {held.fetched_at}")
+        except AssertionError as error:
+            self.witnesses.blame("behind", str(error))
 
     async def _compare_lists(self) -> None:
         """While nobody changes one."""
         async with AsyncExitStack() as still:
             for writing in self.witnesses.writing.values():
                 await still.enter_async_context(writing)
-            await asyncio.to_thread(self._compare_rows)
-
-    def _compare_rows(self) -> None:
-        rows = self.witnesses.cluster.ask(
-            "SELECT username, array_agg(symbol) FROM users JOIN watchlist_items ON user_id = users.id GROUP BY username"
-        )
-        there = {user: set(symbols) for user, symbols in rows}
-        for user, symbols in self.witnesses.lists.items():
-            for symbol, expected in list(symbols.items()):
-                if expected is not None and expected != (symbol in there.get(user, ())):
-                    self.witnesses.blame("lost_writes", f"{user} {symbol}: told {expected}")
+            rows = await self.witnesses.cluster.ask(
+                "SELECT username, symbol FROM users JOIN watchlist_items ON user_id = users.id"
+            )
+            for user, symbols in self.witnesses.lists.items():
+                for symbol, expected in symbols.items():
+                    if expected is not None and expected != ((user, symbol) in rows):
+                        self.witnesses.blame("lost_writes", f"{user} {symbol}: told {expected}")
 
     async def _wait_for_orders(self) -> None:
         jobs, cluster = list(self.witnesses.jobs), self.witnesses.cluster
+        open_ones = "SELECT count(*) FROM refresh_items WHERE job_id = ANY (%s) AND outcome IS NULL"
+        known = "SELECT count(*) FROM refresh_jobs WHERE id = ANY (%s)"
 
         async def settled() -> bool:
-            open_ones = "SELECT count(*) FROM refresh_items WHERE job_id = ANY (%s) AND outcome IS NULL"
-            known = "SELECT count(*) FROM refresh_jobs WHERE id = ANY (%s)"
-            (left,), (kept,) = [(await asyncio.to_thread(cluster.ask, each, jobs))[0] for each in (open_ones, known)]
-            return bool(left == 0 and kept == len(jobs))
+            return [await cluster.ask(each, jobs) for each in (open_ones, known)] == [[(0,)], [(len(jobs),)]]
 
         try:
             await eventually(settled, within=PATIENCE, what="all orders are carried out")
         except AssertionError as error:
             self.witnesses.blame("forgotten_orders", str(error))
         del self.witnesses.jobs[: len(jobs)]
+
+    async def _count_slow(self, name: str) -> None:
+        """By the clock of the process itself."""
+        slow = await count_slow(self.witnesses.cluster, name)
+        if name not in self.witnesses.cluster.untimed:
+            for what, times in (slow - self.slow.get(name, Counter())).items():
+                self.witnesses.blame("slow", f"{name} {what}: {times} times")
+        self.slow[name] = slow

@@ -49,8 +49,8 @@ class Wire:
                 writer.transport.abort()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.mood == "reset":
-            return
+        if self.mood in ("silent", "reset"):
+            return await self._hush()
         if isinstance(self.far, Path):
             answers, asks = await asyncio.open_unix_connection(str(self.far))
         else:
@@ -79,5 +79,10 @@ class Wire:
                 self.rang = time.monotonic()
             said.write(data)
             await said.drain()
-        while lost[way] and self.mood == "silent":  # noqa: ASYNC110  the end of a connection is not heard either
+        if lost[way]:
+            await self._hush()
+
+    async def _hush(self) -> None:
+        """A beginning or an end is not heard either, for as long as it is silent."""
+        while self.mood == "silent":  # noqa: ASYNC110  a mood is set, not told
             await asyncio.sleep(0.1)

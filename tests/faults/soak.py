@@ -1,6 +1,6 @@
 """`python -m tests.faults.soak --minutes 60`: a market day in an hour, with everybody at work and something broken every now and then.
 
-The day is compressed, not sped up: a limit's minute stays a minute, so the ledger's clock jumps over the dull hours. What is judged is
+The day is compressed, not sped up: a second stays a second, so the ledger's clock jumps over the dull hours. What is judged is
 what the scenarios judge; what is reported beside it: calls, answers, ages, memory and files. One JSON object in the last line.
 """
 
@@ -8,155 +8,178 @@ import argparse
 import asyncio
 import json
 import random
-import re
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from zoneinfo import ZoneInfo
+from statistics import median
 
 import psycopg
 
+from common.sessions import NEW_YORK, open_calendar
 from simulator.sessions import is_trading_day
-from tests.faults import scenarios
-from tests.faults.cluster import ALL, APIS, Cluster, open_cluster
-from tests.faults.healing import heal
+from tests.faults.cluster import ALL, APIS, CALLS, PERIOD, Cluster, open_cluster
+from tests.faults.healing import LONGEST, heal, survive
 from tests.faults.judge import Judge
-from tests.faults.scenarios import SCENARIOS, Scenario
+from tests.faults.metrics import count_hits
+from tests.faults.scenarios import SCENARIOS
 from tests.faults.witnesses import Witnesses, watched
 
-NEW_YORK = ZoneInfo("America/New_York")
-DAY = ((0.0, "09:00"), (0.15, "09:29"), (0.45, "12:00"), (0.7, "15:59"))  # from that part of the run on it is so late
-CALLS = 150  # a minute
-GENTLE = (
-    scenarios.away,
-    scenarios.frozen,
-    scenarios.cut,
-    scenarios.far_provider,
-    scenarios.odd_provider,
-    scenarios.nagged,
-)
+OPENING = "09:00"
+HOURS = ((0.15, "09:29"), (0.45, "12:00"), (0.7, "15:59"))  # from that part of the run on it is so late
+HALF_LIFE = "0.05"  # hours: what was read once is wanted for three minutes of a day that is so much shorter
 QUIET = (20.0, 60.0)  # seconds between two faults
 WARM = 0.2  # of the run, before memory is taken for the first time
-LATE = 75.0  # seconds: a silent partition's, and a quarter for a notice's minute
-BETWEEN = 1.0  # seconds between two looks
+GROWS = 1.1  # times its memory after the warm-up
+LOOK = 10.0  # seconds between two looks at the ages of quotes
+WEIGHINGS = 9  # memory breathes: one weighing is their median
+BETWEEN = 1.0  # seconds between two of them
+GENTLE = [scenario for scenario in SCENARIOS if scenario.true_clock and not scenario.ends_processes]
+AGES = """
+    SELECT ledger_now(), avg(extract(epoch FROM ledger_now() - fetched_at))
+    FROM quotes JOIN symbols USING (symbol)
+    WHERE source = 'simulated' AND (watchers > 0 OR pinned OR decayed(reads, reads_at, ledger_now(), '3 minutes') >= 0.5)
+"""
 
 
-def spares_processes(scenario: Scenario) -> bool:
-    """Nothing is killed in it but stores: a process begun anew says nothing of its memory."""
-    broken = scenario.broken.args[0]  # type: ignore[attr-defined]
-    return getattr(broken, "func", broken) in GENTLE
+def seconds_until(hour: str) -> float:
+    """To that hour of the next trading day in New York: a day that has begun could only be gone back to."""
+    day = datetime.now(NEW_YORK).date() + timedelta(days=1)
+    while not is_trading_day(day):
+        day += timedelta(days=1)
+    return (datetime.fromisoformat(f"{day} {hour}").replace(tzinfo=NEW_YORK) - datetime.now(UTC)).total_seconds()
 
 
 @dataclass
 class Soak:
-    """One run of so many seconds; `kib` and `files` of each process, after the warm-up and at the end."""
+    """One run of so many seconds; `kib` and `files` of each process, after the warm-up and at the end; `ages`: means while the market
+    was open, and `open_calls` of the provider in so many `open_seconds`."""
 
-    cluster: Cluster
-    witnesses: Witnesses
+    judge: Judge
     seconds: float
     began: float = field(default_factory=time.monotonic)
+    hours: list[tuple[float, str]] = field(default_factory=lambda: list(HOURS))
     struck: Counter[str] = field(default_factory=Counter)
     late: list[str] = field(default_factory=list)
-    kib: dict[str, list[int]] = field(default_factory=dict)
+    kib: dict[str, list[float]] = field(default_factory=dict)
     files: dict[str, list[int]] = field(default_factory=dict)
+    ages: list[float] = field(default_factory=list)
+    open_calls: int = 0
+    open_seconds: float = 0.0
+
+    @property
+    def witnesses(self) -> Witnesses:
+        return self.judge.witnesses
+
+    @property
+    def cluster(self) -> Cluster:
+        return self.judge.witnesses.cluster
 
     def part(self) -> float:
         return (time.monotonic() - self.began) / self.seconds
 
     async def run(self) -> None:
-        days = asyncio.create_task(self._turn_hands())
-        weighed = False
-        while self.part() < 1:
-            await asyncio.sleep(random.uniform(*QUIET))
-            await self._break_something()
-            if not weighed and self.part() > WARM:
-                weighed = bool(self.weigh())
-        self.weigh()
-        days.cancel()
+        async with asyncio.TaskGroup() as beside:
+            looking = beside.create_task(self._look_on())
+            while self.part() < 1:
+                await self._turn_hands()
+                await asyncio.sleep(random.uniform(*QUIET))
+                await self._break_something()
+                if not self.kib and self.part() > WARM:
+                    await self.weigh()
+            await self.weigh()
+            looking.cancel()
 
     async def _turn_hands(self) -> None:
-        """A trading day, from before its opening until after its close."""
-        day = datetime.now(NEW_YORK).date()
-        while not is_trading_day(day):
-            day += timedelta(days=1)
-        for part, hour in DAY:
-            await asyncio.sleep((part - self.part()) * self.seconds)
-            then = datetime.fromisoformat(f"{day} {hour}").replace(tzinfo=NEW_YORK)
-            await self._retry(partial(self.cluster.set_clock, (then - datetime.now(UTC)).total_seconds()))
-
-    async def _retry(self, act: partial[None]) -> None:
-        """What needs PostgreSQL waits for it."""
-        while True:
-            try:
-                return await asyncio.to_thread(act)
-            except psycopg.Error:
-                await asyncio.sleep(BETWEEN)
+        """On to the next hour, if it is time; the ledger, which notices, holds for a while."""
+        if self.hours and self.part() > self.hours[0][0]:
+            _, hour = self.hours.pop(0)
+            await self.cluster.set_clock(seconds_until(hour))
+            healed = await heal(self.witnesses)
+            self.late += [f"{hour}: {name}" for name, took in healed.items() if took > LONGEST]
 
     async def _break_something(self) -> None:
-        scenario = random.choice([each for each in SCENARIOS if spares_processes(each)])
+        scenario = replace(random.choice(GENTLE), true_clock=False)
         self.struck[scenario.name] += 1
-        self.witnesses.excused.update(scenario.behind)
-        async with scenario.broken(self.cluster):
-            await asyncio.sleep(scenario.lasts)
-        healed = await heal(self.witnesses)
-        self.witnesses.excused.clear()
-        self.late += [f"{scenario.name}: {name} after {took:.0f} s" for name, took in healed.items() if took > LATE]
-        print(f"{self.part():4.0%} {scenario.name}", flush=True)
+        healed = await survive(scenario, self.witnesses)
+        await self.judge.judge()
+        late = {name: round(took) for name, took in healed.items() if took > scenario.bound(name)}
+        self.late += [f"{scenario.name}: {late}"] if late else []
+        print(f"{self.part():4.0%} {scenario.name} {late or ''}", flush=True)
 
-    def weigh(self) -> bool:
-        """Memory that is a process's own, and its files; of a worker with its children."""
+    async def _look_on(self) -> None:
+        """Ages by the ledger's own clock; what cannot be asked now is asked later."""
+        before: tuple[float, int] | None = None
+        while True:
+            with suppress(psycopg.Error):
+                [(now, age)] = await self.cluster.ask(AGES)
+                told = time.monotonic(), (await self.cluster.calls(since=sys.maxsize))["total"]
+                is_open = open_calendar("nyse", now).is_open(now)
+                if is_open and age is not None:
+                    self.ages.append(float(age))
+                if is_open and before is not None:
+                    self.open_seconds += told[0] - before[0]
+                    self.open_calls += told[1] - before[1]
+                before = told if is_open else None
+            await asyncio.sleep(LOOK)
+
+    async def weigh(self) -> None:
+        """Memory that is a process's own, of a worker with its children; and files."""
+        weighings: list[dict[str, int]] = []
+        for _ in range(WEIGHINGS):
+            families = {name: self.cluster.family(name) for name in ALL}
+            weighings.append(
+                {name: sum(each.memory_full_info().uss for each in family) for name, family in families.items()}
+            )
+            await asyncio.sleep(BETWEEN)
         for name in ALL:
-            family = self.cluster.family(name)
-            self.kib.setdefault(name, []).append(sum(each.memory_full_info().uss for each in family) // 1024)
-            self.files.setdefault(name, []).append(sum(each.num_fds() for each in family))
-        return True
+            self.kib.setdefault(name, []).append(median(each[name] for each in weighings) / 1024)
+            self.files.setdefault(name, []).append(sum(each.num_fds() for each in self.cluster.family(name)))
 
-    async def layers(self) -> dict[str, int]:
-        """Quotes that were found, by the layer that had them."""
-        found = Counter[str]()
-        for name in APIS:
-            async with self.cluster.stack.http.get(f"http://127.0.0.1:{self.cluster.metrics[name]}/metrics") as answer:
-                lines = re.findall(r'cache_lookups_total\{layer="(\w+)",outcome="hit"\} ([\d.]+)', await answer.text())
-            found.update({layer: int(float(count)) for layer, count in lines})
-        return dict(found)
+    def growth(self) -> dict[str, float]:
+        return {name: round(last / first, 3) for name, (first, last) in self.kib.items()}
 
-    async def report(self, calls: int) -> dict[str, object]:
-        witnesses, lasted = self.witnesses, time.monotonic() - self.began
-        growth = {name: round(last / first, 3) for name, (first, last) in self.kib.items()}
+    async def report(self) -> dict[str, object]:
+        layers = sum([await count_hits(self.cluster, name) for name in APIS], Counter[str]())
         return {
-            "minutes": round(lasted / 60, 1),
+            "minutes": round((time.monotonic() - self.began) / 60, 1),
             "faults_struck": sum(self.struck.values()),
-            "calls": calls,
-            "utilisation": round(calls / (lasted * CALLS / 60), 3),
-            "answers": {str(status): count for status, count in sorted(witnesses.statuses.items())},
-            "layers": await self.layers(),
-            "stale_share": round(witnesses.ages["stale"] / max(1, witnesses.ages.total()), 3),
-            "broken_promises": {kind: len(told) for kind, told in witnesses.faults.items()},
+            "calls": self.judge.calls,
+            "over_limit": self.judge.over_limit,
+            "utilisation": round(self.open_calls / max(1.0, self.open_seconds * CALLS / PERIOD), 3),
+            "answers": {str(status): count for status, count in sorted(self.witnesses.statuses.items())},
+            "layers": dict(layers),
+            "mean_age_s": round(median(self.ages), 1)
+            if self.ages
+            else None,  # after a jump all are hours old for a while
+            "broken_promises": {kind: len(told) for kind, told in self.witnesses.faults.items()},
             "late": self.late,
-            "memory_growth": growth,
-            "worst_memory_growth": max(growth.values()),
+            "memory_growth": self.growth(),
+            "worst_memory_growth": max(self.growth().values()),
             "files": self.files,
         }
 
 
-async def soak(minutes: float) -> int:
-    async with open_cluster(f"{CALLS}/1min", MARKET_HOURS="nyse") as cluster, watched(cluster) as witnesses:
+@asynccontextmanager
+async def open_soak(seconds: float) -> AsyncIterator[Soak]:
+    settings = {"MARKET_HOURS": "nyse", "READS_HALF_LIFE": HALF_LIFE}
+    async with open_cluster(seconds_until(OPENING), **settings) as cluster, watched(cluster) as witnesses:
         witnesses.clock_is_true = False
-        judge, run = Judge(witnesses), Soak(cluster, witnesses, minutes * 60)
+        await heal(witnesses)
+        yield Soak(Judge(witnesses), seconds)
+
+
+async def soak(minutes: float) -> int:
+    async with open_soak(minutes * 60) as run:
         await run.run()
-        await judge.judge()
-        told = await run.report(judge.calls)
-    for kind, words in witnesses.faults.items():
+        told = await run.report()
+    for kind, words in run.witnesses.faults.items():
         print(f"{kind}: {words[:10]}")
     print(json.dumps(told))
-    return int(bool(witnesses.faults or run.late or run_grew(told)))
-
-
-def run_grew(told: dict[str, object]) -> bool:
-    return float(str(told["worst_memory_growth"])) > 1.1
+    return int(bool(run.witnesses.faults or run.late or max(run.growth().values()) > GROWS))
 
 
 if __name__ == "__main__":

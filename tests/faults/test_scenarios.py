@@ -1,19 +1,26 @@
 """Everything that reliability.md says must be survived, one scenario after the other, on processes that go on all the time."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
 
-from tests.faults.cluster import ALL, APIS, WORKERS, open_cluster
-from tests.faults.healing import heal
+from tests.e2e.stack import eventually
+from tests.faults.cluster import ALL, CALLS, PERIOD, WORKERS, open_cluster
+from tests.faults.healing import heal, survive
 from tests.faults.judge import Judge
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.witnesses import watched
 
-API_HEALS, WORKER_HEALS, APART_HEALS = 5.0, 10.0, 60.0
-SETTLES = 3.0  # seconds in which the witnesses look at what has healed
+UNKNOWN = """
+    SELECT count(*) FROM calls
+    WHERE outcome IS NULL AND granted_at < ledger_now() - interval '2 s' AND ends_at > ledger_now() - make_interval(secs => %s)
+"""
+RECOVERS = 20.0  # seconds: the lease of a call that nobody settles, and its limit's period
+LOOK = 25.0  # seconds
+USED = 0.9  # of the limit's calls
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -22,13 +29,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def judge() -> AsyncIterator[Judge]:
     async with open_cluster() as cluster, watched(cluster) as witnesses:
         await heal(witnesses)
-        yield Judge(witnesses)
-
-
-def bound(scenario: Scenario, name: str) -> float:
-    usual = API_HEALS if name in APIS else WORKER_HEALS
-    slower = APART_HEALS if scenario.apart else scenario.heals_in
-    return usual if slower is None or (name in APIS and not scenario.apart) else slower
+        judge = Judge(witnesses)
+        await judge.judge()
+        yield judge
 
 
 @pytest.mark.parametrize(
@@ -41,21 +44,35 @@ def bound(scenario: Scenario, name: str) -> float:
 async def test_it_survives(scenario: Scenario, judge: Judge, record_property: Callable[[str, object], None]) -> None:
     witnesses, cluster = judge.witnesses, judge.witnesses.cluster
     witnesses.faults.clear()
-    witnesses.clock_is_true = scenario.true_clock
-    witnesses.excused.update(scenario.behind)
 
-    async with scenario.broken(cluster):
-        await asyncio.sleep(scenario.lasts)  # what is broken stays so; it is no wait for anything
-    healed = await heal(witnesses)
-    witnesses.excused.clear()
-    await asyncio.sleep(SETTLES)
+    healed = await survive(scenario, witnesses)
     await judge.judge()
 
-    faults = {kind: told[:5] for kind, told in witnesses.faults.items()}
     record_property("counts", {kind: len(told) for kind, told in witnesses.faults.items()})
-    record_property("healed", healed)
-    record_property("kind", "apart" if scenario.apart else "held" if scenario.heals_in else "usual")
-    late = {name: round(took, 1) for name, took in healed.items() if took > bound(scenario, name)}
-    assert ({}, {}) == (faults, late)
+    record_property("healed", _sorted(scenario, healed))
+    late = {name: round(took, 1) for name, took in healed.items() if took > scenario.bound(name)}
+    assert ({}, {}) == ({kind: told[:5] for kind, told in witnesses.faults.items()}, late)
     assert [] == [name for name in (*ALL, "simulator") if cluster.stack.processes[name].poll() is not None]
     assert set(WORKERS) <= set(healed)
+
+
+def _sorted(scenario: Scenario, healed: dict[str, float]) -> dict[str, dict[str, float]]:
+    sorted_out = defaultdict[str, dict[str, float]](dict)
+    for name, took in healed.items():
+        sorted_out[scenario.healing(name)][name] = took
+    return dict(sorted_out)
+
+
+@pytest.mark.faults
+async def test_no_slot_was_lost_by_all_of_that(judge: Judge) -> None:
+    cluster = judge.witnesses.cluster
+
+    async def are_known() -> bool:
+        return await cluster.ask(UNKNOWN, PERIOD) == [(0,)]
+
+    await eventually(are_known, within=RECOVERS, what="no slot is counted for a call of unknown outcome")
+    before = (await cluster.calls(since=judge.calls))["total"]
+    await asyncio.sleep(LOOK)
+    after = (await cluster.calls(since=judge.calls))["total"]
+
+    assert after - before >= USED * LOOK * CALLS / PERIOD
