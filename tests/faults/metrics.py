@@ -10,6 +10,7 @@ from tests.faults.cluster import Cluster
 
 AT_ONCE = "1.0"  # the bucket of a second, within which everything is answered that does not wait
 ROUTES = ("/api/stocks", "/api/market/overview", "/api/watchlist", "/api/ops/")  # how those begin that do not wait
+ALL = "all"
 TOOK = "quotewell_http_request_duration_seconds_bucket"
 CAUGHT_UP = "quotewell_stream_caught_up_timestamp_seconds"
 LOOKUPS = "quotewell_cache_lookups_total"
@@ -22,11 +23,12 @@ async def scrape(cluster: Cluster, name: str) -> Iterator[Sample]:
 
 
 async def count_slow(cluster: Cluster, name: str) -> Counter[str]:
-    """How many requests of each kind were not answered at once, since the process began."""
+    """How many requests of each kind were not answered at once, since the process began; and of all kinds, how many there were."""
     slow = Counter[str]()
     for metric, told, value, *_ in await scrape(cluster, name):
         if metric == TOOK and told["route"].startswith(ROUTES) and told["le"] in (AT_ONCE, "+Inf"):
             slow[f"{told['method']} {told['route']} {told['status']}"] += int(value if told["le"] == "+Inf" else -value)
+            slow[ALL] += int(value) if told["le"] == "+Inf" else 0
     return slow
 
 
