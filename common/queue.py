@@ -5,9 +5,12 @@ One builder for worker, beat and whoever wakes a worker, so that all three agree
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import structlog
 from celery import Celery
+from celery.app.amqp import AMQP
+from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
 from common.settings import Settings
@@ -24,9 +27,20 @@ log = structlog.get_logger(__name__)
 _threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wake")
 
 
+class _Connection(Connection):
+    """Looks for a broker that is away every two seconds. Kombu's own waits grow to half a minute, and no setting reaches them."""
+
+    def ensure_connection(self, *told: Any, **more: Any) -> Any:
+        return super().ensure_connection(*told, **{"interval_step": 0, **more})  # type: ignore[no-untyped-call]
+
+
+class _Amqp(AMQP):  # type: ignore[misc]
+    Connection = _Connection
+
+
 def open_celery(settings: Settings) -> Celery:
     """The Celery application: no results, late acknowledgement, one task at a time, bounded patience with the broker."""
-    app = Celery("quotewell", broker=settings.redis_url)
+    app = Celery("quotewell", broker=settings.redis_url, amqp=_Amqp)
     app.conf.update(
         task_default_queue=QUEUE,
         task_ignore_result=True,
