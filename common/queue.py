@@ -5,6 +5,7 @@ One builder for worker, beat and whoever wakes a worker, so that all three agree
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -12,6 +13,7 @@ from celery import Celery
 from celery.app.amqp import AMQP
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
+from kombu.transport.redis import Transport
 
 from common.settings import Settings
 
@@ -27,8 +29,33 @@ log = structlog.get_logger(__name__)
 _threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wake")
 
 
+class _Transport(Transport):
+    """Leaves the event loop with its connection. Kombu's stays in there for good (since 5.7), with its sockets: more at each reconnect."""
+
+    _loop: Any = None
+    _ticks: frozenset[Any] = frozenset()
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        before = frozenset(loop.on_tick)
+        super().register_with_event_loop(connection, loop)  # type: ignore[no-untyped-call]
+        self._loop, self._ticks = loop, loop.on_tick - before
+
+    def close_connection(self, connection: Any) -> None:
+        if self._loop is not None:
+            self._loop.on_tick -= self._ticks
+        super().close_connection(connection)  # type: ignore[no-untyped-call]
+
+
 class _Connection(Connection):
-    """Looks for a broker that is away every two seconds. Kombu's own waits grow to half a minute, and no setting reaches them."""
+    """Outlives its broker. Kombu's waits grow to half a minute, and no setting reaches them: ours are two seconds. And it may close a
+    channel whose broker is lost a second time, after it has let go of its transport: that error would end the worker."""
+
+    def get_transport_cls(self) -> type[Transport]:
+        return _Transport
+
+    def maybe_close_channel(self, channel: Any) -> None:
+        with suppress(AttributeError):
+            super().maybe_close_channel(channel)  # type: ignore[no-untyped-call]
 
     def ensure_connection(self, *told: Any, **more: Any) -> Any:
         return super().ensure_connection(*told, **{"interval_step": 0, **more})  # type: ignore[no-untyped-call]

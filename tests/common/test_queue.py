@@ -1,11 +1,32 @@
-"""Celery's broker while it is away."""
+"""Celery's broker while it is away, and when it comes back."""
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from celery import Celery
+from kombu.asynchronous import Hub
+from kombu.entity import Queue
+from kombu.messaging import Consumer
 
-from common.queue import open_celery
+from common.queue import QUEUE, WORK_LINE, open_celery
+from common.servers import Redis
 from common.settings import Settings
 
 NOWHERE = {"DATABASE_URL": "postgresql://h/d", "REDIS_URL": "redis://127.0.0.1:9/0", "QUOTEWELL_ENV": "testing"}
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Redis]:
+    server = Redis(tmp_path, throwaway=True)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def app(broker: Redis) -> Celery:
+    return open_celery(Settings.from_env(NOWHERE | {"REDIS_URL": broker.url()}))
 
 
 class Enough(Exception):
@@ -25,3 +46,33 @@ def test_a_broker_that_is_away_is_looked_for_every_two_seconds() -> None:
         connection.ensure_connection(note, None)
 
     assert [2, 2, 2] == waits
+
+
+def test_of_a_connection_that_is_closed_nothing_stays_in_the_event_loop(app: Celery) -> None:
+    hub = Hub()  # type: ignore[no-untyped-call]
+    connection = app.connection_for_read()
+    connection.transport.register_with_event_loop(connection.connection, hub)
+    assert len(hub.on_tick) == 1
+
+    connection.collect()
+
+    assert len(hub.on_tick) == 0
+
+
+def test_a_worker_outlives_a_broker_that_is_lost_while_it_holds_a_message(app: Celery, broker: Redis) -> None:
+    """What Celery does then: collect, and close what was collected. Its error would be the worker's end."""
+    told: list[object] = []
+    app.send_task(WORK_LINE, queue=QUEUE)
+    connection = app.connection_for_read()
+    channels = connection.default_channel, connection.channel()
+    for channel, queue in zip(channels, (app.amqp.queues[QUEUE], Queue("another")), strict=True):  # type: ignore[no-untyped-call]
+        Consumer(channel, [queue], on_message=told.append).consume()  # type: ignore[no-untyped-call]
+    connection.drain_events(timeout=5)
+    for channel in channels:
+        channel._brpop_start()  # as each tick of the worker's loop does
+    broker.kill()
+
+    connection.collect()
+    connection.close()
+
+    assert len(told) == 1

@@ -7,7 +7,7 @@ import asyncio
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -107,8 +107,11 @@ class Cluster:
         return psutil.Process(self.stack.processes[name].pid)
 
     def family(self, name: str) -> list[psutil.Process]:
-        parent = self.parent(name)
-        return [parent, *parent.children(recursive=True)]
+        """Of one that has ended: nobody."""
+        with suppress(psutil.NoSuchProcess):
+            parent = self.parent(name)
+            return [parent, *parent.children(recursive=True)]
+        return []
 
     def set_mood(self, mood: Mood, names: Iterable[str], targets: Iterable[Target]) -> None:
         for name in names:
