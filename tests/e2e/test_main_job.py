@@ -110,3 +110,4 @@ async def test_a_symbol_added_to_a_watchlist_is_fetched_at_once_and_the_group_en
         for name in ("worker", "api"):
             assert stack.processes[name].wait(timeout=25) in (0, -signal.SIGTERM)
         assert "Traceback" not in stack.log("worker") + stack.log("api")
+        assert "mingle" not in stack.log("worker")  # workers talk with nobody but the broker
