@@ -5,7 +5,6 @@ One builder for worker, beat and whoever wakes a worker, so that all three agree
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -13,7 +12,8 @@ from celery import Celery
 from celery.app.amqp import AMQP
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
-from kombu.transport.redis import Transport
+from kombu.transport.redis import Channel, Transport
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from common.settings import Settings
 
@@ -29,9 +29,22 @@ log = structlog.get_logger(__name__)
 _threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wake")
 
 
+class _Channel(Channel):
+    """What is acknowledged or closed after kombu has let go of the connection meets an error that kombu expects. Its own AttributeError
+    would end the worker."""
+
+    @property
+    def pool(self) -> Any:
+        try:
+            return super().pool
+        except AttributeError as error:
+            raise RedisConnectionError("the connection to the broker is gone") from error
+
+
 class _Transport(Transport):
     """Leaves the event loop with its connection. Kombu's stays in there for good (since 5.7), with its sockets: more at each reconnect."""
 
+    Channel = _Channel
     _loop: Any = None
     _ticks: frozenset[Any] = frozenset()
 
@@ -47,15 +60,10 @@ class _Transport(Transport):
 
 
 class _Connection(Connection):
-    """Outlives its broker. Kombu's waits grow to half a minute, and no setting reaches them: ours are two seconds. And it may close a
-    channel whose broker is lost a second time, after it has let go of its transport: that error would end the worker."""
+    """Looks for a broker that is away every two seconds. Kombu's own waits grow to half a minute, and no setting reaches them."""
 
     def get_transport_cls(self) -> type[Transport]:
         return _Transport
-
-    def maybe_close_channel(self, channel: Any) -> None:
-        with suppress(AttributeError):
-            super().maybe_close_channel(channel)  # type: ignore[no-untyped-call]
 
     def ensure_connection(self, *told: Any, **more: Any) -> Any:
         return super().ensure_connection(*told, **{"interval_step": 0, **more})  # type: ignore[no-untyped-call]
@@ -82,7 +90,7 @@ def open_celery(settings: Settings) -> Celery:
         task_time_limit=120,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        worker_cancel_long_running_tasks_on_connection_loss=True,
+        worker_cancel_long_running_tasks_on_connection_loss=False,  # it ends children between tasks; ours take seconds
         broker_pool_acquire_timeout=2,
         broker_transport_options={
             "visibility_timeout": 120,

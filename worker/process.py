@@ -40,7 +40,7 @@ class Process:
 
     def run(self, job: Callable[..., Awaitable[None]]) -> None:
         """Run a job to its end on the process's loop. Billiard ends a child on SIGTERM; within a job we only note it."""
-        self.heard = False  # a job that was told to end (a lost broker) says nothing about the next
+        self.heard = False  # that a job was told to end says nothing about the next
         before = signal.signal(signal.SIGTERM, self._hear)
         try:
             self.runner.run(self._run(job), context=copy_context())  # else log ids stay as at the fork
