@@ -219,6 +219,14 @@ async def nagged(cluster: Cluster, nag: Callable[[Cluster], Awaitable[int]]) -> 
     assert broken > 0
 
 
+async def lose_stores(cluster: Cluster) -> int:
+    """Both for a moment, and then back for long enough that all begin anew."""
+    async with away(cluster, "postgres", "redis"):
+        await asyncio.sleep(random.uniform(0.5, 4))
+    await asyncio.sleep(random.uniform(2, 5))
+    return 1
+
+
 async def end_clients(cluster: Cluster) -> int:
     async with cluster.open_redis() as redis:
         return int(await redis.client_kill_filter(skipme=True))
