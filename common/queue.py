@@ -30,15 +30,12 @@ _threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wake")
 
 
 class _Channel(Channel):
-    """What is acknowledged or closed after kombu has let go of the connection meets an error that kombu expects. Its own AttributeError
-    would end the worker."""
+    """Meets an error that Celery expects when kombu has let go of its connection. Its own, an AttributeError, would end the worker."""
 
-    @property
-    def pool(self) -> Any:
-        try:
-            return super().pool
-        except AttributeError as error:
-            raise RedisConnectionError("the connection to the broker is gone") from error
+    def _get_pool(self, asynchronous: bool = False) -> Any:
+        if self.connection is None or self.connection.client is None:
+            raise RedisConnectionError("the connection to the broker is gone")
+        return super()._get_pool(asynchronous)  # type: ignore[no-untyped-call]
 
 
 class _Transport(Transport):
@@ -50,7 +47,11 @@ class _Transport(Transport):
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         before = frozenset(loop.on_tick)
-        super().register_with_event_loop(connection, loop)  # type: ignore[no-untyped-call]
+        try:
+            super().register_with_event_loop(connection, loop)  # type: ignore[no-untyped-call]
+        except self.connection_errors + self.channel_errors:
+            connection.client.collect()  # whoever asked for this connection never hears of it
+            raise
         self._loop, self._ticks = loop, loop.on_tick - before
 
     def close_connection(self, connection: Any) -> None:
@@ -88,8 +89,10 @@ def open_celery(settings: Settings) -> Celery:
         worker_redirect_stdouts=False,
         worker_soft_shutdown_timeout=3 if settings.environment == "development" else 12,
         task_time_limit=120,
+        worker_proc_alive_timeout=60,  # what was begun at the loss of a broker is heard when that is back
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        broker_channel_error_retry=True,  # a Redis that is full, or no primary any more, is like one that is away
         worker_cancel_long_running_tasks_on_connection_loss=False,  # it ends children between tasks; ours take seconds
         broker_pool_acquire_timeout=2,
         broker_transport_options={

@@ -79,7 +79,7 @@ def attach(process: Process) -> None:
 
     def before_fork(sender: Any, **_: Any) -> None:
         spare_memory()
-        # Gossip leaves three connections open at each loss of the broker; nothing here asks what workers tell each other.
+        # Gossip leaves connections open at each loss of the broker; nothing here asks what workers tell each other.
         sender.options.update(without_gossip=True, without_mingle=True)
         process.told = Event()
 

@@ -232,6 +232,28 @@ async def end_clients(cluster: Cluster) -> int:
         return int(await redis.client_kill_filter(skipme=True))
 
 
+@asynccontextmanager
+async def full(cluster: Cluster) -> AsyncIterator[None]:
+    """Redis answers, and takes nothing more."""
+    async with cluster.open_redis() as redis:
+        await redis.config_set("maxmemory", "1")
+        try:
+            yield
+        finally:
+            await redis.config_set("maxmemory", "0")
+
+
+@asynccontextmanager
+async def demoted(cluster: Cluster) -> AsyncIterator[None]:
+    """Redis is no primary any more, until it is one again."""
+    async with cluster.open_redis() as redis:
+        await redis.replicaof("127.0.0.1", "9")
+        try:
+            yield
+        finally:
+            await redis.replicaof("NO", "ONE")
+
+
 async def end_backends(cluster: Cluster) -> int:
     ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE starts_with(application_name, 'quotewell-')"
     return len(await cluster.ask(ours))

@@ -30,7 +30,7 @@ async def survive(scenario: Scenario, witnesses: Witnesses) -> Healed:
 
 
 async def heal(witnesses: Witnesses) -> Healed:
-    """Counted from now; a process that was ended and not begun again is not waited for. None may end that nobody ended."""
+    """Counted from now; whoever has ended is not waited for: what was ended on purpose has begun again by now, and nothing else may end."""
     cluster, began = witnesses.cluster, time.monotonic()
     last = (await cluster.ask("SELECT coalesce(max(id), 0) FROM calls"))[0][0]
     questions: Mapping[str, Callable[[], Awaitable[bool]]] = {
@@ -46,7 +46,7 @@ async def heal(witnesses: Witnesses) -> Healed:
         return time.monotonic() - began
 
     names = [name for name in questions if cluster.stack.processes[name].poll() is None]
-    for name in questions.keys() - names - cluster.down:
+    for name in questions.keys() - names:
         witnesses.blame("ended_unasked", name)
     return dict(zip(names, await asyncio.gather(*map(take_time, names)), strict=True))
 

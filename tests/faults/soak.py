@@ -140,7 +140,7 @@ class Soak:
             self.files.setdefault(name, []).append(sum(each.num_fds() for each in self.cluster.family(name)))
 
     def growth(self) -> dict[str, float]:
-        return {name: round(last / first, 3) for name, (first, last) in self.kib.items()}
+        return {name: round(last / first, 3) for name, (first, last) in self.kib.items() if first}
 
     async def report(self) -> dict[str, object]:
         layers = sum([await count_hits(self.cluster, name) for name in APIS], Counter[str]())

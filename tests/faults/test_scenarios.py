@@ -19,7 +19,7 @@ UNKNOWN = """
     WHERE outcome IS NULL AND granted_at < ledger_now() - interval '2 s' AND ends_at > ledger_now() - make_interval(secs => %s)
 """
 RECOVERS = 20.0  # seconds: the lease of a call that nobody settles, and its limit's period
-LOOK = 25.0  # seconds
+LOOK = 50.0  # seconds: calls come in bursts of a period, and up to one of them is cut off at the edges
 USED = 0.9  # of the limit's calls
 LAST_WORDS = 5000  # characters of the log of a process that heals too late
 
