@@ -233,25 +233,14 @@ async def end_clients(cluster: Cluster) -> int:
 
 
 @asynccontextmanager
-async def full(cluster: Cluster) -> AsyncIterator[None]:
-    """Redis answers, and takes nothing more."""
+async def unwilling(cluster: Cluster, told: str, undone: str) -> AsyncIterator[None]:
+    """Redis answers, and takes nothing more: from one command to another."""
     async with cluster.open_redis() as redis:
-        await redis.config_set("maxmemory", "1")
+        await redis.execute_command(*told.split())  # type: ignore[no-untyped-call]
         try:
             yield
         finally:
-            await redis.config_set("maxmemory", "0")
-
-
-@asynccontextmanager
-async def demoted(cluster: Cluster) -> AsyncIterator[None]:
-    """Redis is no primary any more, until it is one again."""
-    async with cluster.open_redis() as redis:
-        await redis.replicaof("127.0.0.1", "9")
-        try:
-            yield
-        finally:
-            await redis.replicaof("NO", "ONE")
+            await redis.execute_command(*undone.split())  # type: ignore[no-untyped-call]
 
 
 async def end_backends(cluster: Cluster) -> int:

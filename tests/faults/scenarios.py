@@ -13,13 +13,11 @@ from tests.faults.breaking import (
     children_killed,
     clock_set,
     cut,
-    demoted,
     deployed,
     end_backends,
     end_clients,
     far_provider,
     frozen,
-    full,
     killed,
     killed_with_a_permit,
     lose_stores,
@@ -27,6 +25,7 @@ from tests.faults.breaking import (
     noticed,
     odd_provider,
     told_to_end,
+    unwilling,
 )
 from tests.faults.cluster import ALL, APIS, BEATS, WORKERS, Cluster
 
@@ -94,8 +93,8 @@ SCENARIOS = (
     _s("redis is away for long", away, "redis", lasts=45),
     _s("redis comes back empty", partial(away, lose=True), "redis", lasts=4, short=True),
     _s("redis is frozen", frozen, "redis", lasts=10),
-    _s("redis is full", full, lasts=10),
-    _s("redis is no primary for a while", demoted, lasts=10),
+    _s("redis is full", unwilling, "CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", lasts=10),
+    _s("redis is no primary for a while", unwilling, "REPLICAOF 127.0.0.1 9", "REPLICAOF NO ONE", lasts=10),
     _s("postgres is killed and comes back", away, "postgres", lasts=8, short=True),
     _s("postgres is frozen", frozen, "postgres", lasts=10),
     _s("both stores are killed", away, "postgres", "redis", lasts=8, behind=APIS),
