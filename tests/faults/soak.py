@@ -127,12 +127,12 @@ class Soak:
             await asyncio.sleep(LOOK)
 
     async def weigh(self) -> None:
-        """Memory and files, of a worker with its children: a page that so many share counts as a part for each, and so once."""
+        """Memory that is a process's own, of a worker with its children; and files."""
         weighings: list[dict[str, int]] = []
         for _ in range(WEIGHINGS):
             families = {name: self.cluster.family(name) for name in ALL}
             weighings.append(
-                {name: sum(each.memory_full_info().pss for each in family) for name, family in families.items()}
+                {name: sum(each.memory_full_info().uss for each in family) for name, family in families.items()}
             )
             await asyncio.sleep(BETWEEN)
         for name in ALL:
