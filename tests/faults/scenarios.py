@@ -32,9 +32,7 @@ from tests.faults.cluster import ALL, APIS, BEATS, WORKERS, Cluster
 Break = Callable[[Cluster], AbstractAsyncContextManager[None]]
 Healing = Literal["usual", "apart", "held"]
 API_HEALS, USUAL, APART = 5.0, 10.0, 60.0  # seconds
-HELD = (
-    25.0  # seconds: for a lease of 12 s and a period of its limit the ledger holds by design, and then there is a line
-)
+HELD = 25.0  # seconds: for a lease of 12 s and a period of its limit the ledger holds by design; then there is a line
 
 
 @dataclass(frozen=True, slots=True)
