@@ -23,8 +23,9 @@ from pathlib import Path
 import psutil
 import redis
 
-from bench.stage import Stage, answers, free_port, open_stage
+from bench.stage import Stage, answers, open_stage
 from common.embedded import stores
+from common.servers import free_port
 
 ROUNDS = 5
 SECONDS = 4

@@ -5,7 +5,6 @@ It knows commands, ports and settings; it measures nothing. All that is not set 
 
 import os
 import signal
-import socket
 import subprocess  # nosec B404: our own entries, no shell
 import sys
 import time
@@ -20,6 +19,7 @@ import psycopg
 import redis
 from psycopg import sql
 
+from common.servers import free_port
 from common.settings import Settings
 from db.migrate import migrate
 
@@ -121,9 +121,3 @@ def answers(url: str) -> bool:
 def _last_words(folder: Path) -> str:
     tails = [f"{log.name}: {log.read_text(errors='replace')[-300:]}" for log in folder.glob("*.log")]
     return " | ".join(tails) or "no logs"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

@@ -20,9 +20,10 @@ from pathlib import Path
 
 from bench.ages import by_symbol, observed, read_weighted
 from bench.reads import read_for
-from bench.stage import Stage, answers, free_port, open_stage
+from bench.stage import Stage, answers, open_stage
 from common.core.staleness import lower_bound, zipf
 from common.embedded import stores
+from common.servers import free_port
 
 SCALE = 30
 CALLS = 5 * SCALE  # a minute

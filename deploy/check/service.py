@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import socket
 import tempfile
 import urllib.error
 import urllib.request
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from common.servers import PORT, Postgres, Redis, poll
+from common.servers import PORT, Postgres, Redis, free_port, poll
 from deploy.check.buildah import Failed
 from deploy.check.commands import SIMULATOR, commands
 from deploy.check.container import Container, Image
@@ -87,7 +86,7 @@ def open_service(root: Path, config: dict[str, Any], procfile: str) -> Iterator[
             redis.start()
             file = f".s.PGSQL.{PORT}"
             binds = {f"{SOCKETS}/{file}": str(postgres.sockets / file)}
-            ports = {each: _free_port() for each in ("web", "simulator", "metrics", "worker-metrics")}
+            ports = {each: free_port() for each in ("web", "simulator", "metrics", "worker-metrics")}
             image = Image(root, config, folder, binds)
             yield Service(image, commands(procfile), _environment(redis.url(), ports), ports, running)
         finally:
@@ -126,9 +125,3 @@ def _body(text: bytes) -> Any:
         return json.loads(text)
     except ValueError:
         return text.decode(errors="replace")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

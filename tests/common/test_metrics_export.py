@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from common.metrics import export as metrics_export
 from common.metrics.export import export
-from tests.e2e.stack import eventually, free_port
+from common.servers import free_port
+from tests.e2e.stack import eventually
 
 FAMILY = """
 import os, signal, sys

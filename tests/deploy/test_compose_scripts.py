@@ -13,8 +13,9 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
+from common.servers import free_port
 from tests.deploy.composition import command, environment, services
-from tests.e2e.stack import BIN, free_port
+from tests.e2e.stack import BIN
 
 
 @pytest.fixture

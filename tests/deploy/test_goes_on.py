@@ -12,10 +12,10 @@ import psutil
 import pytest
 import redis
 
-from common.servers import Redis
+from common.servers import Redis, free_port
 from tests.deploy.composition import command, services
 from tests.deploy.overlays import OVERLAYS, containers, read
-from tests.e2e.stack import BEAT, WORKER, eventually, free_port
+from tests.e2e.stack import BEAT, WORKER, eventually
 
 TEST = services()["beat"]["healthcheck"]["test"]
 PATIENCE = 30.0  # seconds between two looks, by the file

@@ -19,7 +19,8 @@ from honcho.environ import parse_procfile
 from redis.asyncio import Redis
 
 from common.resources import POOL_SIZE, REDIS_POOL_SIZE
-from tests.e2e.stack import BIN, Stack, eventually, free_port, open_stack
+from common.servers import free_port
+from tests.e2e.stack import BIN, Stack, eventually, open_stack
 from tests.test_readme import product
 
 ROOT = Path(__file__).parents[2]

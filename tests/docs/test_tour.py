@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from common.servers import free_port
 from tests.docs.documents import ROOT, blocks
-from tests.e2e.stack import free_port
 
 MARK = "--- end of an answer ---"
 STARTS_WITHIN = 60  # seconds

@@ -15,8 +15,9 @@ import psycopg
 from psycopg import sql
 from redis import Redis
 
+from common.servers import free_port
 from tests.e2e.canaries import Canaries, Written
-from tests.e2e.stack import BEAT, WORKER, Stack, free_port, open_stack
+from tests.e2e.stack import BEAT, WORKER, Stack, open_stack
 from tests.e2e.test_processes import GUNICORN
 
 MARK, OTHER = b"X-Quotewell-Simulator", b"X-Quotewell-Simulates"  # of one length

@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,18 +15,13 @@ from typing import Any
 
 import aiohttp
 
-from common.servers import Postgres, Redis
+from common.servers import Postgres, Redis, free_port
 from db.migrate import migrate
 
+LAST_WORDS = 5000  # characters of a log
 BIN = Path(sys.executable).parent
 WORKER = [str(BIN / "celery"), "--quiet", "-A", "worker.app", "worker", "--concurrency", "2"]
 BEAT = [str(BIN / "celery"), "--quiet", "-A", "scheduler.app", "beat", "-S", "celery.beat:Scheduler"]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 async def eventually(condition: Callable[[], Awaitable[Any]], *, within: float, what: str) -> Any:
@@ -75,6 +69,10 @@ class Stack:
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
+
+    def last_words(self, name: str) -> str:
+        """How it is, and the end of its log."""
+        return f"{name}, exit code {self.processes[name].poll()}: {self.log(name)[-LAST_WORDS:]}"
 
     async def calls(self) -> dict[str, Any]:
         async with self.http.get(f"{self.simulator}/_calls") as answer:
@@ -125,6 +123,9 @@ async def open_stack(limits: str, *, throwaway: bool = True, **settings: str) ->
             stack.start("simulator", [sys.executable, "-m", "simulator"])
             await eventually(stack.calls, within=15, what="the simulator answers")
             yield stack
+        except AssertionError:  # by whoever opens more on it: a test that fails is not raised in here
+            print(*map(stack.last_words, stack.processes), sep="\n")
+            raise
         finally:
             stack.end()
             redis.stop()

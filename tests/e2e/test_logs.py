@@ -4,7 +4,8 @@ import json
 import sys
 from typing import Any
 
-from tests.e2e.stack import BEAT, WORKER, Stack, eventually, free_port, open_stack
+from common.servers import free_port
+from tests.e2e.stack import BEAT, WORKER, Stack, eventually, open_stack
 
 GUNICORN = [sys.executable, "-m", "gunicorn", "--config", "python:api.serve", "api.serve:open_app"]
 AS_ROOT = "ignore:You're running the worker with superuser privileges"  # a warning of Celery's for tests alone

@@ -5,9 +5,10 @@ import sys
 
 from redis.asyncio import Redis
 
+from common.servers import free_port
 from common.store import feed
 from tests.api.conftest import a_quote
-from tests.e2e.stack import Stack, eventually, free_port, open_stack
+from tests.e2e.stack import Stack, eventually, open_stack
 
 GUNICORN = [sys.executable, "-m", "gunicorn", "--config", "python:api.serve", "api.serve:open_app"]
 

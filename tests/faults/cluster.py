@@ -18,8 +18,8 @@ import psutil
 import psycopg
 from redis.asyncio import Redis
 
-from common.servers import PORT, Server
-from tests.e2e.stack import BEAT, WORKER, Stack, eventually, free_port, open_stack
+from common.servers import PORT, Server, free_port
+from tests.e2e.stack import BEAT, WORKER, Stack, eventually, open_stack
 from tests.faults.proxy import Mood, Wire
 
 APIS, WORKERS, BEATS = ("api1", "api2"), ("worker1", "worker2"), ("beat1", "beat2")

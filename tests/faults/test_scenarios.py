@@ -21,7 +21,6 @@ UNKNOWN = """
 RECOVERS = 20.0  # seconds: the lease of a call that nobody settles, and its limit's period
 LOOK = 50.0  # seconds: calls come in bursts of a period, and up to one of them is cut off at the edges
 USED = 0.9  # of the limit's calls
-LAST_WORDS = 5000  # characters of the log of a process that heals too late
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -53,7 +52,7 @@ async def test_it_survives(scenario: Scenario, judge: Judge, record_property: Ca
     record_property("healed", _sorted(scenario, healed))
     late = {name: round(took, 1) for name, took in healed.items() if took > scenario.bound(name)}
     for name in late:
-        print(name, cluster.stack.log(name)[-LAST_WORDS:])
+        print(cluster.stack.last_words(name))
     assert ({}, {}) == ({kind: told[:5] for kind, told in witnesses.faults.items()}, late)
     assert [] == [name for name in (*ALL, "simulator") if cluster.stack.processes[name].poll() is not None]
     assert set(WORKERS) <= set(healed)

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tests.e2e.stack import BEAT, WORKER, Stack, eventually, free_port, open_stack
+from common.servers import free_port
+from tests.e2e.stack import BEAT, WORKER, Stack, eventually, open_stack
 from tests.metrics.exposition import Asked, asked, documented, exported, families, panels, rules
 
 GUNICORN = [sys.executable, "-m", "gunicorn", "--config", "python:api.serve", "api.serve:open_app"]

@@ -12,6 +12,8 @@ from time import monotonic
 import aiohttp
 import pytest
 
+from common.servers import free_port
+
 
 @asynccontextmanager
 async def simulator(**env: str) -> AsyncIterator[asyncio.subprocess.Process]:
@@ -27,13 +29,6 @@ async def simulator(**env: str) -> AsyncIterator[asyncio.subprocess.Process]:
         if process.returncode is None:
             process.kill()
         await process.communicate()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 async def test_a_wrong_setting_ends_with_2_and_one_line() -> None:
