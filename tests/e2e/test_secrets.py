@@ -217,8 +217,10 @@ def test_a_secret_in_any_table_is_found(kind: str, database_url: str) -> None:
 
 def test_a_secret_in_the_list_of_processes_is_found() -> None:
     canaries = Canaries()
-    command = [sys.executable, "-c", "input()", canaries.plant("a key")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+    command = [sys.executable, "-c", "print(flush=True); input()", canaries.plant("a key")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # until it runs, its command line may be empty: Linux writes that last
         found = canaries.find(command_lines({"api": process}))
         process.communicate(b"\n")
 
