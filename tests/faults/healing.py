@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import product
+from typing import Any
 
 from tests.e2e.stack import eventually
 from tests.faults.cluster import APIS, BEATS, WORKERS, Cluster
@@ -15,6 +16,9 @@ from tests.faults.witnesses import HOT, KINDS, Witnesses
 
 LONGEST = 90.0  # seconds that anything is waited for
 SERVED = 30.0  # seconds: no slot may be free for a lease of 12 s and a period of the limit, and who asked meanwhile goes first
+
+CALLERS = "SELECT caller FROM calls WHERE id > %s AND outcome <> 'unsent'"
+AT_WORK = f"{CALLERS} UNION SELECT name FROM pulses WHERE at > %s"
 
 Healed = dict[str, float]  # seconds until each process was well
 
@@ -32,10 +36,11 @@ async def survive(scenario: Scenario, witnesses: Witnesses) -> Healed:
 async def heal(witnesses: Witnesses) -> Healed:
     """Counted from now; whoever has ended is not waited for: what was ended on purpose has begun again by now, and nothing else may end."""
     cluster, began = witnesses.cluster, time.monotonic()
-    last = (await cluster.ask("SELECT coalesce(max(id), 0) FROM calls"))[0][0]
+    [(last, now)] = await cluster.ask("SELECT coalesce(max(id), 0), ledger_now() FROM calls")
+    work = (AT_WORK, last, now) if witnesses.quiet else (CALLERS, last)
     questions: Mapping[str, Callable[[], Awaitable[bool]]] = {
         **{name: partial(api_is_well, witnesses, name, time.time()) for name in APIS},
-        **{name: partial(worker_calls, cluster, name, last) for name in WORKERS},
+        **{name: partial(worker_works, cluster, name, work) for name in WORKERS},
         **{name: partial(beat_rings, cluster, name, began) for name in BEATS},
     }
 
@@ -76,9 +81,9 @@ async def api_is_well(witnesses: Witnesses, name: str, since: float) -> bool:
     return read == written == 200 and await caught_up_at(witnesses.cluster, name) > since
 
 
-async def worker_calls(cluster: Cluster, name: str, since: int) -> bool:
-    """A child of it made a call after that one. One child suffices: whichever is free takes the next task."""
-    rows = await cluster.ask("SELECT DISTINCT caller FROM calls WHERE id > %s AND outcome <> 'unsent'", since)
+async def worker_works(cluster: Cluster, name: str, work: tuple[Any, ...]) -> bool:
+    """A child of it is among those who work, as that statement tells them. One suffices: whichever is free takes the next task."""
+    rows = await cluster.ask(*work)
     pids = {str(process.pid) for process in cluster.family(name)}
     return any(caller.startswith("worker@") and caller.rpartition(":")[2] in pids for (caller,) in rows)
 

@@ -118,6 +118,7 @@ class Soak:
                 [(now, age)] = await self.cluster.ask(AGES)
                 told = time.monotonic(), (await self.cluster.calls(since=sys.maxsize))["total"]
                 is_open = open_calendar("nyse", now).is_open(now)
+                self.witnesses.quiet = not is_open
                 if is_open and age is not None:
                     self.ages.append(float(age))
                 if is_open and before is not None:

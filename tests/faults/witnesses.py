@@ -38,11 +38,13 @@ Versions = list[tuple[float, str]]  # when it was heard (monotonic seconds), and
 @dataclass
 class Witnesses:
     """What was seen. `faults`: each kind of broken promise, in words; `behind`, `bare`, `denies` and `clock_is_true` are what the
-    scenario excuses, of the first two each API until it is well; `served`: which kind of witness had success, at which API."""
+    scenario excuses, of the first two each API until it is well; `quiet`: no market is open, and there may be nothing to call for;
+    `served`: which kind of witness had success, at which API."""
 
     cluster: Cluster
     clock_is_true: bool = True
     denies: bool = False
+    quiet: bool = False
     behind: set[str] = field(default_factory=set)
     bare: set[str] = field(default_factory=set)
     served: set[tuple[str, str]] = field(default_factory=set)
