@@ -25,7 +25,7 @@ import redis
 
 from bench.stage import Stage, answers, open_stage
 from common.embedded import stores
-from common.servers import free_port
+from common.ports import free_port
 
 ROUNDS = 5
 SECONDS = 4

@@ -19,7 +19,7 @@ import psycopg
 import redis
 from psycopg import sql
 
-from common.servers import free_port
+from common.ports import free_port
 from common.settings import Settings
 from db.migrate import migrate
 

@@ -23,7 +23,7 @@ from bench.reads import read_for
 from bench.stage import Stage, answers, open_stage
 from common.core.staleness import lower_bound, zipf
 from common.embedded import stores
-from common.servers import free_port
+from common.ports import free_port
 
 SCALE = 30
 CALLS = 5 * SCALE  # a minute

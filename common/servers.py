@@ -8,7 +8,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess  # the two servers, no shell  # nosec B404
 import tempfile
 import time
@@ -25,6 +24,7 @@ import psycopg
 import redis
 
 from common.errors import InvalidSettings
+from common.ports import free_port
 
 START_SECONDS, STOP_SECONDS = 30.0, 10.0
 PORT = "5432"  # part of the socket's name only; PostgreSQL listens on no TCP port
@@ -242,16 +242,3 @@ def poll(condition: Callable[[], bool], seconds: float) -> bool:
     while not (met := condition()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return met
-
-
-def free_port() -> int:
-    """A port that nobody listens on. It is not held until its server begins, so no port is given twice: the system would."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port: int = server.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
-            return port
-
-
-_given: set[int] = set()

@@ -17,7 +17,7 @@ import redis
 from common import embedded
 from common.embedded import stores
 from common.errors import InvalidSettings
-from common.servers import Postgres, Redis, free_port
+from common.servers import Postgres, Redis
 
 ENV = {"QUOTEWELL_ENV": "testing"}
 ROOT = Path(__file__).parent.parent
@@ -329,12 +329,6 @@ def test_production_brings_no_stores(bare_home: Path, given: dict[str, str], lac
         pass
 
     assert not bare_home.exists()
-
-
-def test_no_port_is_given_twice() -> None:
-    given = [free_port() for _ in range(500)]  # the system would repeat some eighteen of so many
-
-    assert len(given) == len(set(given))
 
 
 def test_the_command_says_in_one_sentence_why_it_does_not_start(home: Path) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from common.servers import PORT, Postgres, Redis, free_port, poll
+from common.ports import free_port
+from common.servers import PORT, Postgres, Redis, poll
 from deploy.check.buildah import Failed
 from deploy.check.commands import SIMULATOR, commands
 from deploy.check.container import Container, Image

@@ -17,7 +17,7 @@ import pytest_asyncio
 from multidict import CIMultiDictProxy
 from redis.asyncio import Redis
 
-from common.servers import free_port
+from common.ports import free_port
 from common.store import feed
 from tests.api.conftest import PASSWORD, a_quote
 from tests.e2e.stack import Stack, eventually, open_stack

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from common.servers import free_port
+from common.ports import free_port
 from tests.docs.documents import ROOT, blocks
 
 MARK = "--- end of an answer ---"

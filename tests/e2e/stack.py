@@ -15,7 +15,8 @@ from typing import Any
 
 import aiohttp
 
-from common.servers import Postgres, Redis, free_port
+from common.ports import free_port
+from common.servers import Postgres, Redis
 from db.migrate import migrate
 
 LAST_WORDS = 5000  # characters of a log

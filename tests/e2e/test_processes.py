@@ -5,7 +5,7 @@ import sys
 
 from redis.asyncio import Redis
 
-from common.servers import free_port
+from common.ports import free_port
 from common.store import feed
 from tests.api.conftest import a_quote
 from tests.e2e.stack import Stack, eventually, open_stack
