@@ -9,18 +9,18 @@ from itertools import product
 from typing import Any
 
 from tests.e2e.stack import eventually
-from tests.faults.cluster import APIS, BEATS, WORKERS, Cluster
+from tests.faults.cluster import ALL, APIS, BEATS, WORKERS, Cluster
 from tests.faults.metrics import caught_up_at
-from tests.faults.scenarios import Scenario
+from tests.faults.scenarios import PROVIDER, Scenario
 from tests.faults.witnesses import HOT, KINDS, Witnesses
 
 LONGEST = 90.0  # seconds that anything is waited for
 SERVED = 30.0  # seconds: no slot may be free for a lease of 12 s and a period of the limit, and who asked meanwhile goes first
 
 CALLERS = "SELECT caller FROM calls WHERE id > %s AND outcome <> 'unsent'"
-AT_WORK = f"{CALLERS} UNION SELECT name FROM pulses WHERE at > %s"
+AT_WORK = f"{CALLERS} UNION SELECT name FROM pulses WHERE at > %s AND at <= ledger_now()"
 
-Healed = dict[str, float]  # seconds until each process was well
+Healed = dict[str, float]  # seconds until each process was well, and in quiet the provider called
 
 
 async def survive(scenario: Scenario, witnesses: Witnesses) -> Healed:
@@ -42,6 +42,7 @@ async def heal(witnesses: Witnesses) -> Healed:
         **{name: partial(api_is_well, witnesses, name, time.time()) for name in APIS},
         **{name: partial(worker_works, cluster, name, work) for name in WORKERS},
         **{name: partial(beat_rings, cluster, name, began) for name in BEATS},
+        **({PROVIDER: partial(is_called, cluster, last)} if witnesses.quiet else {}),
     }
 
     async def take_time(name: str) -> float:
@@ -50,9 +51,10 @@ async def heal(witnesses: Witnesses) -> Healed:
         witnesses.trust(name)
         return time.monotonic() - began
 
-    names = [name for name in questions if cluster.stack.processes[name].poll() is None]
-    for name in questions.keys() - names:
+    ended = [name for name in ALL if cluster.stack.processes[name].poll() is not None]
+    for name in ended:
         witnesses.blame("ended_unasked", name)
+    names = [name for name in questions if name not in ended]
     return dict(zip(names, await asyncio.gather(*map(take_time, names)), strict=True))
 
 
@@ -86,6 +88,11 @@ async def worker_works(cluster: Cluster, name: str, work: tuple[Any, ...]) -> bo
     rows = await cluster.ask(*work)
     pids = {str(process.pid) for process in cluster.family(name)}
     return any(caller.startswith("worker@") and caller.rpartition(":")[2] in pids for (caller,) in rows)
+
+
+async def is_called(cluster: Cluster, since: int) -> bool:
+    """By anybody, after that call."""
+    return bool(await cluster.ask(CALLERS, since))
 
 
 async def beat_rings(cluster: Cluster, name: str, since: float) -> bool:

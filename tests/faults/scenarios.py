@@ -32,16 +32,17 @@ from tests.faults.cluster import ALL, APIS, BEATS, WORKERS, Cluster
 Break = Callable[[Cluster], AbstractAsyncContextManager[None]]
 Healing = Literal["usual", "apart", "held"]
 API_HEALS, USUAL, APART = 5.0, 10.0, 60.0  # seconds
-HELD = 25.0  # seconds: for a lease of 12 s and a period of its limit the ledger holds by design; then there is a line
+PROVIDER = "provider"  # well when it is called again
+HELD = 25.0  # seconds: the ledger holds by design for a lease of 12 s and a period of its limit, and hears of a step when it is next asked
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """`lasts` seconds; `apart`: who is cut off in silence, which workers and beats notice late; `behind`: APIs that no news can
     reach meanwhile; `far`: APIs whose answers take their time, as those of their stores do; `bare`: APIs that may have nothing to
-    serve; `denies`: the provider may say that it has no such symbol; `true_clock`: the ledger's; `holds`: after
-    it no slot may be free, by a step of that clock or by calls whose outcome nobody knows; `ends_processes`: others than stores;
-    `short`: it runs in `make test`."""
+    serve; `denies`: the provider may say that it has no such symbol; `true_clock`: the ledger's; `quiet`:
+    a worker may have no slot, as the ledger holds after a step of its clock and after calls whose outcome nobody knows, or nothing to
+    call for; `ends_processes`: others than stores; `short`: it runs in `make test`."""
 
     name: str
     broken: Break
@@ -52,17 +53,17 @@ class Scenario:
     bare: tuple[str, ...] = ()
     denies: bool = False
     true_clock: bool = True
-    holds: bool = False
+    quiet: bool = False
     ends_processes: bool = False
     short: bool = False
 
     def healing(self, name: str) -> Healing:
-        if name in self.apart:
-            return "apart"
-        return "held" if self.holds and name in WORKERS else "usual"
+        if name == PROVIDER:
+            return "held"
+        return "apart" if name in self.apart else "usual"
 
     def bound(self, name: str) -> float:
-        """Seconds within which a process must be well."""
+        """Seconds within which a process must be well, or the provider be called."""
         return API_HEALS if name in APIS else {"usual": USUAL, "apart": APART, "held": HELD}[self.healing(name)]
 
 
@@ -117,16 +118,16 @@ SCENARIOS = (
     _s("the provider is slow to reach", far_provider, "slow", lasts=12),
     _s("the provider breaks what it sends", odd_provider, "broken", lasts=20, denies=True),
     _s("the provider sends each of its notices", noticed, lasts=1, denies=True),
-    _ends("workers are killed while they call", killed_with_a_permit, *WORKERS, lasts=2, holds=True),
+    _ends("workers are killed while they call", killed_with_a_permit, *WORKERS, lasts=2, quiet=True),
     _ends("workers' children are killed", children_killed, lasts=1, short=True),
-    _ends("an API is killed while it calls", killed_with_a_permit, "api1", lasts=2, holds=True),
+    _ends("an API is killed while it calls", killed_with_a_permit, "api1", lasts=2, quiet=True),
     _s("a worker is frozen past its permit", frozen, "worker1", lasts=20),
     _s("an API is frozen", frozen, "api1", lasts=10),
     _ends("the beats are killed", killed, *BEATS, lasts=5),
     _ends("all are deployed anew", deployed, lasts=0),
     _ends("an API is told to end while postgres is frozen", told_to_end, "api1", "postgres", lasts=0),
     _ends("a worker is told to end while postgres is frozen", told_to_end, "worker1", "postgres", lasts=0),
-    _s("the ledger's clock steps back", clock_set, -90.0, lasts=1, true_clock=False, holds=True),
-    _s("the ledger's clock jumps ahead", clock_set, 300.0, 7200.0, lasts=1, true_clock=False, holds=True),
-    _ends("all at once", all_at_once, lasts=4, holds=True),
+    _s("the ledger's clock steps back", clock_set, -90.0, lasts=1, true_clock=False, quiet=True),
+    _s("the ledger's clock jumps ahead", clock_set, 300.0, 7200.0, lasts=1, true_clock=False, quiet=True),
+    _ends("all at once", all_at_once, lasts=4, quiet=True),
 )

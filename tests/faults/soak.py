@@ -55,8 +55,8 @@ def seconds_until(hour: str) -> float:
 
 @dataclass
 class Soak:
-    """One run of so many seconds; `kib` and `files` of each process, after the warm-up and at the end; `ages`: means while the market
-    was open, and `open_calls` of the provider in so many `open_seconds`."""
+    """One run of so many seconds; `kib` and `files` of each process, after the warm-up and at the end; `closed`: the market;
+    `ages`: means while it was open, and `open_calls` of the provider in so many `open_seconds`."""
 
     judge: Judge
     seconds: float
@@ -67,6 +67,7 @@ class Soak:
     kib: dict[str, list[float]] = field(default_factory=dict)
     files: dict[str, list[int]] = field(default_factory=dict)
     ages: list[float] = field(default_factory=list)
+    closed: bool = True
     open_calls: int = 0
     open_seconds: float = 0.0
 
@@ -102,7 +103,7 @@ class Soak:
             self.late += [f"{hour}: {name}" for name, took in healed.items() if took > LONGEST]
 
     async def _break_something(self) -> None:
-        scenario = replace(random.choice(GENTLE), true_clock=False)
+        scenario = replace(random.choice(GENTLE), true_clock=False, quiet=self.closed)
         self.struck[scenario.name] += 1
         healed = await survive(scenario, self.witnesses)
         await self.judge.judge()
@@ -118,7 +119,7 @@ class Soak:
                 [(now, age)] = await self.cluster.ask(AGES)
                 told = time.monotonic(), (await self.cluster.calls(since=sys.maxsize))["total"]
                 is_open = open_calendar("nyse", now).is_open(now)
-                self.witnesses.quiet = not is_open
+                self.closed = not is_open
                 if is_open and age is not None:
                     self.ages.append(float(age))
                 if is_open and before is not None:

@@ -51,7 +51,7 @@ async def test_it_survives(scenario: Scenario, judge: Judge, record_property: Ca
     record_property("counts", {kind: len(told) for kind, told in witnesses.faults.items()})
     record_property("healed", _sorted(scenario, healed))
     late = {name: round(took, 1) for name, took in healed.items() if took > scenario.bound(name)}
-    for name in late:
+    for name in late.keys() & ALL:
         print(cluster.stack.last_words(name))
     assert ({}, {}) == ({kind: told[:5] for kind, told in witnesses.faults.items()}, late)
     assert [] == [name for name in (*ALL, "simulator") if cluster.stack.processes[name].poll() is not None]

@@ -38,7 +38,7 @@ Versions = list[tuple[float, str]]  # when it was heard (monotonic seconds), and
 @dataclass
 class Witnesses:
     """What was seen. `faults`: each kind of broken promise, in words; `behind`, `bare`, `denies` and `clock_is_true` are what the
-    scenario excuses, of the first two each API until it is well; `quiet`: no market is open, and there may be nothing to call for;
+    scenario excuses, of the first two each API until it is well; `quiet`: a worker that makes no call may be well;
     `served`: which kind of witness had success, at which API."""
 
     cluster: Cluster
@@ -66,7 +66,7 @@ class Witnesses:
         self.faults[kind].append(told)
 
     def expect(self, scenario: Scenario) -> None:
-        self.clock_is_true, self.denies = scenario.true_clock, scenario.denies
+        self.clock_is_true, self.denies, self.quiet = scenario.true_clock, scenario.denies, scenario.quiet
         self.behind.update(scenario.behind)
         self.bare.update(scenario.bare)
         self.cluster.untimed = set(scenario.far)
