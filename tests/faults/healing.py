@@ -17,6 +17,7 @@ from tests.faults.witnesses import HOT, KINDS, Witnesses
 LONGEST = 90.0  # seconds that anything is waited for
 SERVED = 30.0  # seconds: no slot may be free for a lease of 12 s and a period of the limit, and who asked meanwhile goes first
 
+LAST = "SELECT coalesce(max(id), 0) FROM calls"
 CALLERS = "SELECT caller FROM calls WHERE id > %s AND outcome <> 'unsent'"
 AT_WORK = f"{CALLERS} UNION SELECT name FROM pulses WHERE at > %s AND at <= ledger_now()"
 
@@ -36,7 +37,7 @@ async def survive(scenario: Scenario, witnesses: Witnesses) -> Healed:
 async def heal(witnesses: Witnesses) -> Healed:
     """Counted from now; whoever has ended is not waited for: what was ended on purpose has begun again by now, and nothing else may end."""
     cluster, began = witnesses.cluster, time.monotonic()
-    [(last, now)] = await cluster.ask("SELECT coalesce(max(id), 0), ledger_now() FROM calls")
+    [(last,)], [(now,)] = await cluster.ask(LAST), await cluster.ask("SELECT ledger_now()")
     work = (AT_WORK, last, now) if witnesses.quiet else (CALLERS, last)
     questions: Mapping[str, Callable[[], Awaitable[bool]]] = {
         **{name: partial(api_is_well, witnesses, name, time.time()) for name in APIS},
@@ -59,11 +60,16 @@ async def heal(witnesses: Witnesses) -> Healed:
 
 
 async def serve(witnesses: Witnesses) -> None:
-    """Wait until every kind of witness has had success at every API since now."""
+    """Wait until every kind of witness has had success at every API since now; and in quiet, until each worker has made a call, too."""
+    cluster = witnesses.cluster
+    [(last,)] = await cluster.ask(LAST)
     witnesses.served.clear()
-    wanted = set(product(KINDS, APIS))
+    wanted = {*product(KINDS, APIS), *(product(["call"], WORKERS) if witnesses.quiet else ())}
 
     async def are_served() -> bool:
+        for name in WORKERS:
+            if ("call", name) in wanted - witnesses.served and await worker_works(cluster, name, (CALLERS, last)):
+                witnesses.served.add(("call", name))
         return wanted <= witnesses.served
 
     with suppress(AssertionError):

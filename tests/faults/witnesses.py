@@ -39,7 +39,7 @@ Versions = list[tuple[float, str]]  # when it was heard (monotonic seconds), and
 class Witnesses:
     """What was seen. `faults`: each kind of broken promise, in words; `behind`, `bare`, `denies` and `clock_is_true` are what the
     scenario excuses, of the first two each API until it is well; `quiet`: a worker that makes no call may be well;
-    `served`: which kind of witness had success, at which API."""
+    `served`: which kind of witness had success, at which API, and in quiet which worker made a call."""
 
     cluster: Cluster
     clock_is_true: bool = True
