@@ -1,7 +1,8 @@
 """Who a request comes from: the address of its connection, or what our own proxies say. Nobody else's word is taken for it."""
 
+from collections.abc import Callable
 from functools import lru_cache
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from aiohttp import web
 
@@ -9,7 +10,10 @@ from api.state import RESOURCES
 
 FORWARDED = "X-Forwarded-For"
 LONGEST = 45  # characters of an address in text
-NETWORK = 64  # bits of what an IPv6 client has to itself, and can take any address of
+OWN_BITS = 64  # of what an IPv6 client has to itself, and can take any address of
+IPV4_BITS, IPV6_BITS = 24, 48  # of the network that counts as one reader, one asker, one who registers
+
+Form = Callable[[str], str | None]
 
 
 def address_of(request: web.Request) -> str:
@@ -18,24 +22,49 @@ def address_of(request: web.Request) -> str:
     With `TRUSTED_PROXIES=n` the n-th from the right of all forwarded addresses, which the outermost of our proxies saw itself; what
     stands left of it anybody can write. If there is none, or no address in its place: the peer's.
     """
+    return _seen(request, _client)
+
+
+def network_of(request: web.Request) -> str:
+    """The client's network as text, such as `192.0.2.0/24` or `2001:db8::/48`, by the same rules as `address_of`; for a peer without
+    an address the peer's own text."""
+    return _seen(request, _network)
+
+
+def _seen(request: web.Request, form: Form) -> str:
     peer = request.remote or ""
     proxies = request.app[RESOURCES].settings.trusted_proxies
-    return (_forwarded(request, proxies) if proxies else None) or _client(peer) or peer
+    return (_forwarded(request, proxies, form) if proxies else None) or form(peer) or peer
 
 
-def _forwarded(request: web.Request, proxies: int) -> str | None:
+def _forwarded(request: web.Request, proxies: int, form: Form) -> str | None:
     addresses = ",".join(request.headers.getall(FORWARDED, [])).split(",")
     text = addresses[-proxies].strip() if len(addresses) >= proxies else ""
-    return _client(text) if len(text) <= LONGEST else None
+    return form(text) if len(text) <= LONGEST else None
 
 
 @lru_cache(maxsize=10_000)
 def _client(text: str) -> str | None:
     """The client that an address is of; None for what is no address."""
+    address = _parsed(text)
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((int(address), OWN_BITS), strict=False))
+    return str(address) if address else None
+
+
+@lru_cache(maxsize=10_000)
+def _network(text: str) -> str | None:
+    """The network that an address is in; None for what is no address."""
+    address = _parsed(text)
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((int(address), IPV6_BITS), strict=False))
+    return str(IPv4Network((int(address), IPV4_BITS), strict=False)) if address else None
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    """An address; one of IPv4 that is written as IPv6 is one of IPv4."""
     try:
         address = ip_address(text)
     except ValueError:
         return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
-        return str(IPv6Network((int(address), NETWORK), strict=False))
-    return str(address.ipv4_mapped if isinstance(address, IPv6Address) else address)
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
