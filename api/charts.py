@@ -18,8 +18,9 @@ from api.answers import Answer
 from api.contract import WHILE_ASKING, Time, documented
 from api.live import Wish
 from api.middlewares import public
+from api.requesters import requester_of
 from api.state import LIVE, MEMORY, RESOURCES
-from api.stocks import PREFER, STALE_FOR, asker, wait_of
+from api.stocks import PREFER, STALE_FOR, wait_of
 from common.core.chart import bars_due
 from common.core.market_time import fresh_until
 from common.core.models import Bar, Function
@@ -109,14 +110,14 @@ async def chart(request: web.Request) -> web.Response:
     asked = requests.query(request, ChartQuery)
     days = asked.days
     resources, memory = request.app[RESOURCES], request.app[MEMORY]
-    wish = Wish(Function.DAILY, symbol, asker(request), wait_of(request, asked.wait))
+    wait = wait_of(request, asked.wait)
     path = f"/api/stock/{symbol}/chart?days={days}"
     try:
         held, fetched_at = await _look(resources, symbol)
         if not held:
-            held, fetched_at = await _obtain(request, wish)
+            held, fetched_at = await _obtain(request, await _wish(request, symbol, wait))
         elif _is_due(resources, fetched_at, held) and not await _refused(resources, symbol):
-            request.app[LIVE].refresh(wish)
+            request.app[LIVE].refresh(await _wish(request, symbol, wait))
     except StoreUnavailable:
         if (kept := memory.answers.last(path)) is None:
             raise
@@ -128,6 +129,10 @@ async def chart(request: web.Request) -> web.Response:
 
 
 Held = tuple[list[Bar], datetime | None]
+
+
+async def _wish(request: web.Request, symbol: str, wait: float) -> Wish:
+    return Wish(Function.DAILY, symbol, (await requester_of(request)).name, wait)
 
 
 async def _look(resources: Resources, symbol: str) -> Held:

@@ -9,14 +9,14 @@ from aiohttp import HttpVersion11, hdrs, web
 
 from api import allowance, metrics
 from api.answers import ALWAYS, Ready, matches
-from api.clients import address_of
+from api.clients import network_of
 from api.connections import SlowBody, hang_up
 from api.refusals import refuse, request_id_of
+from api.requesters import verify
 from api.requests import route_of
-from api.state import CALLER, MEMORY, READS, REQUEST_ID, REVOCATIONS, TOKENS, Caller
+from api.state import CALLER, MEMORY, READS, REQUEST_ID
 from common.errors import (
     InsufficientScope,
-    InvalidToken,
     MethodNotAllowed,
     NotAcceptable,
     NotFound,
@@ -58,7 +58,7 @@ async def answer_hot(request: web.Request, handler: Handler) -> web.StreamRespon
         answer = memory.answers.find(request.raw_path, now)
         if answer is not None and hdrs.ORIGIN not in request.headers and _takes_json(request.headers.get(hdrs.ACCEPT)):
             if answer.symbol:
-                request.app[READS].count(answer.symbol, by=address_of(request))
+                request.app[READS].count(answer.symbol, by=network_of(request))
             status = 304 if matches(request.headers.get(hdrs.IF_NONE_MATCH), answer.etag) else 200
             metrics.HOT.count(answer, status)
             return Ready(answer.raw(status, now, request_id_of(request)), status)
@@ -133,7 +133,7 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
     target = request.match_info.handler
     if not getattr(target, "is_public", False) and request.match_info.http_exception is None:
         try:
-            request[CALLER] = await _verify(request)
+            request[CALLER] = await verify(request)
         except QuotewellError:
             allowance.count(request)
             raise
@@ -142,15 +142,6 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
     if needed is not None and needed not in request[CALLER].scope.split():
         raise InsufficientScope(f"this needs the scope {needed}")
     return await handler(request)
-
-
-async def _verify(request: web.Request) -> Caller:
-    """Who a token is of; raise `InvalidToken`, also when its login has ended, or `StoreUnavailable` when nobody can tell."""
-    claims = await request.app[TOKENS].verify(request)
-    login = int(claims["sid"])
-    if await request.app[REVOCATIONS].is_ended(login):
-        raise InvalidToken("the login of this token has ended; log in again")
-    return Caller(int(claims["sub"]), str(claims.get("scope", "")), login=login)
 
 
 @web.middleware

@@ -13,8 +13,9 @@ from api.answers import Answer
 from api.contract import WHILE_ASKING, documented
 from api.live import Wish
 from api.middlewares import public
+from api.requesters import requester_of
 from api.state import LISTING, LIVE, MEMORY, RESOURCES
-from api.stocks import STALE_FOR, asker
+from api.stocks import STALE_FOR
 from common.core.models import Function, Match
 from common.core.search import normalize_query
 from common.errors import InvalidRequest, StoreUnavailable
@@ -66,7 +67,6 @@ async def search(request: web.Request) -> web.Response:
 async def _ask(request: web.Request, query: str) -> Search:
     """What the provider answered to this query; an old answer is served while a new one is asked for."""
     resources, live = request.app[RESOURCES], request.app[LIVE]
-    wish = Wish(Function.SEARCH, query, asker(request), resources.settings.miss_wait.total_seconds())
 
     async def look() -> Search | None:
         async with connection(resources.db) as held:
@@ -76,10 +76,13 @@ async def _ask(request: web.Request, query: str) -> Search:
         return False
 
     found = await look()
+    if found is not None and found.found_at + resources.settings.search_ttl >= datetime.now(UTC):
+        return found
+    by, wait = (await requester_of(request)).name, resources.settings.miss_wait.total_seconds()
+    wish = Wish(Function.SEARCH, query, by, wait)
     if found is None:
         return await live.obtain(wish, look=look, unknown=unknown)
-    if found.found_at + resources.settings.search_ttl < datetime.now(UTC):
-        live.refresh(wish)
+    live.refresh(wish)
     return found
 
 

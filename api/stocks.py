@@ -1,6 +1,5 @@
 """Quotes over HTTP: at once whatever is known, live only for a symbol without any quote."""
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -12,10 +11,10 @@ from msgspec import UNSET, Struct, UnsetType
 
 from api import requests
 from api.answers import Answer
-from api.clients import address_of
 from api.contract import WHILE_ASKING, Time, documented
 from api.memory import Memory
 from api.middlewares import public
+from api.requesters import reader_of, requester_of
 from api.state import MEMORY, QUOTES, READS, RESOURCES
 from common.core.freshness import Freshness, judge, shape
 from common.core.models import Quote
@@ -89,8 +88,10 @@ async def stock(request: web.Request) -> web.Response:
     symbol = normalize_symbol(request.match_info["symbol"])
     resources, memory, quotes = request.app[RESOURCES], request.app[MEMORY], request.app[QUOTES]
     wait = wait_of(request, requests.query(request, StockQuery).wait)
-    quote = await quotes.lookup(symbol) or await quotes.obtain(symbol, wait=wait, asker=asker(request))
-    request.app[READS].count(symbol, by=address_of(request))
+    quote = await quotes.lookup(symbol)
+    if quote is None:
+        quote = await quotes.obtain(symbol, wait=wait, asker=(await requester_of(request)).name)
+    request.app[READS].count(symbol, by=reader_of(request))
     answer = answer_quote(quote, resources, memory)
     memory.answers.keep(f"/api/stock/{symbol}", answer)
     return answer.respond(request)
@@ -116,7 +117,7 @@ async def quotes_of(request: web.Request, wanted: Sequence[str]) -> dict[str, li
     resources, memory = request.app[RESOURCES], request.app[MEMORY]
     found = await request.app[QUOTES].lookup_all(wanted)
     for symbol in found:
-        request.app[READS].count(symbol, by=address_of(request))
+        request.app[READS].count(symbol, by=reader_of(request))
     lacking = [symbol for symbol in wanted if symbol not in found]
     unknown = await _unknown(resources, lacking) if lacking else set()
     return {
@@ -146,11 +147,6 @@ def wait_of(request: web.Request, asked: float | UnsetType) -> float:
     if preferred is not None:
         return min(float(preferred[1]), requests.LONGEST_WAIT)
     return request.app[RESOURCES].settings.miss_wait.total_seconds()
-
-
-def asker(request: web.Request) -> str:
-    """Who asks, as a hash: it is written beside the call that was made for them."""
-    return hashlib.sha256(f"address {address_of(request)}".encode()).hexdigest()[:16]
 
 
 def judge_now(quote: Quote, resources: Resources, memory: Memory) -> Freshness:

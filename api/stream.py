@@ -12,10 +12,10 @@ from msgspec import Meta
 from redis.exceptions import RedisError
 
 from api import requests
-from api.clients import address_of
 from api.contract import documented
 from api.fanout import NONE, PATIENCE, Client, Order, Streams, order
 from api.middlewares import public
+from api.requesters import reader_of
 from api.state import QUOTES, READS, RESOURCES
 from common.errors import InvalidSymbol, Overloaded, StoreUnavailable
 from common.store import feed
@@ -88,7 +88,7 @@ async def remember(request: web.Request, wanted: list[str]) -> None:
     """Bring these quotes into memory, as far as a store answers: a browser gives up for good on anything but 200."""
     with suppress(StoreUnavailable):
         for symbol in await request.app[QUOTES].lookup_all(wanted):
-            request.app[READS].count(symbol, by=address_of(request))
+            request.app[READS].count(symbol, by=reader_of(request))
 
 
 async def resumed(request: web.Request, given: str) -> Order | None:

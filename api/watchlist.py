@@ -9,8 +9,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from api import requests
 from api.contract import Time, documented
 from api.credentials import Account, shape
+from api.requesters import requester_of
 from api.state import CALLER, LISTING, QUEUE, QUOTES, REQUEST_ID, RESOURCES
-from api.stocks import Missing, QuoteAnswer, asker, quotes_of
+from api.stocks import Missing, QuoteAnswer, quotes_of
 from common.core.models import Function, Purpose
 from common.core.symbols import normalize_symbol
 from common.errors import (
@@ -118,7 +119,7 @@ async def add(request: web.Request) -> web.Response:
     known = await request.app[QUOTES].lookup(symbol)
     async with transaction(resources.db) as held:
         if known is None:
-            await _ask_for(held, resources, symbol, asker(request))
+            await _ask_for(held, resources, symbol, (await requester_of(request)).name)
         await watchlists.insert_item(held, request[CALLER].id, symbol, most=resources.settings.max_watchlist_size)
     if known is None:
         await wake_worker(request.app[QUEUE], request_id=request[REQUEST_ID])
