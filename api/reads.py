@@ -1,11 +1,14 @@
 """How often each symbol is read: counted in memory, flushed in batches, so that a read never costs a round trip.
 
-A read counts once per address, symbol and minute, or a crawler would own the budget.
+A reader is an account or a network, and counts once an hour for a symbol, in each process: else a crawler would own the budget. The hour
+is the process's own and starts with the first read after the last one has ended. Two reads just before and after its end both count;
+on average a reader counts once an hour.
 """
 
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 
 from api import metrics
 from common.errors import StoreUnavailable
@@ -14,23 +17,23 @@ from common.store.pool import connection
 from common.store.symbols import update_reads
 
 FLUSH = 5.0  # seconds
-MINUTE = 60.0
-MOST_SEEN = 200_000  # pairs of address and symbol within a minute; further ones do not count
+HOUR = 3600.0  # seconds
+MOST_SEEN = 200_000  # pairs of reader and symbol within an hour, at most some 30 MB; further ones do not count
 
 
 class Reads:
-    """The reads of one process since the last flush."""
+    """The reads of one process since the last flush. `clock`: seconds that never go back."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._counts: Counter[str] = Counter()
         self._seen: set[tuple[str, str]] = set()
-        self._minute = 0
+        self._clock, self._hour_ends = clock, float("-inf")
 
     def count(self, symbol: str, *, by: str) -> None:
-        """Note that an address read a symbol."""
-        minute = int(time.monotonic() // MINUTE)
-        if minute != self._minute:
-            self._minute, self._seen = minute, set()
+        """Note that a reader, `user:<id>` or a network, read a symbol."""
+        now = self._clock()
+        if now >= self._hour_ends:
+            self._hour_ends, self._seen = now + HOUR, set()
         if (by, symbol) not in self._seen and len(self._seen) < MOST_SEEN:
             self._seen.add((by, symbol))
             self._counts[symbol] += 1

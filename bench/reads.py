@@ -1,10 +1,11 @@
-"""Readers of the API: each read from another loopback address, for a read counts once per address, symbol and minute. Linux only."""
+"""Readers of the API: each read from another loopback network (/24), for a network counts once an hour for a symbol. Linux only."""
 
 import asyncio
 import random
 from collections.abc import Mapping
 
 MOST_AT_ONCE = 40
+NETWORKS = 254 * 256  # /24 in 127.0.0.0/8, without the first and the last /16: the most reads of one run
 PATIENCE = 10.0  # seconds
 
 
@@ -16,26 +17,27 @@ async def read_for(
     `RuntimeError` if it is a smaller share of them than `least`.
     """
     chance, loop = random.Random(2), asyncio.get_running_loop()  # nosec B311
-    symbols, begun = chance.choices(list(weights), list(weights.values()), k=int(seconds * per_second)), loop.time()
+    symbols = chance.choices(list(weights), list(weights.values()), k=int(seconds * per_second))
+    networks, begun = chance.sample(range(NETWORKS), len(symbols)), loop.time()
     places, done = asyncio.Semaphore(MOST_AT_ONCE), 0
 
-    async def read(symbol: str) -> None:
+    async def read(symbol: str, address: str) -> None:
         nonlocal done
         async with places:
-            answered = await _read(port, symbol, _address(chance))
+            answered = await _read(port, symbol, address)
         done += answered
 
     async with asyncio.TaskGroup() as readers:
-        for number, symbol in enumerate(symbols):
+        for number, (symbol, network) in enumerate(zip(symbols, networks, strict=True)):
             await asyncio.sleep(max(0.0, begun + number / per_second - loop.time()))
-            readers.create_task(read(symbol))
+            readers.create_task(read(symbol, _address(network)))
     if done < least * len(symbols):
         raise RuntimeError(f"expected {len(symbols)} reads to be answered, not {done}")
     return done
 
 
-def _address(chance: random.Random) -> str:
-    return f"127.{chance.randrange(1, 255)}.{chance.randrange(256)}.{chance.randrange(1, 255)}"
+def _address(network: int) -> str:
+    return f"127.{1 + network // 256}.{network % 256}.1"
 
 
 async def _read(port: int, symbol: str, address: str) -> bool:
