@@ -1,23 +1,25 @@
 """Accounts over HTTP: register, who am I, another password, delete."""
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from aiohttp import web
 from msgspec import Meta, Struct
 
 from api import requests
+from api.clients import network_of
 from api.contract import documented
 from api.credentials import NO_STORE, Account, TokenAnswer, note, open_login, shape
 from api.logins import MessageAnswer, prove
 from api.middlewares import public
-from api.state import CALLER, PASSWORDS, RESOURCES
+from api.state import CALLER, PASSWORDS, REGISTRATIONS, RESOURCES
 from common.errors import (
     EmailTaken,
     InvalidCredentials,
     InvalidToken,
     Overloaded,
     RateLimited,
+    RegistrationClosed,
     StoreUnavailable,
     UsernameTaken,
 )
@@ -89,18 +91,27 @@ class AccountAnswer(Struct, frozen=True):
     "Make an account",
     body=Register,
     answers={201: TokenAnswer},
-    errors=(UsernameTaken, EmailTaken, Overloaded, StoreUnavailable),
+    errors=(RegistrationClosed, UsernameTaken, EmailTaken, RateLimited, Overloaded, StoreUnavailable),
 )
 async def register(request: web.Request) -> web.Response:
+    """A network may make a number of accounts an hour. A registration that fails does not count."""
+    request.app[REGISTRATIONS].check()
     content = await requests.read(request, Register)
-    resources, name, email = request.app[RESOURCES], content.username.strip(), content.email.strip()
-    check_policy(content.password, resources.settings, names=(name, email))
-    hashed = await request.app[PASSWORDS].hash(content.password)
-    async with transaction(resources.db) as held:
+    settings, name, email = request.app[RESOURCES].settings, content.username.strip(), content.email.strip()
+    check_policy(content.password, settings, names=(name, email))
+    async with request.app[REGISTRATIONS].attempt(network_of(request)):
+        body = await _create(request, name, email, content.password)
+    return web.json_response(body, status=201, headers=NO_STORE)
+
+
+async def _create(request: web.Request, name: str, email: str, password: str) -> dict[str, Any]:
+    """A new account, as the body of a `TokenAnswer`; raise `UsernameTaken` or `EmailTaken`."""
+    hashed = await request.app[PASSWORDS].hash(password)
+    async with transaction(request.app[RESOURCES].db) as held:
         user = await insert_user(held, name, email, hashed, SCHEME)
         body = await open_login(held, request, user, "the account was created")
         await note(held, request, "registered", user.id)
-    return web.json_response(body, status=201, headers=NO_STORE)
+    return body
 
 
 @routes.get("/api/auth/me")

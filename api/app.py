@@ -33,8 +33,22 @@ from api.outlook import keep_outlook
 from api.private_stream import PRIVATE, PrivateStreams
 from api.quotes import Quotes
 from api.reads import Reads
+from api.registrations import Registrations
 from api.revocations import Revocations
-from api.state import LISTING, LIVE, MEMORY, PASSWORDS, QUEUE, QUOTES, READS, RESOURCES, REVOCATIONS, THROTTLE, TOKENS
+from api.state import (
+    LISTING,
+    LIVE,
+    MEMORY,
+    PASSWORDS,
+    QUEUE,
+    QUOTES,
+    READS,
+    REGISTRATIONS,
+    RESOURCES,
+    REVOCATIONS,
+    THROTTLE,
+    TOKENS,
+)
 from api.stream import STREAMS
 from api.tail import follow
 from api.throttle import Throttle
@@ -96,6 +110,7 @@ def create_app(settings: Settings) -> web.Application:
             app[REVOCATIONS] = revocations = Revocations(resources)
             app[PRIVATE] = private = PrivateStreams(resources, streams, quotes, revocations)
             app[THROTTLE] = Throttle(resources)
+            app[REGISTRATIONS] = Registrations(resources)
             app[PASSWORDS] = passwords = Passwords(cost=settings.bcrypt_cost)
             running = {
                 asyncio.create_task(keep_running(name, run))

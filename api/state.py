@@ -10,6 +10,7 @@ from api.live import Live
 from api.memory import Memory
 from api.quotes import Quotes
 from api.reads import Reads
+from api.registrations import Registrations
 from api.revocations import Revocations
 from api.throttle import Throttle
 from api.tokens import Tokens
@@ -26,6 +27,7 @@ PASSWORDS = web.AppKey("passwords", Passwords)
 TOKENS = web.AppKey("tokens", Tokens)
 REVOCATIONS = web.AppKey("revocations", Revocations)
 THROTTLE = web.AppKey("throttle", Throttle)
+REGISTRATIONS = web.AppKey("registrations", Registrations)
 QUEUE = web.AppKey("queue", Celery)
 
 

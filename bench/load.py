@@ -207,6 +207,7 @@ def main() -> int:
         "CLIENT_LIMIT": HIGH,
         "SEARCH_LIMIT": HIGH,
         "LOGIN_LIMIT": HIGH,
+        "REGISTRATION_LIMIT": HIGH,
         "LOG_LEVEL": "INFO",
     }
     with tempfile.TemporaryDirectory(prefix="quotewell-bench-") as name:

@@ -9,6 +9,7 @@ QuotewellError
 │   │   └── TokenExpired                401 token_expired
 │   ├── InvalidCredentials              401 invalid_credentials
 │   ├── InsufficientScope               403 insufficient_scope
+│   ├── RegistrationClosed              403 registration_closed
 │   ├── NotFound                        404 not_found
 │   │   ├── UnknownSymbol               404 unknown_symbol
 │   │   └── NotOnWatchlist              404 not_on_watchlist
@@ -85,6 +86,13 @@ class InsufficientScope(ClientError):
 
     status = 403
     code = "insufficient_scope"
+
+
+class RegistrationClosed(ClientError):
+    """Ask the operator for an account; nobody makes one here."""
+
+    status = 403
+    code = "registration_closed"
 
 
 class NotFound(ClientError):

@@ -54,6 +54,8 @@ class Settings:
     client_limit: int
     search_limit: int
     login_limit: int
+    registration_open: bool
+    registration_limit: int
     log_level: str
     quote_ttl: timedelta
     search_ttl: timedelta
@@ -145,6 +147,8 @@ def _borders(env: Mapping[str, str], *, production: bool) -> dict[str, Any]:
         "client_limit": number(env, "CLIENT_LIMIT", int, 1200 if production else 60_000, 1, 1e9),
         "search_limit": number(env, "SEARCH_LIMIT", int, 240 if production else 60_000, 1, 1e9),
         "login_limit": number(env, "LOGIN_LIMIT", int, 60 if production else 60_000, 1, 1e9),
+        "registration_open": choice(env, "REGISTRATION", ("open", "closed"), "open") == "open",
+        "registration_limit": number(env, "REGISTRATION_LIMIT", int, 10 if production else 60_000, 1, 1e9),
     }
 
 

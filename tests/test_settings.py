@@ -118,6 +118,10 @@ def test_the_key_decides_what_the_rest_defaults_to(env: dict[str, str], expected
         ("INTERACTIVE_SHARE", "1", "interactive_share", 1.0),
         ("QUOTA_INTERACTIVE_SHARE", "0.5", "quota_interactive_share", 0.5),
         ("LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
+        ("REGISTRATION", "", "registration_open", True),
+        ("REGISTRATION", "open", "registration_open", True),
+        ("REGISTRATION", "closed", "registration_open", False),
+        ("REGISTRATION_LIMIT", "3", "registration_limit", 3),
         ("OVERVIEW_SYMBOLS", "aapl, brk.b,AAPL", "overview_symbols", ("AAPL", "BRK-B")),
         ("PROVIDER_LIMITS", "25/d,5/min", "limits", parse_limits("5/1min,25/1d", "limits")),
         ("ALPHA_VANTAGE_BASE_URL", "http://h:1/", "provider_base_url", "http://h:1"),
@@ -169,6 +173,8 @@ def test_redis_is_named_by_its_url_or_by_host_and_port(env: dict[str, str], url:
         ("MARKET_HOURS", "lse", "expected one of nyse, always, not 'lse'"),
         ("ACCESS_TOKEN_TTL", "59", "expected a number from 60 to 86400, not '59'"),
         ("ACCESS_TOKEN_TTL", "1h", "expected a number from 60 to 86400, not '1h'"),
+        ("REGISTRATION", "off", "expected one of open, closed, not 'off'"),
+        ("REGISTRATION_LIMIT", "0", "expected a number from 1 to 1e+09, not '0'"),
         ("LOG_LEVEL", "debug", "expected one of DEBUG, INFO, WARNING, ERROR, not 'debug'"),
         ("QUOTE_TTL", "0", "expected a number from 1 to 86400, not '0'"),
         ("QUOTE_TTL", "inf", "expected a number from 1 to 86400, not 'inf'"),
@@ -275,9 +281,9 @@ def test_only_tests_spare_the_rounds_of_bcrypt(environment: str, cost: int) -> N
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ("production", (True, (), 1200, 240)),
-        ("testing", (False, (), 60_000, 60_000)),
-        ("development", (False, ("http://localhost:*", "http://127.0.0.1:*"), 60_000, 60_000)),
+        ("production", (True, (), 1200, 240, 60, 10)),
+        ("testing", (False, (), 60_000, 60_000, 60_000, 60_000)),
+        ("development", (False, ("http://localhost:*", "http://127.0.0.1:*"), 60_000, 60_000, 60_000, 60_000)),
     ],
 )
 def test_production_is_stricter_with_clients(environment: str, expected: tuple[object, ...]) -> None:
@@ -288,6 +294,8 @@ def test_production_is_stricter_with_clients(environment: str, expected: tuple[o
         settings.cors_origins,
         settings.client_limit,
         settings.search_limit,
+        settings.login_limit,
+        settings.registration_limit,
     )
 
 

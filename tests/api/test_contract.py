@@ -299,6 +299,13 @@ async def test_an_answer_for_now_is_as_documented(open_api: OpenApi) -> None:
     assert [[]] * 4 == wrong
 
 
+async def test_closed_registration_is_as_documented(open_api: OpenApi) -> None:
+    answer = await (await open_api(registration_open=False)).post("/api/auth/register", json={})
+
+    assert 403 == answer.status
+    assert [] == list(breaches("post", "/api/auth/register", answer, await answer.text()))
+
+
 def test_the_calls_have_every_operation() -> None:
     assert {(method, path) for method, path, *_ in CALLS} == set(OPERATIONS)
 
