@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from celery import Celery
 from celery.app.amqp import AMQP
-from kombu.connection import Connection
+from kombu.connection import Connection, ConnectionPool, PooledConnection
 from kombu.exceptions import OperationalError
 from kombu.transport.redis import Channel, Transport
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -22,6 +22,8 @@ PRUNE = "quotewell.prune"
 QUEUE = "quotewell"
 TICKED = "ticked"  # the header of a task that beat asked for
 WAKE_EXPIRES = 10  # seconds: a wake-up that nobody heard is covered by the next tick
+TASK_LIMIT = 120  # seconds that a task may take
+QUEUE_LIMIT = 60  # messages: what beat sends in two minutes, so that a busy worker's queue keeps the hourly task
 PUBLISHING = 0.5  # seconds that a request waits for the bell; the thread may take longer
 
 log = structlog.get_logger(__name__)
@@ -30,9 +32,17 @@ _threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wake")
 
 
 class _Channel(Channel):
-    """Meets an error that Celery expects when kombu has let go of its connection. Its own, an AttributeError, would end the worker."""
+    """Keeps the queue short, and meets an error that Celery expects when kombu has let go of its connection."""
+
+    def _put(self, queue: str, message: Any, **options: Any) -> None:
+        """Make room for the message first: Redis keeps what has expired until a worker takes it, and the oldest says nothing new."""
+        if queue == QUEUE:
+            with self.conn_or_acquire() as client:
+                client.ltrim(f"{self.global_keyprefix}{queue}", 0, QUEUE_LIMIT - 2)  # kombu prefixes no LTRIM
+        super()._put(queue, message, **options)  # type: ignore[no-untyped-call]
 
     def _get_pool(self, asynchronous: bool = False) -> Any:
+        """Kombu's own error here, an AttributeError, would end the worker."""
         if self.connection is None or self.connection.client is None:
             raise RedisConnectionError("the connection to the broker is gone")
         return super()._get_pool(asynchronous)  # type: ignore[no-untyped-call]
@@ -69,6 +79,20 @@ class _Connection(Connection):
     def ensure_connection(self, *told: Any, **more: Any) -> Any:
         return super().ensure_connection(*told, **{"interval_step": 0, **more})  # type: ignore[no-untyped-call]
 
+    def Pool(self, limit: int | None = None, **options: Any) -> ConnectionPool:  # noqa: N802  kombu's name
+        return _Pool(self, limit, **options)  # type: ignore[no-untyped-call]
+
+
+class _Pooled(_Connection, PooledConnection):
+    """As `_Connection`, and it goes back to its pool."""
+
+
+class _Pool(ConnectionPool):
+    """Pools our kind of connection. Kombu's own pool makes connections of kombu's kind, and they let the queue grow."""
+
+    def new(self) -> _Pooled:
+        return _Pooled(self, **dict(self.connection._info(resolve=False)))  # type: ignore[no-untyped-call]
+
 
 class _Amqp(AMQP):  # type: ignore[misc]
     Connection = _Connection
@@ -88,7 +112,7 @@ def open_celery(settings: Settings) -> Celery:
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_soft_shutdown_timeout=3 if settings.environment == "development" else 12,
-        task_time_limit=120,
+        task_time_limit=TASK_LIMIT,
         worker_proc_alive_timeout=60,  # what was begun at the loss of a broker is heard when that is back
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
