@@ -15,11 +15,13 @@ from common.core.models import Bar, Function, Listed, Match, Price, Quote
 from common.core.outcomes import FIRST_QUARANTINE
 from common.resources import Resources
 from common.sessions import open_calendar
-from common.store import bars, listings, quotes, searches, symbols
+from common.store import bars, history, listings, quotes, searches, symbols
 from common.store.ledger import Grant
 from common.store.pool import Connection
 
 log = structlog.get_logger(__name__)
+
+BULK_HISTORY_GAP = timedelta(minutes=1)
 
 Row = TypeVar("Row", Match, Listed)
 Missing = list[str]  # subjects that were asked for and not answered
@@ -48,14 +50,19 @@ async def _write_prices(held: Connection, resources: Resources, grant: Grant, an
     prices = [item for item in answer if isinstance(item, Price) and item.trading_day <= _latest_day(at)]
     fetched = [Quote(price, resources.settings.source, at) for price in prices]
     saved = [quote for quote in fetched if await quotes.upsert_quote(held, quote)]
-    for quote in saved:
-        await quotes.insert_history(held, quote)
+    await history.insert_history(held, saved, gap=_history_gap(resources, grant, at))
     answered = [quote.symbol for quote in fetched]
     await symbols.update_quoted(held, answered)
     await _advance_clocks(held, resources, fetched)
     missing = [subject for subject in grant.subjects if subject not in answered]
     await symbols.update_failed(held, missing, at, FIRST_QUARANTINE)
     return saved, missing
+
+
+def _history_gap(resources: Resources, grant: Grant, at: datetime) -> timedelta:
+    """Between two rows of a symbol. Bulk calls may bring it every second; the final price, after the close, is always collected."""
+    is_open = open_calendar(resources.settings.market_hours, at).is_open(at)
+    return BULK_HISTORY_GAP if grant.function is Function.BULK and is_open else timedelta()
 
 
 async def _advance_clocks(held: Connection, resources: Resources, fetched: list[Quote]) -> None:

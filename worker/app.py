@@ -15,7 +15,7 @@ from worker.process import Process, attach
 
 settings = read_settings()
 share(settings.worker_metrics_port)
-from worker import jobs, metrics  # noqa: E402  they define metrics, or import what does
+from worker import jobs, metrics, pruning  # noqa: E402  they define metrics, or import what does
 
 app = open_celery(settings)
 process = Process(settings)
@@ -43,4 +43,4 @@ def task(name: str, job: Callable[..., Awaitable[None]]) -> None:
 
 
 task(WORK_LINE, jobs.work_line)
-task(PRUNE, jobs.prune)
+task(PRUNE, pruning.prune)

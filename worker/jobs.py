@@ -4,23 +4,18 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-import structlog
 from redis.exceptions import RedisError
 
 from common import line
 from common.core.models import Function, Purpose
 from common.errors import StoreUnavailable
 from common.resources import Resources
-from common.settings import LONGEST_ACCESS
-from common.store import audit, bars, ledger, listings, logins, pulses, quotes, refreshes, searches, symbols
+from common.store import ledger, listings, pulses, refreshes, symbols
 from common.store import line as rows
 from common.store.pool import connection, transaction
 
-log = structlog.get_logger(__name__)
-
 SPAN = 8.0  # seconds a worker stays at the line before it looks at the queue again
 LISTING_STAY = timedelta(minutes=10)
-PULSE_KEPT = timedelta(days=1)
 REJOINED = 5000  # symbols at once
 
 
@@ -33,29 +28,6 @@ async def work_line(resources: Resources, *, stopping: Callable[[], bool], ticke
     await _refresh_listing(resources)
     await _rejoin(resources)
     await line.work(resources, keep_on=lambda: time.monotonic() < until and not stopping())
-
-
-async def prune(resources: Resources, **_: object) -> None:
-    """Forget what is older than the settings keep. Each on its own: one that fails stops no other."""
-    settings, told = resources.settings, dict[str, int | None]()
-    journal = settings.journal_kept
-    for name, forget, keep in (
-        ("calls", ledger.delete_old_calls, journal),
-        ("quotes", quotes.delete_old_history, settings.history_kept),
-        ("symbols", symbols.delete_forgotten, journal),
-        ("charts", bars.delete_old_bars, journal),
-        ("searches", searches.delete_old_searches, journal),
-        ("logins", logins.delete_old_logins, 2 * LONGEST_ACCESS),
-        ("acts", audit.delete_old_acts, settings.audit_kept),
-        ("jobs", refreshes.delete_old_jobs, max(journal, 2 * refreshes.STAY)),
-        ("pulses", pulses.delete_old_pulses, PULSE_KEPT),
-    ):
-        try:
-            async with connection(resources.db) as held:
-                told[name] = await forget(held, keep=keep)
-        except StoreUnavailable:
-            told[name] = None
-    log.info("pruned", **told)
 
 
 async def _rejoin(resources: Resources) -> None:

@@ -138,9 +138,22 @@ async def update_bulk_denied(connection: Connection, account: str, until: dateti
     await connection.execute("UPDATE ledgers SET bulk_denied_until = $2 WHERE account = $1", account, until)
 
 
-async def delete_old_calls(connection: Connection, *, keep: timedelta) -> int:
-    """Forget calls that ended longer ago; how many. Settings see to it that no rule still counts them."""
-    done = await connection.execute("DELETE FROM calls WHERE ends_at < ledger_now() - $1::interval", keep)
+async def delete_old_calls(connection: Connection, *, keep: timedelta, most: int) -> int:
+    """Forget calls that ended longer ago, `most` at once; how many. Settings see to it that no rule still counts them.
+
+    A call was granted before it ended: that finds it by the index of `granted_at`.
+    """
+    done = await connection.execute(
+        """
+        DELETE FROM calls WHERE id = ANY (ARRAY(
+            SELECT id FROM calls WHERE granted_at < (SELECT ledger_now() - $1::interval)
+                AND ends_at < (SELECT ledger_now() - $1::interval)
+            ORDER BY granted_at LIMIT $2
+        ))
+        """,
+        keep,
+        most,
+    )
     return int(str(done).rpartition(" ")[2])
 
 

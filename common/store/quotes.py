@@ -1,7 +1,6 @@
-"""Quotes in PostgreSQL: the newest of each symbol, and all that were collected. Their time of fetch is their version."""
+"""The newest quote of each symbol, in PostgreSQL. Its time of fetch is its version."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 import asyncpg
 
@@ -42,21 +41,6 @@ async def upsert_quote(connection: Connection, quote: Quote) -> bool:
     return bool(taken)
 
 
-async def insert_history(connection: Connection, quote: Quote) -> None:
-    await connection.execute(
-        """
-        INSERT INTO quote_history (symbol, fetched_at, source, price, volume, trading_day)
-        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
-        """,
-        quote.symbol,
-        quote.fetched_at,
-        quote.source,
-        quote.price.price,
-        quote.price.volume,
-        quote.price.trading_day,
-    )
-
-
 async def select_quotes(connection: Connection, source: str, symbols: Sequence[str]) -> list[Quote]:
     """The newest quotes of one source; what another source said is not served."""
     rows = await connection.fetch("SELECT * FROM quotes WHERE source = $1 AND symbol = ANY ($2)", source, list(symbols))
@@ -71,11 +55,14 @@ async def select_unpublished(connection: Connection, source: str, *, most: int) 
     return [_quote(row) for row in rows]
 
 
-async def update_published(connection: Connection, quote: Quote) -> None:
-    """This version is told; a newer one that was saved meanwhile is not."""
-    await connection.execute(
-        "UPDATE quotes SET published_at = now() WHERE symbol = $1 AND fetched_at = $2", quote.symbol, quote.fetched_at
+async def update_published(connection: Connection, quote: Quote) -> bool:
+    """This version is told; a newer one that was saved meanwhile is not. Whether this one is still there."""
+    told = await connection.fetchval(
+        "UPDATE quotes SET published_at = now() WHERE symbol = $1 AND fetched_at = $2 RETURNING true",
+        quote.symbol,
+        quote.fetched_at,
     )
+    return bool(told)
 
 
 async def update_unpublished(connection: Connection, source: str) -> None:
@@ -83,12 +70,6 @@ async def update_unpublished(connection: Connection, source: str) -> None:
     await connection.execute(
         "UPDATE quotes SET published_at = NULL WHERE source = $1 AND published_at IS NOT NULL", source
     )
-
-
-async def delete_old_history(connection: Connection, *, keep: timedelta) -> int:
-    """Forget collected quotes older than this; how many."""
-    done = await connection.execute("DELETE FROM quote_history WHERE fetched_at < ledger_now() - $1::interval", keep)
-    return int(str(done).rpartition(" ")[2])
 
 
 def _quote(row: asyncpg.Record) -> Quote:

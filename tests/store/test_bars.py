@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from common.core.models import Bar, Price, Quote
-from common.store import bars, quotes
+from common.store import bars, history
 from common.store.bars import Collected
 from common.store.pool import connection
 from tests.store.conftest import START, Clock
@@ -110,7 +110,7 @@ async def collect(db: asyncpg.Pool, minutes: int, *, source: str = OURS, symbol:
     """A quote that was fetched so many minutes after the start, at a price of as many."""
     price, at = Price(symbol, Decimal(minutes), START.date(), volume=minutes * 10), START + minutes * MINUTE
     async with connection(db) as held:
-        await quotes.insert_history(held, Quote(price, source, at))
+        await history.insert_history(held, [Quote(price, source, at)])
     return Collected(at, price.price, price.volume, price.trading_day)
 
 

@@ -5,18 +5,14 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-import pytest
-
-from common.core.models import Bar, Function, Price, Purpose, Quote
+from common.core.models import Function, Price, Purpose, Quote
 from common.core.outcomes import Outcome
 from common.resources import Resources
-from common.store import bars, feed, ledger, line, listings, pulses, quotes, refreshes, searches, symbols
+from common.store import bars, feed, ledger, line, pulses, quotes, symbols
 from common.store.pool import connection
-from worker.jobs import prune, work_line
+from worker.jobs import work_line
 
 SOURCE = "simulated"
-# symbols.delete_forgotten subtracts an untyped $1, which PostgreSQL takes for a time; strict: mend it there, then delete this mark
-DAY = timedelta(days=1)
 
 
 def at_once() -> bool:
@@ -127,65 +123,6 @@ async def test_a_worker_without_its_stores_ends_its_turn(resources: Resources) -
     assert [False, False] == [resources.health.is_up(name) for name in ("feed", "ledger")]
 
 
-async def remember(resources: Resources, symbol: str, age: timedelta) -> None:
-    """A call, a collected quote, a symbol, a chart and a search that are so old."""
-    async with connection(resources.db) as held:
-        at = await ledger.select_now(held) - age
-        bar = Bar(at.date(), Decimal(10), Decimal(11), Decimal(9), Decimal(10), None)
-        await held.execute(
-            """
-            INSERT INTO calls (account, function, subjects, purpose, granted_at, ends_at, outcome, caller)
-            VALUES ('a', 'GLOBAL_QUOTE', ARRAY[$1], 2, $2, $2, 'ok', 'test')
-            """,
-            symbol,
-            at,
-        )
-        await quotes.insert_history(held, Quote(Price(symbol, Decimal(10), at.date()), SOURCE, at))
-        await held.execute("INSERT INTO symbols (symbol, attempted_at) VALUES ($1, $2)", symbol, at)
-        await bars.upsert_bars(held, SOURCE, symbol, [bar])
-        await bars.upsert_bars_fetched(held, SOURCE, symbol, at)
-        await searches.upsert_search(held, SOURCE, symbol, [], at)
-
-
-@pytest.mark.parametrize(
-    ("statement", "kept"),
-    [
-        ("SELECT array_agg(subjects[1]) FROM calls", ["YOUNG"]),
-        ("SELECT array_agg(symbol) FROM symbols", ["YOUNG"]),
-        ("SELECT array_agg(symbol) FROM daily_bars", ["YOUNG"]),
-        ("SELECT array_agg(symbol) FROM bars_state", ["YOUNG"]),
-        ("SELECT array_agg(query) FROM searches", ["YOUNG"]),
-        ("SELECT array_agg(symbol) FROM quote_history", ["OLD", "YOUNG"]),
-    ],
-)
-async def test_what_is_older_than_the_settings_keep_is_forgotten(
-    resources: Resources, statement: str, kept: list[str]
-) -> None:
-    assert (30 * DAY, 365 * DAY) == (resources.settings.journal_kept, resources.settings.history_kept)
-    for symbol, age in (("ANCIENT", 366 * DAY), ("OLD", 31 * DAY), ("YOUNG", 29 * DAY)):
-        await remember(resources, symbol, age)
-
-    await prune(resources)
-
-    async with connection(resources.db) as held:
-        assert kept == sorted(await held.fetchval(statement))
-
-
-async def test_a_watched_symbol_and_a_listing_are_never_forgotten(resources: Resources) -> None:
-    await remember(resources, "WATCHED", 400 * DAY)
-    async with connection(resources.db) as held:
-        await held.execute("UPDATE symbols SET watchers = 1")
-    await work_line(resources, stopping=after(1))
-    async with connection(resources.db) as held:
-        await held.execute("UPDATE listing_state SET refreshed_at = refreshed_at - interval '400 days'")
-
-    await prune(resources)
-
-    async with connection(resources.db) as held:
-        assert await held.fetchval("SELECT count(*) = 1 FROM symbols WHERE symbol = 'WATCHED'")
-        assert await listings.select_listing(held, SOURCE)
-
-
 async def seen(resources: Resources) -> set[str]:
     async with connection(resources.db) as held:
         return set(await pulses.select_pulses(held))
@@ -197,17 +134,3 @@ async def test_a_worker_shows_that_it_is_at_work_and_beats_tick_that_beat_is(res
     await work_line(resources, stopping=at_once, ticked=True)
 
     assert ({resources.ask.caller}, {resources.ask.caller, "beat"}) == (woken, await seen(resources))
-
-
-async def test_processes_that_ended_and_jobs_are_forgotten(resources: Resources) -> None:
-    async with connection(resources.db) as held:
-        await pulses.upsert_pulses(held, ["young", "old"])
-        jobs = [await refreshes.insert_job(held, ["IBM"], "cli:a@b", None) for _ in range(2)]
-        await held.execute("UPDATE pulses SET at = at - interval '25 hours' WHERE name = 'old'")
-        await held.execute("UPDATE refresh_jobs SET queued_at = queued_at - interval '31 days' WHERE id = $1", jobs[0])
-
-    await prune(resources)
-
-    async with connection(resources.db) as held:
-        assert [jobs[1]] == await held.fetchval("SELECT array_agg(job_id) FROM refresh_items")
-    assert {"young"} == await seen(resources)

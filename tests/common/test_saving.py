@@ -1,0 +1,38 @@
+"""What an answer leaves in the history: of bulk calls one quote a minute, and each final price."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from common.core.models import Function, Price, Purpose
+from common.resources import Resources
+from common.saving import write_answer
+from common.store import quotes
+from common.store.ledger import Grant
+from common.store.pool import connection
+
+OPEN = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday, in a session of the NYSE
+CLOSED = datetime(2026, 3, 2, 21, 5, tzinfo=UTC)
+SYMBOLS = ("AAPL", "IBM")
+
+
+@pytest.mark.parametrize(
+    ("function", "began", "rows"),
+    [(Function.BULK, OPEN, 2), (Function.BULK, CLOSED, 4), (Function.QUOTE, OPEN, 4)],
+)
+async def test_bulk_calls_collect_a_quote_a_minute_while_the_market_is_open(
+    resources: Resources, function: Function, began: datetime, rows: int
+) -> None:
+    nyse = replace(resources, settings=replace(resources.settings, market_hours="nyse"))
+    for at, price in ((began, 10), (began + timedelta(seconds=59), 11)):
+        grant = Grant(1, function, SYMBOLS, Purpose.BACKGROUND, at)
+        answer = tuple(Price(symbol, Decimal(price), at.date()) for symbol in SYMBOLS)
+        async with connection(resources.db) as held:
+            await write_answer(held, nyse, grant, answer, at)
+
+    async with connection(resources.db) as held:
+        newest = await quotes.select_quotes(held, "simulated", SYMBOLS)
+        assert rows == await held.fetchval("SELECT count(*) FROM quote_history")
+    assert [Decimal(11)] * 2 == [quote.price.price for quote in newest]

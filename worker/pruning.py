@@ -1,0 +1,94 @@
+"""The hourly job: forget what is older than the settings keep. It may run twice at once, or be killed.
+
+What can be many rows goes in batches, each a transaction of its own: the ledger and readers never wait long for one.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Protocol
+
+import structlog
+
+from common.errors import StoreUnavailable
+from common.resources import Resources
+from common.settings import LONGEST_ACCESS
+from common.store import audit, bars, history, ledger, logins, pulses, refreshes, searches, symbols
+from common.store.pool import Connection, transaction
+
+log = structlog.get_logger(__name__)
+
+BATCH = 10_000  # rows
+STEP_LIMIT = (
+    15.0  # seconds: the rest of a step is left to the next hour; all steps together stay within a task's two minutes
+)
+THINNED_AFTER = timedelta(days=7)
+PULSE_KEPT = timedelta(days=1)
+
+Step = Callable[[Connection], Awaitable[tuple[int, bool]]]  # how many rows went, and whether there may be more
+
+
+class _Forget(Protocol):
+    async def __call__(self, connection: Connection, *, keep: timedelta) -> int: ...
+
+
+class _ForgetSome(Protocol):
+    async def __call__(self, connection: Connection, *, keep: timedelta, most: int) -> int: ...
+
+
+async def prune(resources: Resources, *, stopping: Callable[[], bool], **_: object) -> None:
+    """Take every step. Each on its own: one that fails stops no other, and is told as None."""
+    told = dict[str, int | None]()
+    for name, step in _steps(resources).items():
+        try:
+            told[name] = await _repeat(resources, step, stopping)
+        except StoreUnavailable:
+            told[name] = None
+    log.info("pruned", **told)
+
+
+async def _repeat(resources: Resources, step: Step, stopping: Callable[[], bool]) -> int:
+    """Batch after batch, until there is no more or the time is up; how many rows went."""
+    until, total, more = time.monotonic() + STEP_LIMIT, 0, True
+    while more and time.monotonic() < until and not stopping():
+        async with transaction(resources.db) as held:
+            gone, more = await step(held)
+        total += gone
+    return total
+
+
+def _steps(resources: Resources) -> dict[str, Step]:
+    settings = resources.settings
+    journal = settings.journal_kept
+    return {
+        "calls": _batches(ledger.delete_old_calls, journal),
+        "history": _batches(history.delete_old_history, settings.history_kept),
+        "thinned": _thin,
+        "symbols": _at_once(symbols.delete_forgotten, journal),
+        "charts": _at_once(bars.delete_old_bars, journal),
+        "searches": _at_once(searches.delete_old_searches, journal),
+        "logins": _at_once(logins.delete_old_logins, 2 * LONGEST_ACCESS),
+        "acts": _at_once(audit.delete_old_acts, settings.audit_kept),
+        "jobs": _at_once(refreshes.delete_old_jobs, max(journal, 2 * refreshes.STAY)),
+        "pulses": _at_once(pulses.delete_old_pulses, PULSE_KEPT),
+    }
+
+
+def _at_once(forget: _Forget, keep: timedelta) -> Step:
+    async def step(held: Connection) -> tuple[int, bool]:
+        return await forget(held, keep=keep), False
+
+    return step
+
+
+def _batches(forget: _ForgetSome, keep: timedelta) -> Step:
+    async def step(held: Connection) -> tuple[int, bool]:
+        gone = await forget(held, keep=keep, most=BATCH)
+        return gone, gone == BATCH
+
+    return step
+
+
+async def _thin(held: Connection) -> tuple[int, bool]:
+    batch = await history.thin_history(held, age=THINNED_AFTER, most=BATCH)
+    return batch.deleted, batch.read >= BATCH
