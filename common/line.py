@@ -134,7 +134,10 @@ async def publish(resources: Resources, quote: Quote) -> bool:
     try:
         await feed.publish(resources.redis, quote)
         async with connection(resources.db) as held:
-            await quotes.update_published(held, quote)
+            told = await quotes.update_published(held, quote)
+            kept = told or await quotes.select_quotes(held, quote.source, [quote.symbol])
+        if not kept:  # it was pruned meanwhile
+            await feed.forget(resources.redis, [quote])
     except (RedisError, OSError, StoreUnavailable) as error:
         resources.health.note("feed", up=False, reason=type(error).__name__)
         return False

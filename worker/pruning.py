@@ -1,4 +1,4 @@
-"""The hourly job: forget what is older than the settings keep. It may run twice at once, or be killed.
+"""The hourly job: forget what is older than the settings keep, and the quotes that nobody wants. It may run twice at once, or be killed.
 
 What can be many rows goes in batches, each a transaction of its own: the ledger and readers never wait long for one.
 """
@@ -9,16 +9,18 @@ from datetime import timedelta
 from typing import Protocol
 
 import structlog
+from redis.exceptions import RedisError
 
 from common.errors import StoreUnavailable
 from common.resources import Resources
 from common.settings import LONGEST_ACCESS
-from common.store import audit, bars, history, ledger, logins, pulses, refreshes, searches, symbols
+from common.store import audit, bars, feed, history, ledger, logins, pulses, quotes, refreshes, searches, symbols
 from common.store.pool import Connection, transaction
 
 log = structlog.get_logger(__name__)
 
 BATCH = 10_000  # rows
+QUOTE_BATCH = 500  # quotes, whose keys in Redis go with them
 STEP_LIMIT = (
     15.0  # seconds: the rest of a step is left to the next hour; all steps together stay within a task's two minutes
 )
@@ -42,7 +44,7 @@ async def prune(resources: Resources, *, stopping: Callable[[], bool], **_: obje
     for name, step in _steps(resources).items():
         try:
             told[name] = await _repeat(resources, step, stopping)
-        except StoreUnavailable:
+        except (StoreUnavailable, RedisError, OSError):
             told[name] = None
     log.info("pruned", **told)
 
@@ -64,6 +66,7 @@ def _steps(resources: Resources) -> dict[str, Step]:
         "calls": _batches(ledger.delete_old_calls, journal),
         "history": _batches(history.delete_old_history, settings.history_kept),
         "thinned": _thin,
+        "quotes": _unwanted(resources),
         "symbols": _at_once(symbols.delete_forgotten, journal),
         "charts": _at_once(bars.delete_old_bars, journal),
         "searches": _at_once(searches.delete_old_searches, journal),
@@ -92,3 +95,21 @@ def _batches(forget: _ForgetSome, keep: timedelta) -> Step:
 async def _thin(held: Connection) -> tuple[int, bool]:
     batch = await history.thin_history(held, age=THINNED_AFTER, most=BATCH)
     return batch.deleted, batch.read >= BATCH
+
+
+def _unwanted(resources: Resources) -> Step:
+    """Rows of `quotes` and their keys. Their history is as old as they are, and goes by its own age.
+
+    The keys go before the commit: without Redis the rows stay for the next hour. Who publishes such a quote meanwhile waits for its row,
+    and takes the key away when it is gone (common/line.py).
+    """
+    settings = resources.settings
+
+    async def step(held: Connection) -> tuple[int, bool]:
+        gone = await quotes.delete_unwanted(
+            held, keep=settings.history_kept, half_life=settings.reads_half_life, most=QUOTE_BATCH
+        )
+        await feed.forget(resources.redis, gone)
+        return len(gone), len(gone) == QUOTE_BATCH
+
+    return step

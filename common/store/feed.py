@@ -23,6 +23,12 @@ redis.call('HSET', KEYS[1], 'version', ARGV[1], 'body', ARGV[2], 'event', event)
 return 1
 """
 
+# KEYS: the quote's key. ARGV: version. What is newer stays.
+FORGET = """
+if redis.call('HGET', KEYS[1], 'version') == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
 
 def key(source: str, symbol: str) -> str:
     return f"quote:{source}:{symbol}"
@@ -32,6 +38,14 @@ async def publish(redis: "Redis", quote: Quote) -> bool:
     """Set the key and append the event, if this version is newer than what is there."""
     keys = [key(quote.source, quote.symbol), STREAM]
     return bool(await redis.eval(PUBLISH, 2, *keys, version(quote), encode(quote), KEPT_EVENTS))
+
+
+async def forget(redis: "Redis", quotes: Sequence[Quote]) -> None:
+    """Take these quotes away, but none that is newer. What the stream told of them stays there until its end is cut off."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for quote in quotes:
+            pipe.eval(FORGET, 1, key(quote.source, quote.symbol), version(quote))
+        await pipe.execute()
 
 
 async def select_published(redis: "Redis", source: str, symbols: Sequence[str]) -> list[Event]:

@@ -1,6 +1,7 @@
 """The newest quote of each symbol, in PostgreSQL. Its time of fetch is its version."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import asyncpg
 
@@ -70,6 +71,30 @@ async def update_unpublished(connection: Connection, source: str) -> None:
     await connection.execute(
         "UPDATE quotes SET published_at = NULL WHERE source = $1 AND published_at IS NOT NULL", source
     )
+
+
+async def delete_unwanted(connection: Connection, *, keep: timedelta, half_life: timedelta, most: int) -> list[Quote]:
+    """Forget quotes older than this of symbols that nobody has wanted for as long, `most` at once; those that went.
+
+    Who fetches one of them meanwhile keeps it.
+    """
+    rows = await connection.fetch(
+        """
+        DELETE FROM quotes WHERE fetched_at < ledger_now() - $1::interval AND symbol = ANY (ARRAY(
+            SELECT symbol FROM quotes WHERE fetched_at < ledger_now() - $1::interval AND NOT EXISTS (
+                SELECT FROM symbols WHERE symbols.symbol = quotes.symbol AND (
+                    watchers > 0 OR pinned OR reads_at >= ledger_now() - $1::interval
+                    OR decayed(reads, reads_at, ledger_now(), $2) >= 0.5
+                )
+            ) LIMIT $3
+        ))
+        RETURNING *
+        """,
+        keep,
+        half_life,
+        most,
+    )
+    return [_quote(row) for row in rows]
 
 
 def _quote(row: asyncpg.Record) -> Quote:

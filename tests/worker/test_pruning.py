@@ -1,15 +1,18 @@
 """What the hourly job forgets: real stores, no Celery."""
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
+from common import line
 from common.core.models import Bar, Price, Quote
-from common.resources import Resources
-from common.store import bars, history, ledger, listings, pulses, refreshes, searches
-from common.store.pool import connection
+from common.resources import Resources, open_redis
+from common.store import bars, feed, history, ledger, listings, pulses, quotes, refreshes, searches
+from common.store.pool import connection, transaction
 from worker import pruning
 from worker.jobs import work_line
 from worker.pruning import prune
@@ -100,6 +103,147 @@ async def test_processes_that_ended_and_jobs_are_forgotten(resources: Resources)
     async with connection(resources.db) as held:
         assert [jobs[1]] == await held.fetchval("SELECT array_agg(job_id) FROM refresh_items")
         assert {"young"} == set(await pulses.select_pulses(held))
+
+
+async def save_quote(resources: Resources, symbol: str, age: timedelta) -> Quote:
+    """A quote that is so old, saved, published and collected."""
+    async with connection(resources.db) as held:
+        at = await ledger.select_now(held) - age
+        quote = Quote(Price(symbol, Decimal(10), at.date()), SOURCE, at)
+        await quotes.upsert_quote(held, quote)
+        await history.insert_history(held, [quote])
+    assert await line.publish(resources, quote)
+    return quote
+
+
+async def kept(resources: Resources, *names: str) -> tuple[set[str], set[str]]:
+    """Of these symbols, those that have a quote in PostgreSQL, and in Redis."""
+    async with connection(resources.db) as held:
+        saved = await quotes.select_quotes(held, SOURCE, names)
+    published = await feed.select_published(resources.redis, SOURCE, names)
+    return {quote.symbol for quote in saved}, {quote.symbol for _, quote in published}
+
+
+async def test_a_quote_that_nobody_wanted_for_the_historys_days_is_forgotten_with_its_key_and_history(
+    resources: Resources,
+) -> None:
+    await save_quote(resources, "OLD", 366 * DAY)
+    await save_quote(resources, "YOUNG", 364 * DAY)
+
+    await prune(resources, stopping=never)
+
+    assert ({"YOUNG"}, {"YOUNG"}) == await kept(resources, "OLD", "YOUNG")
+    async with connection(resources.db) as held:
+        assert ["YOUNG"] == await held.fetchval("SELECT array_agg(symbol) FROM quote_history")
+
+
+@pytest.mark.parametrize(
+    ("wish", "is_kept"),
+    [
+        ("watchers = 1", True),
+        ("pinned = true", True),
+        ("reads = 0.1, reads_at = now() - interval '364 days'", True),
+        ("reads = 1e9, reads_at = now() - interval '366 days'", False),
+        ("reads = 0", False),
+    ],
+)
+async def test_an_old_quote_is_kept_while_its_symbol_is_wanted(resources: Resources, wish: str, is_kept: bool) -> None:
+    await save_quote(resources, "OLD", 366 * DAY)
+    async with connection(resources.db) as held:
+        await held.execute("INSERT INTO symbols (symbol) VALUES ('OLD')")
+        await held.execute("UPDATE symbols SET " + wish)
+
+    await prune(resources, stopping=never)
+
+    assert ({"OLD"} if is_kept else set(),) * 2 == await kept(resources, "OLD")
+
+
+async def test_reads_that_still_weigh_after_the_historys_days_keep_a_quote(resources: Resources) -> None:
+    await save_quote(resources, "OLD", 366 * DAY)
+    async with connection(resources.db) as held:
+        await held.execute(
+            "INSERT INTO symbols (symbol, reads, reads_at) VALUES ('OLD', 2, now() - interval '366 days')"
+        )
+
+    await prune(replace(resources, settings=replace(resources.settings, reads_half_life=365 * DAY)), stopping=never)
+
+    assert ({"OLD"}, {"OLD"}) == await kept(resources, "OLD")
+
+
+async def test_a_forgotten_quote_does_not_come_back_when_redis_is_told_everything_again(resources: Resources) -> None:
+    await save_quote(resources, "OLD", 366 * DAY)
+    await prune(resources, stopping=never)
+
+    await resources.redis.flushall()
+    await work_line(resources, stopping=after(0))
+
+    assert (set(), set()) == await kept(resources, "OLD")
+
+
+async def test_a_quote_that_is_published_while_it_is_forgotten_leaves_no_key(resources: Resources) -> None:
+    """The publisher had read it before the row went."""
+    quote = await save_quote(resources, "OLD", 366 * DAY)
+    await prune(resources, stopping=never)
+
+    await line.publish(resources, quote)
+
+    assert (set(), set()) == await kept(resources, "OLD")
+
+
+async def test_who_publishes_a_quote_before_its_deletion_is_committed_takes_the_key_back(resources: Resources) -> None:
+    quote = await save_quote(resources, "OLD", 366 * DAY)
+    async with asyncio.timeout(10):
+        async with transaction(resources.db) as held:
+            gone = await quotes.delete_unwanted(held, keep=365 * DAY, half_life=DAY, most=10)
+            await feed.forget(resources.redis, gone)
+            publishing = asyncio.create_task(line.publish(resources, quote))
+            while not await feed.select_published(resources.redis, SOURCE, ["OLD"]):
+                pass
+        await publishing
+
+    assert [quote] == gone
+    assert (set(), set()) == await kept(resources, "OLD")
+
+
+async def test_a_quote_that_is_fetched_anew_while_it_is_forgotten_stays(resources: Resources) -> None:
+    old = await save_quote(resources, "OLD", 366 * DAY)
+    async with asyncio.timeout(10):
+        async with transaction(resources.db) as held:
+            now = await ledger.select_now(held)
+            await quotes.upsert_quote(
+                held, replace(old, price=replace(old.price, trading_day=now.date()), fetched_at=now)
+            )
+            job = asyncio.create_task(prune(resources, stopping=never))
+            while not await held.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                pass
+        await job
+
+    assert ({"OLD"}, {"OLD"}) == await kept(resources, "OLD")
+
+
+async def test_a_newer_quote_keeps_its_key_when_an_older_one_is_published_or_forgotten(resources: Resources) -> None:
+    old = await save_quote(resources, "IBM", 366 * DAY)
+    await save_quote(resources, "IBM", DAY)
+
+    await line.publish(resources, old)
+    await feed.forget(resources.redis, [old])
+
+    assert ({"IBM"}, {"IBM"}) == await kept(resources, "IBM")
+
+
+async def test_without_redis_unwanted_quotes_stay_until_the_next_hour_and_the_rest_is_pruned(
+    resources: Resources,
+) -> None:
+    await save_quote(resources, "OLD", 366 * DAY)
+    await remember(resources, "ANCIENT", 366 * DAY)
+    away = replace(resources, redis=open_redis("redis://127.0.0.1:9/0", timeout=0.1))
+
+    await prune(away, stopping=never)
+
+    assert ({"OLD"}, {"OLD"}) == await kept(resources, "OLD")
+    async with connection(resources.db) as held:
+        assert not await held.fetchval("SELECT count(*) FROM daily_bars")
+    await away.redis.aclose()
 
 
 async def test_old_rows_go_in_batches_until_none_is_left(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
