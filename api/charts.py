@@ -195,7 +195,10 @@ def _answer(resources: Resources, symbol: str, held: Sequence[Bar], fetched_at: 
     errors=(InvalidSymbol, StoreUnavailable),
 )
 async def history(request: web.Request) -> web.Response:
-    """The quotes that were collected, oldest first, a page at a time: ask again with `after` set to `next`."""
+    """The quotes that were collected, oldest first, a page at a time: ask again with `after` set to `next`.
+
+    Of those older than a week the last of each hour and of each trading day is kept.
+    """
     symbol = normalize_symbol(request.match_info["symbol"])
     asked = requests.query(request, HistoryQuery)
     since, until, after = _moment("from", asked.since), _moment("to", asked.until), _moment("after", asked.after)
