@@ -145,7 +145,8 @@ class Explained:
 
     def _note_scans(self, node: dict[str, Any]) -> None:
         if "Relation Name" in node and node["Node Type"] != "ModifyTable":
-            self.scans.append((node["Relation Name"], node.get("Index Name", node["Node Type"])))
+            bounded = "Index Cond" in node  # else an index only gives the order
+            self.scans.append((node["Relation Name"], node["Index Name"] if bounded else node["Node Type"]))
         for child in node.get("Plans", ()):
             self._note_scans(child)
 
