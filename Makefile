@@ -4,8 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 EMBEDDED := $(BIN)/python -m common.embedded
 
-.PHONY: setup run test faults soak load deploy-check check migrate lock licences audit clean \
-	bench-refresh bench-read bench-watchlist bench-stream bench-login bench-versus
+.PHONY: setup run test faults soak load deploy-check check migrate lock schema licences audit clean \
+	bench-refresh bench-fair bench-read bench-watchlist bench-stream bench-login bench-versus
 
 setup: .venv/ready
 
@@ -48,8 +48,15 @@ check: setup
 migrate: setup
 	@QUOTEWELL_ENV=$${QUOTEWELL_ENV:-development} $(EMBEDDED) $(BIN)/python -m db.migrate
 
+# What the migrations make, for reading.
+schema: setup
+	$(BIN)/python -m tests.db.schema
+
 bench-refresh: setup
 	$(BIN)/python -m bench.refresh
+
+bench-fair: setup
+	$(BIN)/python -m bench.fair
 
 bench-read: setup
 	$(BIN)/python -m bench.read

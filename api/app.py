@@ -53,6 +53,8 @@ from api.stream import STREAMS
 from api.tail import follow
 from api.throttle import Throttle
 from api.tokens import Tokens
+from common.core.models import Function
+from common.dispatcher import Dispatcher
 from common.passwords import Passwords
 from common.queue import open_celery
 from common.resources import open_resources
@@ -104,7 +106,9 @@ def create_app(settings: Settings) -> web.Application:
     async def hold(app: web.Application) -> AsyncIterator[None]:
         async with open_resources(settings, name="api", patience=PATIENCE) as resources:
             app[RESOURCES] = resources
-            app[LIVE] = live = Live(resources)
+            dispatcher = Dispatcher(resources)
+            memory.listeners.add(lambda entry: dispatcher.tell((Function.QUOTE, entry.quote.symbol)))
+            app[LIVE] = live = Live(resources, dispatcher)
             app[QUOTES] = quotes = Quotes(resources, memory, live)
             app[STREAMS] = streams = Streams(resources, memory)
             app[REVOCATIONS] = revocations = Revocations(resources)
@@ -116,6 +120,7 @@ def create_app(settings: Settings) -> web.Application:
                 asyncio.create_task(keep_running(name, run))
                 for name, run in (
                     ("tail", lambda: follow(resources, memory)),
+                    ("dispatcher", dispatcher.run),
                     ("reads", lambda: reads.flush_for_ever(resources)),
                     ("outlook", lambda: keep_outlook(resources, memory)),
                     ("listing", lambda: listing.keep(resources)),

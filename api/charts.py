@@ -132,7 +132,7 @@ Held = tuple[list[Bar], datetime | None]
 
 
 async def _wish(request: web.Request, symbol: str, wait: float) -> Wish:
-    return Wish(Function.DAILY, symbol, (await requester_of(request)).name, wait)
+    return Wish(Function.DAILY, symbol, await requester_of(request), wait)
 
 
 async def _look(resources: Resources, symbol: str) -> Held:

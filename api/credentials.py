@@ -16,7 +16,7 @@ from common.errors import InvalidCredentials
 from common.store.audit import Act, insert_act
 from common.store.logins import Login, insert_login, insert_refresh_token
 from common.store.pool import Connection
-from common.store.users import User
+from common.store.users import User, update_seen
 
 REFRESH_LASTS = timedelta(days=30)
 NO_STORE = {"Cache-Control": "no-store"}
@@ -56,6 +56,7 @@ async def renew(held: Connection, request: web.Request, user: User, login: Login
     """The next tokens of a login, as the body of a `TokenAnswer`."""
     refresh, tokens = new_secret(), request.app[TOKENS]
     await insert_refresh_token(held, login.id, digest(refresh), REFRESH_LASTS)
+    await update_seen(held, user.id)
     return {
         "message": message,
         "access_token": tokens.issue(user.id, user.scope, login.id),

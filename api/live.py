@@ -1,19 +1,21 @@
-"""Asking the provider while somebody waits: stand in the line, work it, and come back with the answer or a reason, in bounded time.
+"""Asking the provider while somebody waits: queue the request, and come back with the answer or a reason, in bounded time.
 
-For a symbol's first quote, a chart and a search alike. Whoever is granted a call makes it, whoever's demand it serves.
+For a symbol's first quote, a chart and a search alike. The process's dispatcher makes the calls (common/dispatcher.py).
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import structlog
 
-from common import line
-from common.core.models import Function, Purpose
-from common.core.outcomes import Outcome
+from common.core.gate import GATE_REASONS
+from common.core.models import CallClass, Function
+from common.core.shares import misses_a_minute
+from common.dispatcher import Dispatcher
 from common.errors import (
     Overloaded,
     ProviderUnavailable,
@@ -22,63 +24,88 @@ from common.errors import (
     RateLimited,
     UnknownSymbol,
 )
-from common.provider import Permit
+from common.line import turn_now
 from common.resources import Resources
-from common.store import line as rows
-from common.store.pool import connection
+from common.store import line, reports
+from common.store.ledger import select_now
+from common.store.pool import Connection, connection
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 MINUTE = 60  # seconds
+RETRY = 5.0  # seconds, where nobody knows better
+LONGEST_STAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """An account, or a network of strangers: `user:<id>`, or `network:` and 16 hex digits of a hash, for it is written to the journal."""
+
+    name: str
+    account: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked live, by whom (a hash), and for how many seconds somebody waits."""
+    """What is asked live, by whom, and for how many seconds somebody waits."""
 
     function: Function
     subject: str
-    asker: str
+    by: Requester
     wait: float
+
+    @property
+    def key(self) -> tuple[Function, str]:
+        return self.function, self.subject
+
+    @property
+    def call_class(self) -> CallClass:
+        """Somebody with a token is a user; all others are strangers."""
+        return CallClass.STRANGER if self.by.account is None else CallClass.USER
 
 
 class Live:
-    """The calls of one process that serve somebody who waits."""
+    """Requests of one process that somebody waits for."""
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: Resources, dispatcher: Dispatcher) -> None:
         self._resources = resources
-        self._calls: set[asyncio.Task[Outcome]] = set()
+        self._dispatcher = dispatcher
         self._aside: set[asyncio.Task[None]] = set()
         self._refreshing: set[tuple[str, str]] = set()
 
     async def obtain(
-        self,
-        wish: Wish,
-        *,
-        look: Callable[[], Awaitable[T | None]],
-        unknown: Callable[[], Awaitable[bool]],
-        arrival: asyncio.Event | None = None,
+        self, wish: Wish, *, look: Callable[[], Awaitable[T | None]], unknown: Callable[[], Awaitable[bool]]
     ) -> T:
-        """What `look` finds once the call was made, by whomever; `arrival`, if there is one, wakes it early.
+        """What `look` finds once the call was made, by whomever.
 
         Raise `UnknownSymbol` if `unknown` says that there is nothing, `RateLimited`, `Overloaded`, `ProviderUnavailable`, or
-        `QuotePending` when the time is over; the demand stays.
+        `QuotePending` when the time is over; the request stays queued until the time that it names.
         """
         until = time.monotonic() + wish.wait
         if await unknown():
             raise UnknownSymbol(f"the provider does not have {wish.subject}")
         await self._join(wish)
-        while (found := await look()) is None:
-            await self._refuse_hopeless(wish, look, unknown)
-            if time.monotonic() >= until:
-                raise await self._pending(wish)
-            await self._wait_for_turn(wish, arrival or asyncio.Event(), until)
+        found = await self._wait(wish, look, unknown, until) if wish.wait > 0 else await look()
+        if found is None:
+            raise await self._pending(wish)
+        return found
+
+    async def _wait(
+        self, wish: Wish, look: Callable[[], Awaitable[T | None]], unknown: Callable[[], Awaitable[bool]], until: float
+    ) -> T | None:
+        """While somebody waits this process makes calls; for whoever comes back later a worker does."""
+        with self._dispatcher.waiting(wish.key) as waiter:
+            while (found := await look()) is None:
+                await self._refuse_hopeless(wish, look, unknown)
+                if (left := until - time.monotonic()) <= 0:
+                    break
+                await waiter.wait(left)
         return found
 
     def refresh(self, wish: Wish) -> None:
         """Ask aside for something newer than what was served; nobody waits for it, and nobody hears if it fails."""
-        if (wish.function, wish.subject) not in self._refreshing:
-            self._refreshing.add((wish.function, wish.subject))
+        if wish.key not in self._refreshing:
+            self._refreshing.add(wish.key)
             task = asyncio.create_task(self._refresh(wish))
             self._aside.add(task)
             task.add_done_callback(self._aside.discard)
@@ -87,74 +114,91 @@ class Live:
         until = time.monotonic() + wish.wait
         try:
             await self._join(wish)
-            while time.monotonic() < until and await self._stands(wish):
-                await self._wait_for_turn(wish, asyncio.Event(), until)
+            with self._dispatcher.waiting(wish.key) as waiter:
+                while (left := until - time.monotonic()) > 0 and await self._is_queued(wish):
+                    await waiter.wait(left)
         except QuotewellError as error:
             log.info("refresh_refused", function=wish.function, subject=wish.subject, code=error.code)
         finally:
-            self._refreshing.discard((wish.function, wish.subject))
+            self._refreshing.discard(wish.key)
 
-    async def _stands(self, wish: Wish) -> bool:
+    async def _is_queued(self, wish: Wish) -> bool:
         async with connection(self._resources.db) as held:
-            return await rows.select_rank(held, wish.function, wish.subject) is not None
+            return bool(await line.select_queued(held, [wish.key]))
 
     async def _join(self, wish: Wish) -> None:
-        fair = self._resources.policy.misses_a_minute
-        async with connection(self._resources.db) as held:
-            verdict = await rows.join_line(
+        resources = self._resources
+        most = misses_a_minute(resources.ask.limits)
+        async with connection(resources.db) as held:
+            verdict = await line.join_line(
                 held,
+                resources.ask,
                 wish.function,
                 [wish.subject],
-                Purpose.INTERACTIVE,
-                stay=rows.INTERACTIVE_STAY,
-                asker=wish.asker,
-                fair=fair,
-                source=self._resources.settings.source,
+                wish.call_class,
+                asker=wish.by.name,
+                most=most,
             )
+            if verdict == "held":
+                await self._refuse_held(held, wish)
         if verdict == "full":
             raise Overloaded("too many symbols are waited for", retry_after=MINUTE)
         if verdict == "unfair":
-            raise RateLimited(f"expected at most {fair} symbols without a quote within a minute", retry_after=MINUTE)
+            raise RateLimited(f"expected at most {most} symbols without a quote within a minute", retry_after=MINUTE)
+        if verdict == "unlisted":
+            raise UnknownSymbol(
+                f"{wish.subject} is not in the provider's listing; a logged-in user may have it asked for all the same"
+            )
+
+    async def _refuse_held(self, held: Connection, wish: Wish) -> None:
+        """No call is made now: say so at once where the provider fails, or the hold outlasts the wait."""
+        book, now = await reports.select_ledger(held, self._resources.ask.account), await select_now(held)
+        if book["held_until"] is None or book["held_until"] <= now:
+            return  # it has passed meanwhile
+        left = (book["held_until"] - now).total_seconds()
+        failing = book["held_for"] in GATE_REASONS
+        if failing or left > wish.wait:
+            await line.update_stay(held, wish.function, wish.subject, _stay(left))
+        if failing:
+            raise self._unavailable(wish, left)
+        if left > wish.wait:
+            raise QuotePending(f"the first answer for {wish.subject} must wait: calls are on hold", retry_after=left)
 
     async def _refuse_hopeless(
         self, wish: Wish, look: Callable[[], Awaitable[T | None]], unknown: Callable[[], Awaitable[bool]]
     ) -> None:
-        """A demand that left the line without an answer was refused: by the subject's fault, or the provider's."""
-        if await self._stands(wish):
+        """A request that is queued no more and has no answer was refused: by the subject's fault, or the provider's."""
+        if await self._is_queued(wish):
+            if self._dispatcher.closed is not None:
+                async with connection(self._resources.db) as held:
+                    await self._refuse_held(held, wish)
             return
         if await unknown():
             raise UnknownSymbol(f"the provider does not have {wish.subject}")
         if await look() is None:
-            raise ProviderUnavailable(f"the provider does not answer for {wish.subject} now", retry_after=5)
+            raise self._unavailable(wish, RETRY)
 
-    async def _wait_for_turn(self, wish: Wish, arrival: asyncio.Event, until: float) -> None:
-        """Take a call if one is granted (whoever's it is); then sleep until something may have changed."""
-        answer = await line.ask(self._resources)
-        left = max(0.0, until - time.monotonic())
-        if isinstance(answer, Permit):
-            # The call outlives the request: a client that goes away must not lose what was paid for.
-            call = asyncio.create_task(line.carry_out(self._resources, answer))
-            self._calls.add(call)
-            call.add_done_callback(self._calls.discard)
-            mine = wish.subject in answer.grant.subjects
-            await asyncio.wait({call}, timeout=left if mine else min(line.PATIENCE, left))
-            return
-        try:
-            async with asyncio.timeout(min(line.pause(answer), left)):
-                await arrival.wait()
-        except TimeoutError:
-            return
+    def _unavailable(self, wish: Wish, retry_after: float) -> ProviderUnavailable:
+        return ProviderUnavailable(f"the provider does not answer for {wish.subject} now", retry_after=retry_after)
 
     async def _pending(self, wish: Wish) -> QuotePending:
-        """How long it should take: the rank in the line times the gap between two calls."""
-        async with connection(self._resources.db) as held:
-            rank = await rows.select_rank(held, wish.function, wish.subject)
-        gap = self._resources.policy.gap.total_seconds()
-        return QuotePending(f"the first answer for {wish.subject} is on its way", retry_after=(rank or 1) * gap)
+        """How long it should take: the rank in the queue times the gap between two calls, and what the ceilings ask for. Until a minute
+        after that the request keeps its place."""
+        resources = self._resources
+        async with connection(resources.db) as held:
+            turn = await turn_now(held, resources)
+            rank = await line.select_rank(held, wish.function, wish.subject) or 1
+            barred = await line.select_barred(held, resources.ask, turn, wish.function, wish.subject)
+            wait = max(rank * resources.policy.gap.total_seconds(), barred.total_seconds())
+            await line.update_stay(held, wish.function, wish.subject, _stay(wait))
+        return QuotePending(f"the first answer for {wish.subject} is on its way", retry_after=wait)
 
     async def close(self) -> None:
-        """Let calls under way finish."""
+        """Refreshes that nobody waits for end; calls under way finish."""
         for task in self._aside:
             task.cancel()
-        if self._calls:
-            await asyncio.wait(self._calls, timeout=12)
+        await self._dispatcher.close()
+
+
+def _stay(wait: float) -> timedelta:
+    return min(LONGEST_STAY, timedelta(seconds=wait)) + line.STAY

@@ -3,12 +3,10 @@
 The stream makes it right (api/tail.py); while that is broken an entry is good for a second and then looked up again.
 """
 
-import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from weakref import WeakValueDictionary
 
 from api.answers import Answers
 from common.core.models import Quote
@@ -37,10 +35,9 @@ class Memory:
         self.answers = Answers()
         self.listeners: set[Callable[[Entry], None]] = set()
         self._entries: OrderedDict[str, Entry] = OrderedDict()
-        self._arrivals: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
 
     def remember(self, quote: Quote, event: str = "") -> None:
-        """Take a quote in unless memory has a newer one; whoever waits for it wakes up."""
+        """Take a quote in unless memory has a newer one."""
         held = self._entries.get(quote.symbol)
         if held is not None and held.quote.fetched_at >= quote.fetched_at:
             held.checked = time.monotonic()
@@ -51,8 +48,6 @@ class Memory:
             self._entries.popitem(last=False)
         for path in (f"/api/stock/{quote.symbol}", OVERVIEW):  # an older price of it is told by no answer from here on
             self.answers.drop(path)
-        if (arrival := self._arrivals.pop(quote.symbol, None)) is not None:
-            arrival.set()
         for listener in self.listeners:
             listener(entry)
 
@@ -70,7 +65,3 @@ class Memory:
             return None
         self._entries.move_to_end(symbol)
         return held.quote if self.followed or time.monotonic() - held.checked < RECHECK else None
-
-    def arrival(self, symbol: str) -> asyncio.Event:
-        """Set when the next quote of a symbol is remembered; kept for as long as somebody waits."""
-        return self._arrivals.setdefault(symbol, asyncio.Event())

@@ -145,9 +145,9 @@ async def start_refresh(request: web.Request) -> web.Response:
     """Puts them in the line, after what people wait for and before the background; `Location` tells how far it is."""
     asked, resources = await requests.read(request, RefreshOrder), request.app[RESOURCES]
     if asked.symbols is UNSET:
-        report = await queue_all(resources, stale_only=asked.stale, **_by(request))
+        report = await queue_all(resources, stale_only=asked.stale, forced=asked.force, **_by(request))
     else:
-        report = await queue_refresh(resources, asked.symbols, **_by(request))
+        report = await queue_refresh(resources, asked.symbols, forced=asked.force, **_by(request))
     await wake_worker(request.app[QUEUE], request_id=request[REQUEST_ID])
     return _answer(report, status=202, Location=f"/api/ops/refresh/{report.id}")
 
@@ -169,7 +169,7 @@ async def follow_refresh(request: web.Request) -> web.Response:
     return _answer(await report_job(request.app[RESOURCES], int(job), after=symbol))
 
 
-def _by(request: web.Request) -> dict[str, str]:
+def _by(request: web.Request) -> dict[str, Any]:
     """Who acts, for the audit."""
     return {"by": f"user:{request[CALLER].id}", "request_id": request[REQUEST_ID]}
 

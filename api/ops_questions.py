@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from api import requests
 from common.operations.refreshing import MOST_NAMED
 from common.operations.symbols import MOST, Only, Sort
-from common.operations.terms import HIGHEST_ID, PurposeName
+from common.operations.terms import HIGHEST_ID, ClassName
 
 Ended = Literal[
     "in_flight",
@@ -48,7 +48,7 @@ class CallsQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
     symbol: requests.Symbol | UnsetType = UNSET
     outcome: Annotated[Ended, one_of(Ended)] | UnsetType = UNSET
-    purpose: Annotated[PurposeName, one_of(PurposeName)] | UnsetType = UNSET
+    call_class: Annotated[ClassName, one_of(ClassName)] | UnsetType = field(name="class", default=UNSET)
     before: Id | UnsetType = UNSET
     most: Most = 50
 
@@ -76,7 +76,8 @@ class JobQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RefreshOrder(Struct, frozen=True, forbid_unknown_fields=True):
-    """Either `symbols`, or `all` that are wanted, or those of them whose quote is `stale` or lacking."""
+    """Either `symbols`, or `all` that are wanted, or those of them whose quote is `stale` or lacking. `force`: beyond the operators' share
+    of the budget, too."""
 
     symbols: (
         Annotated[
@@ -87,6 +88,7 @@ class RefreshOrder(Struct, frozen=True, forbid_unknown_fields=True):
     ) = UNSET
     all: Annotated[bool, Meta(title="true or false")] = False
     stale: Annotated[bool, Meta(title="true or false")] = False
+    force: Annotated[bool, Meta(title="true or false")] = False
 
     def __post_init__(self) -> None:
         if (self.symbols is not UNSET) + self.all + self.stale != 1:

@@ -6,7 +6,7 @@ from typing import Protocol
 from redis.exceptions import RedisError
 
 from api import metrics
-from api.live import Live, Wish
+from api.live import Live, Requester, Wish
 from api.memory import Memory
 from common.core.models import Function, Quote
 from common.errors import StoreUnavailable
@@ -87,7 +87,7 @@ class Quotes:
             count("postgres", errors=len(wanted))
             raise
 
-    async def obtain(self, symbol: str, *, wait: float, asker: str) -> Quote:
+    async def obtain(self, symbol: str, *, wait: float, by: Requester) -> Quote:
         """The first quote of a symbol that has none, asked live within `wait` seconds; raises as `Live.obtain` does."""
 
         async def look() -> Quote | None:
@@ -95,12 +95,11 @@ class Quotes:
 
         async def unknown() -> bool:
             async with connection(self._resources.db) as held:
-                return await symbols.select_unknown(held, self._resources.ask.account, symbol)
+                return await symbols.select_unknown(held, self._resources.ask, symbol)
 
-        wish = Wish(Function.QUOTE, symbol, asker, wait)
-        arrival = self._memory.arrival(symbol)
+        wish = Wish(Function.QUOTE, symbol, by, wait)
         with metrics.live_lookup():
-            quote = await self._live.obtain(wish, look=look, unknown=unknown, arrival=arrival)
+            quote = await self._live.obtain(wish, look=look, unknown=unknown)
         metrics.note_served([quote], self._resources.settings.market_hours)
         return quote
 

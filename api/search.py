@@ -78,7 +78,7 @@ async def _ask(request: web.Request, query: str) -> Search:
     found = await look()
     if found is not None and found.found_at + resources.settings.search_ttl >= datetime.now(UTC):
         return found
-    by, wait = (await requester_of(request)).name, resources.settings.miss_wait.total_seconds()
+    by, wait = await requester_of(request), resources.settings.miss_wait.total_seconds()
     wish = Wish(Function.SEARCH, query, by, wait)
     if found is None:
         return await live.obtain(wish, look=look, unknown=unknown)

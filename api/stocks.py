@@ -90,7 +90,7 @@ async def stock(request: web.Request) -> web.Response:
     wait = wait_of(request, requests.query(request, StockQuery).wait)
     quote = await quotes.lookup(symbol)
     if quote is None:
-        quote = await quotes.obtain(symbol, wait=wait, asker=(await requester_of(request)).name)
+        quote = await quotes.obtain(symbol, wait=wait, by=await requester_of(request))
     request.app[READS].count(symbol, by=reader_of(request))
     answer = answer_quote(quote, resources, memory)
     memory.answers.keep(f"/api/stock/{symbol}", answer)
@@ -134,7 +134,7 @@ async def _unknown(resources: Resources, lacking: list[str]) -> set[str]:
     """Those that the provider is known not to have; while nobody can say so, none: the others' quotes are served."""
     try:
         async with connection(resources.db) as held:
-            return await symbols.select_unknown_among(held, resources.ask.account, lacking)
+            return await symbols.select_unknown_among(held, resources.ask, lacking)
     except StoreUnavailable:
         return set()
 

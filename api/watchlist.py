@@ -12,7 +12,8 @@ from api.credentials import Account, shape
 from api.requesters import requester_of
 from api.state import CALLER, LISTING, QUEUE, QUOTES, REQUEST_ID, RESOURCES
 from api.stocks import Missing, QuoteAnswer, quotes_of
-from common.core.models import Function, Purpose
+from common.core.models import CallClass, Function
+from common.core.shares import misses_a_minute
 from common.core.symbols import normalize_symbol
 from common.errors import (
     AlreadyOnWatchlist,
@@ -129,16 +130,15 @@ async def add(request: web.Request) -> web.Response:
 
 
 async def _ask_for(held: Connection, resources: Resources, symbol: str, by: str) -> None:
-    """Put a symbol without a quote in the line, unless the provider is known not to have it. First: its lock comes before rows.
+    """Queue a symbol without a quote, unless the provider is known not to have it. First: its lock comes before rows.
 
-    Who asks for many a minute waits for background, as everybody does whose symbol finds the line full.
+    Who asks for many a minute waits for background, as everybody does whose symbol finds the queue full.
     """
-    if await symbols.select_unknown(held, resources.ask.account, symbol):
+    if await symbols.select_unknown(held, resources.ask, symbol):
         raise UnknownSymbol(f"the provider does not have {symbol}")
-    stay, source = line.INTERACTIVE_STAY, resources.settings.source
-    fair = resources.policy.misses_a_minute
+    most = misses_a_minute(resources.ask.limits)
     await line.join_line(
-        held, Function.QUOTE, [symbol], Purpose.INTERACTIVE, stay=stay, source=source, asker=by, fair=fair
+        held, resources.ask, Function.QUOTE, [symbol], CallClass.USER, stay=line.ADDED_STAY, asker=by, most=most
     )
 
 

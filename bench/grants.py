@@ -1,45 +1,68 @@
-"""What one grant costs while 100,000 symbols are wanted, half of them by reads alone: lock, choice, journal, one round trip.
+"""What a grant costs while many symbols are wanted, half of them by reads alone: lock, choice, journal, one round trip.
 
-Each is rolled back.
+Single grants are rolled back; the rate of grants with their settlements is of committed ones, one after the other.
 """
 
+import asyncio
 import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from decimal import Decimal
 from statistics import median, quantiles
 
 from common.core.limits import parse_limits
+from common.core.models import Price
+from common.core.outcomes import Outcome
 from common.core.refresh import OPEN_POWER, Turn
-from common.resources import open_resources
+from common.core.shares import Shares, ceilings
+from common.resources import Resources, open_resources
 from common.settings import Settings
+from common.settlement import settle
 from common.store.ledger import Ask, Grant, grant_call, select_now
 from common.store.pool import Connection, connection
 
-WANTED = 100_000
+WANTED, MANY = 100_000, 1_000_000
 ROUNDS = 40
+SETTLED = 600  # grants with settlements
 LIMITS = parse_limits("1000000/1min", "limits")
+CEILINGS = ceilings(LIMITS, Shares(), reserve=0.2, quoted=0)
 INSERT = """
-    INSERT INTO symbols (symbol, watchers, reads, reads_at, quoted, account, attempted_at, attempted_clock)
+    INSERT INTO symbols (symbol, watchers, reads, reads_at, source, clock)
     SELECT 'S' || n, n % 2 * greatest(1, round($1 / n::float8)), greatest(1, $1 / n::float8), now() - n % 600 * interval '1 second',
-        true, $2, now() - n % 3600 * interval '1 second', extract(epoch FROM now()) - n % 3600 - random()
+        $2, extract(epoch FROM now()) - n % 3600 - random()
     FROM generate_series(1, $1::int) AS n
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Milliseconds a grant, as the caller waits for it."""
+    """Milliseconds a grant, as the caller waits for it: among 100,000 and a million wanted symbols, and of a hundred symbols at once.
+    `per_minute`: grants, each settled, one after the other."""
 
     median: float
     p95: float
+    million: float
+    bulk: float
+    per_minute: float
 
 
-async def measure(settings: Settings) -> Times:
-    async with open_resources(settings, name="bench", patience=60) as resources, connection(resources.db) as held:
-        await held.execute(INSERT, WANTED, settings.account)
-        await held.execute("VACUUM ANALYZE symbols")
-        times = await time_grants(held, resources.ask)
-    return Times(median(times), quantiles(times, n=20)[-1])
+async def measure(settings: Settings, many: Settings) -> Times:
+    """`many`: of another database, for the million."""
+    async with open_resources(settings, name="bench", patience=60) as resources:
+        async with connection(resources.db) as held:
+            await fill(held, WANTED, settings.source)
+            times = await time_grants(held, resources.ask)
+            bulk = await time_grants(held, replace(resources.ask, bulk=True))
+        rate = await _rate(resources)
+    async with open_resources(many, name="bench", patience=120) as resources, connection(resources.db) as held:
+        await fill(held, MANY, many.source)
+        million = await time_grants(held, resources.ask)
+    return Times(median(times), quantiles(times, n=20)[-1], median(million), median(bulk), rate)
+
+
+async def fill(held: Connection, wanted: int, source: str) -> None:
+    await held.execute(INSERT, wanted, source)
+    await held.execute("VACUUM ANALYZE symbols")
 
 
 async def time_grants(held: Connection, ask: Ask) -> list[float]:
@@ -52,7 +75,7 @@ async def _time_one(held: Connection, ask: Ask) -> float:
     change = held.transaction()
     await change.start()
     try:
-        turn = Turn(timedelta(milliseconds=1), (await select_now(held)).timestamp(), OPEN_POWER)
+        turn = await _turn(held)
         begun = time.perf_counter()
         _, answer = await grant_call(held, ask, turn)
         taken = time.perf_counter() - begun
@@ -60,3 +83,22 @@ async def _time_one(held: Connection, ask: Ask) -> float:
         await change.rollback()
     assert isinstance(answer, Grant), answer
     return 1000 * taken
+
+
+async def _turn(held: Connection) -> Turn:
+    return Turn(timedelta(microseconds=1), (await select_now(held)).timestamp(), OPEN_POWER, CEILINGS)
+
+
+async def _rate(resources: Resources) -> float:
+    """Grants a minute, each settled with a price."""
+    begun = time.perf_counter()
+    for _ in range(SETTLED):
+        async with connection(resources.db) as held:
+            _, grant = await grant_call(held, replace(resources.ask, limits=LIMITS), await _turn(held))
+        while not isinstance(grant, Grant):
+            await asyncio.sleep(0)
+            async with connection(resources.db) as held:
+                _, grant = await grant_call(held, replace(resources.ask, limits=LIMITS), await _turn(held))
+        prices = tuple(Price(symbol, Decimal(1), grant.granted_at.date()) for symbol in grant.subjects)
+        await settle(resources, grant, Outcome.OK, prices)
+    return 60 * SETTLED / (time.perf_counter() - begun)

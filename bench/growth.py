@@ -25,8 +25,8 @@ from db.migrate import migrate
 
 LOTS, CALLS, QUOTES, SYMBOLS = 20, 2000, 1_000_000, 5000
 GRANT = """
-INSERT INTO calls (account, function, subjects, purpose, granted_at, ends_at, caller)
-SELECT 'a1b2c3d4e5f6', 'REALTIME_BULK_QUOTES', ARRAY(SELECT 'S' || (n * 7 + m) % 5000 FROM generate_series(1, $2) AS m), 2,
+INSERT INTO calls (account, function, subjects, class, granted_at, ends_at, caller)
+SELECT 'a1b2c3d4e5f6', 'REALTIME_BULK_QUOTES', ARRAY(SELECT 'S' || (n * 7 + m) % 5000 FROM generate_series(1, $2) AS m), 'refresh',
     at, at + interval '12 s', 'worker@worker-7d9f8c6b5-x2x4z:12345'
 FROM generate_series(1, $3) AS n, LATERAL (SELECT now() + ($1::int * $3 + n) * interval '50 ms' AS at) AS moment
 """

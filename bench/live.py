@@ -31,12 +31,12 @@ CONNECTED = (
     "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'quotewell-worker' AND datname = current_database()"
 )
 INSERT_SYMBOL = """
-    INSERT INTO symbols (symbol, watchers, quoted, account, attempted_at, attempted_clock, failures, quarantined_until)
-    VALUES (%(symbol)s, %(watchers)s, true, %(account)s, to_timestamp(%(at)s), %(at)s, %(failures)s,
-        CASE WHEN %(failures)s > 0 THEN to_timestamp(%(at)s) END)
-    ON CONFLICT (symbol) DO UPDATE SET watchers = excluded.watchers, quoted = true, account = excluded.account,
-        attempted_at = excluded.attempted_at, attempted_clock = excluded.attempted_clock,
-        failures = excluded.failures, quarantined_until = excluded.quarantined_until
+    INSERT INTO symbols (symbol, watchers, source, clock) VALUES (%(symbol)s, %(watchers)s, %(source)s, %(at)s)
+    ON CONFLICT (symbol) DO UPDATE SET watchers = excluded.watchers, source = excluded.source, clock = excluded.clock
+"""
+INSERT_FAILED = """
+    INSERT INTO attempts (account, symbol, at, failures, quarantined_until)
+    VALUES (%(account)s, %(symbol)s, to_timestamp(%(at)s), %(failures)s, to_timestamp(%(at)s))
 """
 INSERT_QUOTE = """
     INSERT INTO quotes (symbol, source, price, trading_day, fetched_at, published_at)
@@ -44,8 +44,8 @@ INSERT_QUOTE = """
 """
 # The n-th newest of these ended a minute ago, less one gap: from here on a slot comes free every gap, as in a running system.
 INSERT_MINUTE = """
-    INSERT INTO calls (account, function, subjects, purpose, granted_at, ends_at, outcome, caller)
-    SELECT %(account)s, 'GLOBAL_QUOTE', '{BEFORE}', 2, ended - make_interval(secs => %(latency)s), ended, 'ok', 'before'
+    INSERT INTO calls (account, function, subjects, class, granted_at, ends_at, outcome, caller)
+    SELECT %(account)s, 'GLOBAL_QUOTE', '{BEFORE}', 'refresh', ended - make_interval(secs => %(latency)s), ended, 'ok', 'before'
     FROM (
         SELECT ledger_now() - (interval '1 minute' * (n - 1)) / %(calls)s AS ended FROM generate_series(1, %(calls)s) AS n
     ) AS minute
@@ -147,6 +147,7 @@ def _load(stage: Stage, held: psycopg.Connection, scene: Scene, ages: Mapping[st
                 "symbol": symbol,
                 "watchers": 0 if scene.reads_per_second else int(weight),
                 "account": account,
+                "source": stage.settings.source,
                 "at": now - ages[symbol],
                 "failures": failures.get(symbol, 0),
             }
@@ -154,6 +155,7 @@ def _load(stage: Stage, held: psycopg.Connection, scene: Scene, ages: Mapping[st
         ]
         cursor = held.cursor()
         cursor.executemany(INSERT_SYMBOL, rows)
+        cursor.executemany(INSERT_FAILED, [row for row in rows if row["failures"]])
         cursor.executemany(INSERT_QUOTE, [(row["symbol"], stage.settings.source) for row in rows])
         calls = slowest(stage.settings.limits).calls
         held.execute(INSERT_MINUTE, {"account": account, "calls": calls, "latency": LATENCY})

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from statistics import fmean, quantiles
 
 from bench.virtual import LATENCY, World, open_world
-from common.core.models import Function, Purpose
+from common.core.models import CallClass, Function
 from common.core.staleness import zipf
 from common.settings import Settings
 from common.store.line import join_line
@@ -76,7 +76,7 @@ async def measure(settings: Settings, arrivals: Callable[[random.Random], Iterat
 async def _miss(world: World, misses: Misses) -> None:
     symbol = f"MISS{len(misses.joined) + len(misses.waits)}"
     async with connection(world.resources.db) as held:
-        await join_line(held, Function.QUOTE, [symbol], Purpose.INTERACTIVE, stay=STAY)
+        await join_line(held, world.resources.ask, Function.QUOTE, [symbol], CallClass.USER, stay=STAY)
     misses.joined[symbol] = world.now
 
 

@@ -53,9 +53,10 @@ def show_model() -> None:
 
 def measure_virtual(place: Place) -> dict[str, object]:
     """What takes hours or a crowd, on the real ledger with its clock in our hand."""
-    times = asyncio.run(grants.measure(place.settings("grants")))
+    times = asyncio.run(grants.measure(place.settings("grants"), place.settings("million")))
     print(
-        f"a grant among {grants.WANTED:,} wanted symbols: median {times.median:.1f} ms, p95 {times.p95:.1f} ms",
+        f"a grant among {grants.WANTED:,} wanted symbols: median {times.median:.1f} ms, p95 {times.p95:.1f} ms; of 100 symbols "
+        f"{times.bulk:.1f} ms; among {grants.MANY:,}: {times.million:.1f} ms; granted and settled: {times.per_minute:,.0f} a minute",
         flush=True,
     )
     day = asyncio.run(quota.measure(place.settings("quota", PROVIDER_LIMITS=quota.LIMITS, MARKET_HOURS="nyse")))
@@ -76,6 +77,9 @@ def measure_virtual(place: Place) -> dict[str, object]:
     return {
         "cold_symbol_wait_s": {"mean": round(seen.mean, 2), "p95": round(seen.p95, 2)},
         "grant_ms_100k": round(times.median, 1),
+        "grant_ms_1m": round(times.million, 1),
+        "grant_bulk_ms": round(times.bulk, 1),
+        "grants_settled_a_minute": round(times.per_minute),
         "quota500_mean_age_min": round(day.age, 2),
     }
 

@@ -27,7 +27,8 @@ HANDS = """
     CREATE OR REPLACE FUNCTION ledger_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT at FROM bench_clock'
 """
 INSERT_WATCHED = """
-    INSERT INTO symbols (symbol, watchers) SELECT * FROM unnest($1::text[], $2::int[])
+    INSERT INTO symbols (symbol, watchers, source)
+    SELECT symbol, watchers, $3 FROM unnest($1::text[], $2::int[]) AS watched (symbol, watchers)
 """
 
 
@@ -89,6 +90,6 @@ async def open_world(settings: Settings, watched: Mapping[str, int], start: date
         world = World(replace(opened, clock=StillClock()), start)
         async with connection(opened.db) as held:
             await held.execute(HANDS)
-            await held.execute(INSERT_WATCHED, list(watched), list(watched.values()))
+            await held.execute(INSERT_WATCHED, list(watched), list(watched.values()), settings.source)
         await world.set_time(start)
         yield world

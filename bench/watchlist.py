@@ -35,8 +35,8 @@ FILL = (
     """,
     "ALTER TABLE watchlist_items ENABLE TRIGGER watchlist_items_counted",
     """
-    INSERT INTO symbols (symbol, watchers, quoted, account, attempted_at, attempted_clock)
-    SELECT symbol, count(*), true, $1, now(), extract(epoch FROM now()) - random() * 3600 FROM watchlist_items GROUP BY symbol
+    INSERT INTO symbols (symbol, watchers, source, clock)
+    SELECT symbol, count(*), $1, extract(epoch FROM now()) - random() * 3600 FROM watchlist_items GROUP BY symbol
     """,
 )
 
@@ -44,7 +44,7 @@ FILL = (
 async def measure(settings: Settings) -> dict[str, float]:
     """All figures, in the shape of the last line."""
     async with open_resources(settings, name="bench", patience=300) as resources, connection(resources.db) as held:
-        await _fill(held, settings.account)
+        await _fill(held, settings.source)
         users = [1 + n * 9 % USERS for n in range(ROUNDS)]
         add = await _p99(users, lambda user: insert_item(held, user, f"NEW{user % 500}", most=ITEMS + 10))
         listed = await _p99(users, lambda user: select_items(held, user))
@@ -58,12 +58,12 @@ async def measure(settings: Settings) -> dict[str, float]:
     }
 
 
-async def _fill(held: Connection, account: str) -> None:
+async def _fill(held: Connection, source: str) -> None:
     await held.execute(FILL[0], USERS)
     await held.execute(FILL[1])
     await held.execute(FILL[2], WANTED, USERS, ITEMS)
     await held.execute(FILL[3])
-    await held.execute(FILL[4], account)
+    await held.execute(FILL[4], source)
     await held.execute("VACUUM ANALYZE")
     rows = await held.fetchrow("SELECT (SELECT count(*) FROM watchlist_items), (SELECT count(*) FROM symbols)")
     print(f"{rows[0]:,} watchlist rows of {USERS:,} users over {rows[1]:,} symbols", flush=True)

@@ -39,9 +39,10 @@ def seconds(env: Mapping[str, str], name: str, default: float, low: float, high:
 
 
 def share(env: Mapping[str, str], name: str, default: float) -> float:
+    """A part of what the provider allows; all of it would leave background nothing."""
     value = number(env, name, float, default, 0, 1)
-    if value == 0:
-        raise InvalidSettings(f"{name}: expected a share above 0 and at most 1, not {env[name]!r}")
+    if value in (0, 1):
+        raise InvalidSettings(f"{name}: expected a share above 0 and below 1, not {env[name]!r}")
     return value
 
 

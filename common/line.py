@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 
 from common.core.alpha_vantage import Answer, Refusal
 from common.core.limits import DAY, LEASE, MINUTE, longest_period
-from common.core.models import Function, Purpose, Quote
-from common.core.outcomes import Hold, Outcome
+from common.core.models import CallClass, Function, Quote
+from common.core.outcomes import NO_ANSWER, Hold, Outcome
 from common.core.refresh import Turn, Use, busy_after, probe_due, turn
 from common.errors import StoreUnavailable
 from common.metrics.calls import note_call, note_waits
@@ -23,16 +23,16 @@ from common.provider import Permit, fetch
 from common.resources import Resources
 from common.sessions import open_calendar
 from common.settlement import give_back, settle
-from common.store import feed, ledger, line, quotes, symbols
+from common.store import feed, gate, ledger, line, quotes, symbols
 from common.store.ledger import Grant, Wait
 from common.store.pool import Connection, connection, transaction
 
 log = structlog.get_logger(__name__)
 
-PATIENCE = 0.25  # seconds between two looks at a line that others change too
+PATIENCE = 0.25  # seconds between two looks at a queue that others change too
+LONGEST_SLEEP = 1.0  # seconds, where the ledger has said when the next call may go
 JUMP = "clock_jump"
 BRIEF = (JUMP, Outcome.THROTTLED_SECOND, Outcome.THROTTLED_MINUTE)  # holds of a minute or so
-NO_ANSWER = (Outcome.UNAVAILABLE, Outcome.UNSENT)
 PENDING = 500  # quotes a tick
 
 
@@ -40,7 +40,7 @@ async def ask(resources: Resources) -> Permit | Wait:
     """One question to the ledger. A permit that a jump of the clock gave away is handed back, and everything held."""
     asked = time.monotonic()
     async with connection(resources.db) as held:
-        told, answer = await ledger.grant_call(held, resources.ask, await _turn(held, resources))
+        told, answer = await ledger.grant_call(held, resources.ask, await turn_now(held, resources))
     if resources.clock.jumped(told=told, heard=time.monotonic()):
         answer = await _hold_for_jump(resources, answer, told)
     resources.clock.remember(asked=asked, told=told)
@@ -49,8 +49,8 @@ async def ask(resources: Resources) -> Permit | Wait:
     return answer if isinstance(answer, Wait) else Permit(answer, asked)
 
 
-async def _turn(held: Connection, resources: Resources) -> Turn:
-    """What background may do by the ledger's time. With end-of-day data, this is also where the hourly probe joins the line."""
+async def turn_now(held: Connection, resources: Resources) -> Turn:
+    """What may be done by the ledger's time. With end-of-day data, this is also where the hourly probe joins the line."""
     now = await ledger.select_now(held)
     policy, calendar = resources.policy, open_calendar(resources.settings.market_hours, now)
     after = busy_after(policy, calendar, now)
@@ -59,12 +59,14 @@ async def _turn(held: Connection, resources: Resources) -> Turn:
     use, last_asked = await ledger.select_use(
         held,
         resources.ask,
-        resources.settings.source,
         taken_after=now - longest_period(policy.limits),
         busy_after=after,
     )
-    if probe_due(policy, calendar, now, use, last_asked) and (symbol := await symbols.select_probe(held)) is not None:
-        await line.join_line(held, Function.QUOTE, [symbol], Purpose.BACKGROUND, stay=line.INTERACTIVE_STAY)
+    if (
+        probe_due(policy, calendar, now, use, last_asked)
+        and (symbol := await symbols.select_probe(held, resources.ask)) is not None
+    ):
+        await line.join_line(held, resources.ask, Function.QUOTE, [symbol], CallClass.REFRESH)
     return turn(policy, calendar, now, use)
 
 
@@ -73,7 +75,7 @@ async def _hold_for_jump(resources: Resources, answer: Grant | Wait, told: datet
     log.warning("ledger_clock_jumped", hold_s=_longest(resources).total_seconds())
     async with transaction(resources.db) as held:
         await ledger.lock_ledger(held)
-        await ledger.upsert_hold(held, resources.ask.account, Hold(told + _longest(resources), JUMP, probing=False))
+        await gate.upsert_hold(held, resources.ask.account, Hold(told + _longest(resources), JUMP, probing=False))
         if isinstance(answer, Grant):
             await give_back(held, answer)
     return Wait(_longest(resources), JUMP)
@@ -89,7 +91,7 @@ async def _shorten(resources: Resources, told: Wait) -> None:
     longest = _longest(resources) if told.reason == JUMP else MINUTE + LEASE
     if told.wait is not None and told.wait > longest:
         async with connection(resources.db) as held:
-            await ledger.update_hold_from_before(held, resources.ask.account, BRIEF, longest)
+            await gate.update_hold_from_before(held, resources.ask.account, BRIEF, longest)
 
 
 async def carry_out(resources: Resources, permit: Permit) -> Outcome:
@@ -112,7 +114,7 @@ async def carry_out(resources: Resources, permit: Permit) -> Outcome:
     note_waits(settled.waits)
     for quote in settled.quotes:
         await publish(resources, quote)
-        log.info("quote_refreshed", call=grant.id, symbol=quote.symbol, purpose=grant.purpose.name.lower())
+        log.info("quote_refreshed", call=grant.id, symbol=quote.symbol, **{"class": grant.call_class})
     return outcome
 
 
@@ -180,5 +182,5 @@ async def work(resources: Resources, *, keep_on: Callable[[], bool]) -> int:
 
 
 def pause(answer: Wait) -> float:
-    """Seconds until the next look at the line: as told, but others change it too."""
-    return PATIENCE if answer.wait is None else min(PATIENCE, answer.wait.total_seconds())
+    """Seconds until the next look at the queue: as told, but an operator or a job may change it meanwhile."""
+    return PATIENCE if answer.wait is None else min(LONGEST_SLEEP, answer.wait.total_seconds())

@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from common.core.ledger_clock import LedgerClock
 from common.core.refresh import Policy
+from common.core.shares import Shares
 from common.logs import Health
 from common.provider import Provider, open_http
 from common.settings import Settings
@@ -62,13 +63,14 @@ async def open_resources(settings: Settings, *, name: str, patience: float) -> A
         )
         ask = Ask(
             settings.account,
+            settings.source,
             caller,
             settings.limits,
-            settings.interactive_share,
             settings.reads_half_life,
             settings.bulk,
         )
-        policy = Policy(settings.limits, settings.provider_data, settings.quota_interactive_share)
+        shares = Shares(settings.interactive_share, settings.stranger_share, settings.trial_share)
+        policy = Policy(settings.limits, settings.provider_data, settings.quota_interactive_share, shares)
         try:
             yield Resources(
                 settings, await pool, redis, provider, ask, policy, LedgerClock(), Health(), datetime.now(UTC)

@@ -38,7 +38,7 @@ async def write_no_answer(held: Connection, resources: Resources, grant: Grant, 
     """The provider has nothing for what was asked. Of a symbol's quote that is a failure; of the rest it is remembered apart."""
     source = resources.settings.source
     if grant.function in (Function.QUOTE, Function.BULK):
-        await symbols.update_failed(held, grant.subjects, at, FIRST_QUARANTINE)
+        await symbols.upsert_failed(held, resources.ask.account, grant.subjects, at, FIRST_QUARANTINE)
     elif grant.function is Function.DAILY:
         await bars.upsert_bars_refused(held, source, grant.subjects[0], at)
     elif grant.function is Function.SEARCH:
@@ -52,10 +52,10 @@ async def _write_prices(held: Connection, resources: Resources, grant: Grant, an
     saved = [quote for quote in fetched if await quotes.upsert_quote(held, quote)]
     await history.insert_history(held, saved, gap=_history_gap(resources, grant, at))
     answered = [quote.symbol for quote in fetched]
-    await symbols.update_quoted(held, answered)
+    await symbols.update_quoted(held, resources.ask, answered)
     await _advance_clocks(held, resources, fetched)
     missing = [subject for subject in grant.subjects if subject not in answered]
-    await symbols.update_failed(held, missing, at, FIRST_QUARANTINE)
+    await symbols.upsert_failed(held, resources.ask.account, missing, at, FIRST_QUARANTINE)
     return saved, missing
 
 
@@ -66,11 +66,11 @@ def _history_gap(resources: Resources, grant: Grant, at: datetime) -> timedelta:
 
 
 async def _advance_clocks(held: Connection, resources: Resources, fetched: list[Quote]) -> None:
-    """Where the clock counts trading days, a probe that brought the new one has served its symbol."""
+    """Where prices are end-of-day, a probe that brought the new close has served its symbol."""
     if resources.policy.data == "end_of_day" and fetched:
         calendar = open_calendar(resources.settings.market_hours, fetched[0].fetched_at)
         for quote in fetched:
-            await symbols.update_clock(held, quote.symbol, float(calendar.sessions_until(quote.price.trading_day)))
+            await symbols.update_clock(held, quote.symbol, calendar.close_clock(quote.price.trading_day))
 
 
 async def _write_bars(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Written:

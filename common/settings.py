@@ -65,6 +65,8 @@ class Settings:
     overview_symbols: tuple[str, ...]
     interactive_share: float
     quota_interactive_share: float
+    stranger_share: float
+    trial_share: float
     bulk: bool
     reads_half_life: timedelta
     journal_kept: timedelta
@@ -126,6 +128,8 @@ class Settings:
             overview_symbols=symbols(env, "OVERVIEW_SYMBOLS", OVERVIEW),
             interactive_share=share(env, "INTERACTIVE_SHARE", 0.8),
             quota_interactive_share=share(env, "QUOTA_INTERACTIVE_SHARE", 0.2),
+            stranger_share=share(env, "STRANGER_SHARE", 0.2),
+            trial_share=share(env, "TRIAL_SHARE", 0.05),
             bulk=PLANS[plan].bulk,
             reads_half_life=timedelta(hours=number(env, "READS_HALF_LIFE", float, 24.0, 0.01, 8760)),
             journal_kept=_journal_kept(env, limits),

@@ -1,6 +1,6 @@
-"""What the end of a call changes: its slot, what it brought (common/saving.py), the line and the gate. One transaction.
+"""What the end of a call changes: its slot, what it brought (common/saving.py), the queue and the gate. One transaction.
 
-It decides nothing: what an outcome means stands in common/core/outcomes.py.
+It decides nothing: what an outcome means stands in common/core/outcomes.py, when the gate closes in common/core/gate.py.
 """
 
 import random
@@ -9,20 +9,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import asyncpg
+import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from common.core.alpha_vantage import Answer
+from common.core.gate import hold_after_failure, hold_without_day
 from common.core.limits import DAY, LEASE
-from common.core.models import Function, Purpose, Quote
-from common.core.outcomes import BAD_KEY_PAUSE, BLAMES_SYMBOL, THROTTLES, TRANSIENT, Outcome, hold_after
+from common.core.models import CallClass, Function, Quote
+from common.core.outcomes import BLAMES_SYMBOL, NO_ANSWER, THROTTLES, TRANSIENT, Outcome, hold_after
 from common.errors import StoreUnavailable
 from common.resources import Resources
 from common.saving import write_answer, write_no_answer
-from common.store import ledger, line, refreshes, symbols
+from common.store import gate, ledger, line, refreshes, symbols
 from common.store.ledger import Grant
 from common.store.pool import Connection, transaction
 
+log = structlog.get_logger(__name__)
+
 SETTLE_WITHIN = 12.0  # seconds: after that the slot is counted from the lease's end
+QUOTES = (Function.QUOTE, Function.BULK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +36,14 @@ class Settled:
     """What was saved, to be published; and for how long those who were served had waited for the grant."""
 
     quotes: Sequence[Quote] = ()
-    waits: Sequence[tuple[Purpose, timedelta]] = ()
+    waits: Sequence[tuple[CallClass, timedelta]] = ()
 
 
 async def settle(
     resources: Resources, grant: Grant, outcome: Outcome, answer: Answer, *, asked: float | None = None
 ) -> Settled:
-    """Write the outcome and what follows from it, in one transaction; a lost store is tried again until the lease is over.
+    """Write the outcome and what follows from it, in one transaction; a lost store is tried again until the lease is over. An answer that
+    the database refuses is none: the call ends as one without data, whatever was wrong.
 
     `asked`: when the ledger was asked for the call (monotonic seconds); None where its own clock alone counts.
     """
@@ -47,18 +54,31 @@ async def settle(
         reraise=True,
     ):
         with attempt:
-            async with transaction(resources.db) as held:
-                await ledger.lock_ledger(held)
-                took = None if asked is None else timedelta(seconds=time.monotonic() - asked)
-                return await _write_outcome(held, resources, grant, outcome, answer, took)
+            try:
+                return await _settle(resources, grant, outcome, answer, asked)
+            except (
+                asyncpg.DataError,
+                asyncpg.IntegrityConstraintViolationError,
+                asyncpg.CardinalityViolationError,
+            ):
+                log.exception("answer_refused", call=grant.id, subjects=grant.subjects)
+                return await _settle(resources, grant, Outcome.NO_DATA, (), asked)
     raise AssertionError("AsyncRetrying ends with a result or an error")
+
+
+async def _settle(resources: Resources, grant: Grant, outcome: Outcome, answer: Answer, asked: float | None) -> Settled:
+    async with transaction(resources.db) as held:
+        await ledger.lock_ledger(held)
+        took = None if asked is None else timedelta(seconds=time.monotonic() - asked)
+        return await _write_outcome(held, resources, grant, outcome, answer, took)
 
 
 async def _write_outcome(
     held: Connection, resources: Resources, grant: Grant, outcome: Outcome, answer: Answer, took: timedelta | None
 ) -> Settled:
     if outcome is Outcome.UNSENT:
-        await give_back(held, grant)
+        if await give_back(held, grant):
+            await _close_gate(held, resources, grant, outcome, await ledger.select_now(held))
         return Settled()
     at = await ledger.update_call(held, grant.id, outcome, took)
     if at is None:
@@ -78,8 +98,7 @@ async def _write_success(held: Connection, resources: Resources, grant: Grant, a
     """
     saved, missing = await write_answer(held, resources, grant, answer, min(at, grant.granted_at + LEASE))
     waits = await line.delete_served(held, grant.id, grant.subjects)
-    await ledger.update_probed(held, resources.ask.account)
-    await ledger.update_background_hold(held, resources.ask.account, None)
+    await gate.update_answered(held, resources.ask.account)
     await _tell_jobs(held, grant, Outcome.NO_DATA, missing)
     return Settled(saved, waits)
 
@@ -87,45 +106,71 @@ async def _write_success(held: Connection, resources: Resources, grant: Grant, a
 async def _write_refusal(
     held: Connection, resources: Resources, grant: Grant, outcome: Outcome, at: datetime
 ) -> Settled:
-    account, waits = resources.ask.account, []
+    account = resources.ask.account
     if outcome is Outcome.NOT_ENTITLED and grant.function is Function.BULK:
-        await ledger.update_bulk_denied(held, account, at + DAY)
+        await gate.update_bulk_denied(held, account, at + DAY)
+        await gate.update_answered(held, account)
         await _put_back(held, grant, counts=False)
         return Settled()
+    if outcome in BLAMES_SYMBOL and grant.function in QUOTES and await gate.select_blames_provider(held, resources.ask):
+        log.warning("provider_blamed", call=grant.id, subjects=grant.subjects)
+        await symbols.update_forgiven_lately(held, account)
+        outcome = Outcome.UNKNOWN_NOTICE
     if outcome in BLAMES_SYMBOL:
         await write_no_answer(held, resources, grant, at)
-    if outcome in TRANSIENT | THROTTLES:
-        await line.release_unserved(held, grant.id, backoff=_backoff(), counts=outcome in TRANSIENT)
+    if outcome in NO_ANSWER:
+        await _close_gate(held, resources, grant, outcome, at)
     else:
-        waits = await line.delete_served(held, grant.id, grant.subjects)
+        await _note_answered(held, resources, outcome, at)
+    if outcome in TRANSIENT | THROTTLES:
+        await line.release_unserved(held, grant.id, jitter=_jitter(), counts=outcome in TRANSIENT)
+        return Settled()
+    return Settled(waits=await line.delete_served(held, grant.id, grant.subjects))
+
+
+async def _close_gate(held: Connection, resources: Resources, grant: Grant, outcome: Outcome, at: datetime) -> None:
+    """After some calls without an answer nothing is asked but a probe now and then."""
+    failures = await gate.update_failed(held, resources.ask, grant.granted_at)
+    if failures is not None:
+        hold = hold_after_failure(outcome, resources.ask.limits, failures, at)
+        if hold is not None:
+            await gate.update_closed(held, resources.ask.account, hold, at)
+
+
+async def _note_answered(held: Connection, resources: Resources, outcome: Outcome, at: datetime) -> None:
+    """An answer opens the gate. A throttle closes it until its window has passed; "day used up" of a provider whose day we do not know,
+    for longer each time."""
+    account, policy = resources.ask.account, resources.policy
+    if outcome is Outcome.DAY_USED_UP and policy.quota is None:
+        failures = await gate.update_failed(held, resources.ask, at)
+        await gate.upsert_hold(held, account, hold_without_day(failures.in_a_row if failures else 1, at))
+        return
+    await gate.update_answered(held, account)
     if (hold := hold_after(outcome, resources.ask.limits, at)) is not None:
-        await ledger.upsert_hold(held, account, hold)
-    elif outcome in BLAMES_SYMBOL | {Outcome.NOT_ENTITLED}:
-        await ledger.update_probed(held, account)
-    if outcome is Outcome.BAD_KEY:
-        await ledger.update_background_hold(held, account, at + BAD_KEY_PAUSE)
-    return Settled(waits=waits)
+        await gate.upsert_hold(held, account, hold)
 
 
-async def give_back(held: Connection, grant: Grant) -> None:
-    """Nothing left this house: the slot is free, the symbols are as old as they were, who waits waits on."""
-    if await ledger.update_call(held, grant.id, Outcome.UNSENT) is not None:
-        await _put_back(held, grant, counts=True)
-        await _tell_jobs(held, grant, Outcome.UNSENT, grant.subjects)
+async def give_back(held: Connection, grant: Grant) -> bool:
+    """The request was never sent: free the slot, restore the symbols' ages, queue again what waits. False: it was settled before."""
+    if await ledger.update_call(held, grant.id, Outcome.UNSENT) is None:
+        return False
+    await _put_back(held, grant, counts=True)
+    await _tell_jobs(held, grant, Outcome.UNSENT, grant.subjects)
+    return True
 
 
 async def _tell_jobs(held: Connection, grant: Grant, outcome: Outcome, symbols: Sequence[str]) -> None:
     """Operators' refreshes of symbols that stand in the line no more have ended so; what was told before stands."""
-    if grant.function in (Function.QUOTE, Function.BULK):
+    if grant.function in QUOTES:
         await refreshes.update_settled(held, grant.id, symbols, outcome)
 
 
 async def _put_back(held: Connection, grant: Grant, *, counts: bool) -> None:
     """The symbols were not tried: they are as old as they were."""
     await symbols.update_unattempted(held, grant.id)
-    await line.release_unserved(held, grant.id, backoff=_backoff(), counts=counts)
+    await line.release_unserved(held, grant.id, jitter=_jitter(), counts=counts)
 
 
-def _backoff() -> timedelta:
-    """Between the tries of one demand; jitter keeps processes apart."""
-    return timedelta(seconds=random.uniform(0.5, 2.0))  # nosec B311
+def _jitter() -> float:
+    """Keeps the tries of several processes apart."""
+    return random.uniform(0.75, 1.25)  # nosec B311

@@ -19,6 +19,7 @@ from yoyo import get_backend, read_migrations
 
 from common.errors import InvalidSettings, StoreUnavailable
 from db.applied import MIGRATIONS, note_applied
+from db.functions import apply_functions, forget_functions
 
 ADVISORY_LOCK = 7_305_808_869_229_538_660  # a number of our own among the advisory locks of the database
 LOCK_SECONDS = 60.0
@@ -26,13 +27,17 @@ SESSION = "-c client_connection_check_interval=1s"
 
 
 def migrate(database_url: str, *, migrations: Path = MIGRATIONS) -> list[str]:
-    """Apply what is not applied, in order; return the ids. A failing one is rolled back, named in the error's notes, and stops."""
+    """Apply what is not applied, in order, then the functions beside them; return the ids of the migrations.
+
+    A failing one is rolled back, named in the error's notes, and stops.
+    """
     with _yoyo(database_url) as backend:
         pending = backend.to_apply(_read(migrations))
         for migration in pending:
             with _named(migration.id):
                 backend.apply_one(migration)
         note_applied(database_url, migrations=migrations)
+        apply_functions(database_url, functions=migrations.with_name("functions"))
         return [migration.id for migration in pending]
 
 
@@ -40,6 +45,7 @@ def rollback(database_url: str, *, migrations: Path = MIGRATIONS) -> list[str]:
     """Roll back all that is applied, the last one first; return the ids. For the test that walks down, and for nothing else."""
     with _yoyo(database_url) as backend:
         applied = backend.to_rollback(_read(migrations))
+        forget_functions(database_url)
         for migration in applied:
             with _named(migration.id):
                 backend.rollback_one(migration)

@@ -9,7 +9,7 @@ from rich.console import Console
 from common.core.limits import parse_duration
 from common.operations import budget
 from common.operations.budget import BudgetReport, Spent
-from common.operations.terms import PURPOSES
+from common.operations.terms import CLASSES
 from ops.actor import actor
 from ops.stores import ask
 from ops.terminal import (
@@ -88,8 +88,6 @@ def _holds(report: BudgetReport) -> list[tuple[str, Cell]]:
     if report.held_until:
         probe = ", then one call goes first" if report.probing else ""
         held.append(("held", f"until {when(report.held_until)}: {report.held_for}{probe}"))
-    if report.background_held_until:
-        held.append(("background", f"held until {when(report.background_held_until)}: the key was refused"))
     return held
 
 
@@ -103,17 +101,17 @@ def _print_limits(console: Console, report: BudgetReport) -> None:
 
 
 def _print_spent(console: Console, spent: list[Spent]) -> None:
-    """Who spent what in the last minute, hour and day: a line a purpose and outcome."""
+    """Who spent what in the last minute, hour and day: a line a class and outcome."""
     calls: Counter[tuple[str, str, str]] = Counter()
     for part in spent:
-        calls[part.purpose, part.outcome, part.window] += part.calls
+        calls[part.call_class, part.outcome, part.window] += part.calls
     kinds = sorted(
-        {(part.purpose, part.outcome) for part in spent}, key=lambda kind: (PURPOSES.index(kind[0]), kind[1])
+        {(part.call_class, part.outcome) for part in spent}, key=lambda kind: (CLASSES.index(kind[0]), kind[1])
     )
     columns = [Column("spent by"), Column("outcome"), *(Column(window, right=True) for window in WINDOWS)]
     rows: list[list[Cell]] = [
-        [purpose, word(outcome), *(str(calls[purpose, outcome, window]) for window in WINDOWS)]
-        for purpose, outcome in kinds
+        [call_class, word(outcome), *(str(calls[call_class, outcome, window]) for window in WINDOWS)]
+        for call_class, outcome in kinds
     ]
     totals = [str(sum(part.calls for part in spent if part.window == window)) for window in WINDOWS]
     print_table(console, columns, [*rows, ["all", "", *totals]])

@@ -14,7 +14,7 @@ from rich.text import Text
 from common.core.outcomes import Outcome
 from common.errors import InvalidSettings, StoreUnavailable
 from common.operations.calls import MOST_CALLS, MOST_ROWS, CallRow, CallsReport, LineRow, report_calls, report_line
-from common.operations.terms import HIGHEST_ID, PurposeName
+from common.operations.terms import HIGHEST_ID, ClassName
 from common.resources import Resources
 from ops.stores import ask
 from ops.terminal import AsJson, Cell, Column, open_console, print_json, print_table, span, tell, when, word
@@ -48,13 +48,13 @@ LINE = (
 
 OnlySymbol = Annotated[str | None, typer.Option("--symbol", help="Only calls for this symbol.")]
 OnlyOutcome = Annotated[str | None, typer.Option("--outcome", help=f"Only those that ended so: {', '.join(OUTCOMES)}.")]
-OnlyPurpose = Annotated[PurposeName | None, typer.Option("--purpose", help="Only those that were made for this.")]
+OnlyClass = Annotated[ClassName | None, typer.Option("--class", help="Only those of this class.")]
 
 
 def calls(
     symbol: OnlySymbol = None,
     outcome: OnlyOutcome = None,
-    purpose: OnlyPurpose = None,
+    call_class: OnlyClass = None,
     most: Annotated[int, typer.Option("--most", min=1, max=MOST_CALLS, help="At most so many.")] = 20,
     before: Annotated[
         int | None, typer.Option("--before", min=1, max=HIGHEST_ID, help="Only those before the call of this number.")
@@ -67,7 +67,7 @@ def calls(
     With --follow and --json each call is one JSON object on a line of its own.
     """
     _check(outcome, before, follow=follow)
-    wanted = partial(report_calls, symbol=symbol, outcome=outcome, purpose=purpose)
+    wanted = partial(report_calls, symbol=symbol, outcome=outcome, call_class=call_class)
     if follow:
         with suppress(KeyboardInterrupt):
             ask(lambda stores: _follow(stores, wanted, most, as_json=as_json))
@@ -145,7 +145,7 @@ def _print_call(console: Console, call: CallRow, *, as_json: bool) -> None:
         return
     outcome = _outcome(call)
     outcome.pad_right(max(0, OUTCOME_WIDTH - len(outcome)))
-    rest = f"  {span(call.took_s):>6}  {call.purpose:11}  {call.function}  {_subjects(call.subjects)}"
+    rest = f"  {span(call.took_s):>6}  {call.call_class:8}  {call.function}  {_subjects(call.subjects)}"
     console.print(Text.assemble(f"{when(call.granted_at)}  ", outcome, rest), soft_wrap=True)
 
 
@@ -155,7 +155,7 @@ def _call(call: CallRow) -> list[Cell]:
         _subjects(call.subjects),
         _outcome(call),
         span(call.took_s),
-        call.purpose,
+        call.call_class,
         call.function,
         str(call.id),
         call.caller,
@@ -183,7 +183,7 @@ def _row(row: LineRow) -> list[Cell]:
         row.subject,
         span(row.waited_s),
         row.state.replace("_", " "),
-        row.purpose,
+        row.call_class,
         row.function,
         str(row.tries),
     ]

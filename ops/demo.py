@@ -1,4 +1,4 @@
-"""The demo of `make run`: a user with a watchlist, and one line with the addresses once the first quote is served.
+"""The demo of `make run`: a user with a watchlist, and one line with the addresses once the first quote is served, or why none is.
 
 Development only. It talks to the API as a frontend does; only the account is made past it, for its password is too short to register.
 """
@@ -10,7 +10,9 @@ import sys
 import aiohttp
 
 from common.errors import EmailTaken, UsernameTaken
+from common.operations.status import report_status
 from common.passwords import SCHEME, Passwords
+from common.resources import open_resources
 from common.settings import Settings
 from common.store.pool import open_pool, transaction
 from common.store.users import insert_user
@@ -18,6 +20,18 @@ from common.store.users import insert_user
 USERNAME, EMAIL, PASSWORD = "demo", "demo@robinhoodclone.com", "demo123"  # everybody may know it
 WATCHLIST = ("AAPL", "GOOGL", "MSFT", "TSLA", "AMZN", "META", "NVDA", "NFLX", "SPY", "BRK-B")
 AGAIN = 0.3  # seconds between two looks
+WAIT = 15.0  # seconds for the first quote
+REASONS = {
+    "bad_key": "the provider refuses the key; check ALPHA_VANTAGE_API_KEY, then start again",
+    "provider_down": "the provider does not answer; it is tried again by itself",
+    "unavailable": "the provider does not answer; it is tried again by itself",
+    "unsent": "the provider cannot be reached; it is tried again by itself",
+    "day_used_up": "the provider says that the key's calls of the day are used up; it is tried again by itself",
+    "throttled_minute": "the provider asks for slower calls; they go on within a minute",
+    "throttled_second": "the provider asks for slower calls; they go on within a minute",
+    "operator": "an operator holds all calls; `quotewell budget release` ends it",
+    "clock_jump": "the database's clock jumped, so calls wait until that is over",
+}
 
 
 async def make_user(settings: Settings) -> None:
@@ -45,23 +59,35 @@ async def wait_for_api(http: aiohttp.ClientSession) -> None:
         await asyncio.sleep(AGAIN)
 
 
-async def fill_watchlist(http: aiohttp.ClientSession) -> None:
-    """Watch the demo's symbols; those that are watched already stay."""
+async def fill_watchlist(http: aiohttp.ClientSession) -> dict[str, str]:
+    """Watch the demo's symbols; those that are watched already stay. The headers of the demo user."""
     async with http.post("/api/auth/login", json={"username": USERNAME, "password": PASSWORD}) as answer:
         token = (await answer.json())["access_token"]
     headers = {"Authorization": f"Bearer {token}"}
     for symbol in WATCHLIST:
         async with http.post("/api/watchlist", json={"symbol": symbol}, headers=headers) as answer:
             await answer.read()
+    return headers
 
 
-async def wait_for_quote(http: aiohttp.ClientSession) -> dict[str, object]:
-    while True:
-        async with http.get(f"/api/stock/{WATCHLIST[0]}", params={"wait": "20"}) as answer:
-            if answer.status == 200:
-                quote: dict[str, object] = await answer.json()
-                return quote
-        await asyncio.sleep(AGAIN)
+async def ask_for_quote(http: aiohttp.ClientSession, headers: dict[str, str]) -> dict[str, object] | None:
+    """The first quote. It is asked for once: a second request would be no faster, and the budget is everybody's."""
+    path = f"/api/stock/{WATCHLIST[0]}"
+    async with http.get(path, params={"wait": f"{WAIT:g}"}, headers=headers) as answer:
+        quote: dict[str, object] = await answer.json()
+        return quote if answer.status == 200 else None
+
+
+async def reason(settings: Settings) -> str:
+    """Why there is no quote yet, in words."""
+    async with open_resources(settings, name="demo", patience=5) as resources:
+        report = await report_status(resources)
+    provider, workers = report.provider, report.workers
+    if provider.reason in REASONS:
+        return REASONS[provider.reason]
+    if not workers:
+        return "no worker has taken a task yet; its lines above say why"
+    return "all calls of the present are used; it comes as soon as the provider's limits allow the next"
 
 
 async def main() -> None:
@@ -72,11 +98,13 @@ async def main() -> None:
     base = f"http://localhost:{settings.port}"
     async with aiohttp.ClientSession(base) as http:
         await wait_for_api(http)
-        await fill_watchlist(http)
-        quote = await wait_for_quote(http)
+        quote = await ask_for_quote(http, await fill_watchlist(http))
+    if quote is None:
+        told = f"no quote yet: {await reason(settings)}"
+    else:
+        told = f"{base}/api/stock/AAPL ({quote['price']} USD, {quote['source']})"
     print(
-        f"Quotewell serves: {base}/api/stock/AAPL ({quote['price']} USD, {quote['source']}), {base}/api/health; "
-        f"log in as {USERNAME} / {PASSWORD}; Ctrl-C ends",
+        f"Quotewell serves: {told}; {base}/api/health; log in as {USERNAME} / {PASSWORD}; Ctrl-C ends",
         flush=True,
     )
 

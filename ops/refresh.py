@@ -23,10 +23,13 @@ def refresh(
     names: Symbols = None,
     watched: Annotated[bool, typer.Option("--watched", help="All that are watched, read or pinned.")] = False,
     stale: Annotated[bool, typer.Option("--stale", help="Those of them whose quote is stale or lacking.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Take what is there, beyond the operators' share.")] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not follow it.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Refresh symbols now, before background does.
+
+    All that people and operators ask for has at most half of a day's quota, and four fifths of a minute; --force takes more.
 
     The job stands in the database: it goes on whatever becomes of this command, of a worker or of Redis.
 
@@ -36,7 +39,7 @@ def refresh(
         raise InvalidSettings("SYMBOL...: expected symbols, or --watched, or --stale: one of the three")
 
     async def queue(stores: Resources) -> JobReport:
-        return await _queue(stores, names or [], stale=stale)
+        return await _queue(stores, names or [], stale=stale, force=force)
 
     if not no_wait:
         _watch(queue, as_json=as_json)
@@ -69,15 +72,15 @@ def job(
     _end(view)
 
 
-async def _queue(stores: Resources, names: list[str], *, stale: bool) -> JobReport:
+async def _queue(stores: Resources, names: list[str], *, stale: bool, force: bool) -> JobReport:
     """The ids of the wake-up and of the job are one, so that the worker's log can be told by it."""
     from common.queue import open_celery, wake_worker  # Celery takes a while to import, and only this needs it
 
     request_id = secrets.token_hex(8)
     if names:
-        report = await queue_refresh(stores, names, by=actor(), request_id=request_id)
+        report = await queue_refresh(stores, names, by=actor(), request_id=request_id, forced=force)
     else:
-        report = await queue_all(stores, stale_only=stale, by=actor(), request_id=request_id)
+        report = await queue_all(stores, stale_only=stale, by=actor(), request_id=request_id, forced=force)
     await wake_worker(open_celery(stores.settings), request_id=request_id)
     return report
 

@@ -32,6 +32,7 @@ REASONS = {  # why calls are held: what to do
     "clock_jump": "the database's clock jumped ahead; it ends by itself",
     "day_used_up": "the provider says that the day's quota is used up; it ends by itself",
     "bad_key": "the key is refused; see ALPHA_VANTAGE_API_KEY",
+    "provider_down": "one call tries now and then, and the first answer ends it; see `quotewell calls` for how the last ones ended",
 }
 
 
@@ -112,7 +113,7 @@ def _beat(report: StatusReport) -> Cell:
 
 def _provider(report: StatusReport) -> Cell:
     provider = report.provider
-    why = f" ({provider.reason}) until {when(provider.until)}" if provider.state == "held" else ""
+    why = f" ({provider.reason}) until {when(provider.until)}" if provider.until else ""
     last = f", last good answer at {when(provider.last_ok_at)}" if provider.last_ok_at else ""
     return Text.assemble(word(provider.state), why, last, f", {report.source} prices")
 

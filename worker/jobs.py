@@ -7,7 +7,7 @@ from datetime import timedelta
 from redis.exceptions import RedisError
 
 from common import line
-from common.core.models import Function, Purpose
+from common.core.models import CallClass, Function
 from common.errors import StoreUnavailable
 from common.resources import Resources
 from common.store import ledger, listings, pulses, refreshes, symbols
@@ -17,6 +17,7 @@ from common.store.pool import connection, transaction
 SPAN = 8.0  # seconds a worker stays at the line before it looks at the queue again
 LISTING_STAY = timedelta(minutes=10)
 REJOINED = 5000  # symbols at once
+WEIGHED_EVERY = timedelta(minutes=15)
 
 
 async def work_line(resources: Resources, *, stopping: Callable[[], bool], ticked: bool = False) -> None:
@@ -27,6 +28,7 @@ async def work_line(resources: Resources, *, stopping: Callable[[], bool], ticke
     await _pin_overview(resources)
     await _refresh_listing(resources)
     await _rejoin(resources)
+    await _weigh(resources)
     await line.work(resources, keep_on=lambda: time.monotonic() < until and not stopping())
 
 
@@ -38,7 +40,17 @@ async def _rejoin(resources: Resources) -> None:
             lost = await refreshes.select_lost(held, most=REJOINED)
         if lost:
             async with transaction(resources.db) as held:
-                await rows.join_line(held, Function.QUOTE, lost, Purpose.OPERATOR, stay=refreshes.STAY)
+                await rows.join_line(held, resources.ask, Function.QUOTE, lost, CallClass.OPERATOR, stay=refreshes.STAY)
+    except StoreUnavailable as error:
+        resources.health.note("ledger", up=False, reason=str(error))
+
+
+async def _weigh(resources: Resources) -> None:
+    """Reads fade, and lists may lack quotes that they had of another source."""
+    try:
+        async with connection(resources.db) as held:
+            if await ledger.update_weighed(held, resources.ask.account, every=WEIGHED_EVERY):
+                await symbols.update_decayed(held, resources.ask.source, resources.ask.half_life)
     except StoreUnavailable as error:
         resources.health.note("ledger", up=False, reason=str(error))
 
@@ -77,7 +89,12 @@ async def _refresh_listing(resources: Resources) -> None:
                 await ledger.lock_ledger(held)
                 if await listings.select_listing_due(held, account, source):
                     await rows.join_line(
-                        held, Function.LISTING, [listings.SUBJECT], Purpose.BACKGROUND, stay=LISTING_STAY
+                        held,
+                        resources.ask,
+                        Function.LISTING,
+                        [listings.SUBJECT],
+                        CallClass.REFRESH,
+                        stay=LISTING_STAY,
                     )
     except StoreUnavailable as error:
         resources.health.note("ledger", up=False, reason=str(error))

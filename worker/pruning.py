@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from common.errors import StoreUnavailable
 from common.resources import Resources
 from common.settings import LONGEST_ACCESS
-from common.store import audit, bars, feed, history, ledger, logins, pulses, quotes, refreshes, searches, symbols
+from common.store import audit, bars, feed, history, ledger, logins, pulses, quotes, refreshes, searches, symbols, users
 from common.store.pool import Connection, transaction
 
 log = structlog.get_logger(__name__)
@@ -25,7 +25,7 @@ STEP_LIMIT = (
     15.0  # seconds: the rest of a step is left to the next hour; all steps together stay within a task's two minutes
 )
 THINNED_AFTER = timedelta(days=7)
-PULSE_KEPT = timedelta(days=1)
+PULSE_KEPT = CREDIT_KEPT = timedelta(days=1)
 
 Step = Callable[[Connection], Awaitable[tuple[int, bool]]]  # how many rows went, and whether there may be more
 
@@ -68,6 +68,8 @@ def _steps(resources: Resources) -> dict[str, Step]:
         "thinned": _thin,
         "quotes": _unwanted(resources),
         "symbols": _at_once(symbols.delete_forgotten, journal),
+        "credits": _at_once(symbols.delete_old_credits, CREDIT_KEPT),
+        "sleepers": _batches(users.update_asleep, users.SLEEPS_AFTER),
         "charts": _at_once(bars.delete_old_bars, journal),
         "searches": _at_once(searches.delete_old_searches, journal),
         "logins": _at_once(logins.delete_old_logins, 2 * LONGEST_ACCESS),
@@ -109,6 +111,7 @@ def _unwanted(resources: Resources) -> Step:
         gone = await quotes.delete_unwanted(
             held, keep=settings.history_kept, half_life=settings.reads_half_life, most=QUOTE_BATCH
         )
+        await symbols.update_unquoted(held, [quote.symbol for quote in gone])
         await feed.forget(resources.redis, gone)
         return len(gone), len(gone) == QUOTE_BATCH
 

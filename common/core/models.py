@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 
 
 class Function(StrEnum):
@@ -16,12 +16,14 @@ class Function(StrEnum):
     LISTING = "LISTING_STATUS"
 
 
-class Purpose(IntEnum):
-    """Why a call is wanted; the smaller goes first."""
+class CallClass(StrEnum):
+    """Whose call it is: background's (a newer quote, or a first one), somebody's who waits (with or without a token), an operator's."""
 
-    INTERACTIVE = 0
-    OPERATOR = 1
-    BACKGROUND = 2
+    REFRESH = "refresh"
+    FIRST = "first"
+    USER = "user"
+    STRANGER = "stranger"
+    OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,7 @@ from zoneinfo import ZoneInfo
 from common.core.limits import MINUTE, Rule
 
 NEW_YORK = ZoneInfo("America/New_York")
-BAD_KEY_PAUSE = timedelta(hours=1)
 FIRST_QUARANTINE = timedelta(minutes=5)
-LONGEST_QUARANTINE = timedelta(days=1)
 
 
 class Outcome(StrEnum):
@@ -32,6 +30,9 @@ class Outcome(StrEnum):
 THROTTLES = frozenset({Outcome.THROTTLED_SECOND, Outcome.THROTTLED_MINUTE, Outcome.DAY_USED_UP})
 TRANSIENT = frozenset({Outcome.UNAVAILABLE, Outcome.UNSENT, Outcome.UNKNOWN_NOTICE})
 BLAMES_SYMBOL = frozenset({Outcome.NO_DATA, Outcome.BAD_REQUEST})
+NO_ANSWER = frozenset(
+    {Outcome.UNAVAILABLE, Outcome.UNSENT, Outcome.UNKNOWN_NOTICE, Outcome.BAD_KEY}
+)  # they close the gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,3 @@ def next_quota_day(now: datetime) -> datetime:
 def _next_midnight(now: datetime, zone: tzinfo) -> datetime:
     tomorrow = now.astimezone(zone).date() + timedelta(days=1)
     return datetime.combine(tomorrow, time(), zone).astimezone(UTC)
-
-
-def quarantine(failures: int) -> timedelta:
-    """How long a symbol rests after its n-th failure in a row (n >= 1): doubling from five minutes to a day."""
-    doublings: int = min(failures - 1, 20)
-    return min(FIRST_QUARANTINE * (1 << doublings), LONGEST_QUARANTINE)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import sqrt
 
+from common.core.gate import GATE_REASONS
 from common.core.market_time import Calendar
 from common.core.models import Quote
 from common.core.outcomes import Outcome
@@ -13,7 +14,7 @@ from common.core.refresh import LAG, Policy
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """The ledger's state as it was last seen: a hold, whether the last calls all failed, and the weights of wanted symbols."""
+    """The ledger's state as it was last seen: a hold, whether the provider fails, and the weights of wanted symbols."""
 
     held_for: str | None = None
     held_until: datetime | None = None
@@ -28,6 +29,8 @@ def reason(outlook: Outlook, calendar: Calendar, now: datetime) -> str:
     held = outlook.held_until is not None and outlook.held_until > now
     if (held and outlook.held_for == Outcome.DAY_USED_UP) or not outlook.quota_left:
         return "quota_spent"
+    if held and outlook.held_for in GATE_REASONS:
+        return "provider_down"
     if not calendar.is_open(now):
         return "market_closed"
     return "provider_down" if outlook.provider_fails else "budget"

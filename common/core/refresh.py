@@ -4,11 +4,13 @@ Theory and figures: the square-root law says that refreshing the highest `weight
 as it is read (Kadota et al., ToN 26(6), 2018). Ages are on the market's clock. A day's quota is spread over the session.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from common.core.limits import DAY, Rule, slowest
 from common.core.market_time import Calendar
+from common.core.shares import Ceiling, Shares, ceilings, most_of_one
 
 OPEN_POWER, CLOSING_POWER, NO_POWER = 2, 1, 0
 RELEASE = timedelta(hours=1)  # before the close the interactive share of a quota is background's
@@ -23,11 +25,13 @@ LAG = {"realtime": timedelta(minutes=5), "delayed": timedelta(minutes=20), "end_
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What binds background: the provider's rules, what its prices are, and the quota's share for interactive calls [0..1)."""
+    """What binds all calls: the provider's rules, what its prices are, what a day's quota keeps for who waits [0..1), and the shares of
+    the groups of calls."""
 
     limits: tuple[Rule, ...]
     data: str
     interactive_share: float
+    shares: Shares = field(default_factory=Shares)
 
     @property
     def quota(self) -> Rule | None:
@@ -39,16 +43,11 @@ class Policy:
         """Between two background calls where no quota binds."""
         return timedelta(minutes=1 / slowest(self.limits).per_minute)
 
-    @property
-    def misses_a_minute(self) -> int:
-        """What one user or address may ask live: three, or a twentieth of what is allowed."""
-        return max(3, int(slowest(self.limits).per_minute / 20))
-
 
 @dataclass(frozen=True, slots=True)
 class Use:
     """What the journal and the tables say: calls that occupy the quota now (`taken`) and from `busy_after` on (`busy`), those of
-    the latter that were interactive or an operator's, the wanted symbols, and the newest trading day of any quote."""
+    the latter that somebody waited for or ordered, the wanted symbols that have a quote, and the newest trading day of any quote."""
 
     taken: int = 0
     busy: int = 0
@@ -59,14 +58,16 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What background may do now: one call every `gap`; symbols ordered by weight * age**power at `clock` (open seconds).
-
-    Power 0 leaves only symbols that have no quote at all.
+    """What may be done now. Background: one call every `gap`; symbols ordered by weight * age**power at `clock` (open seconds), where
+    power 0 leaves only symbols that have no quote at all. All calls: the ceilings of their groups, and by class the most calls that one
+    requester may have in the longest period.
     """
 
     gap: timedelta
     clock: float
     power: int
+    ceilings: tuple[Ceiling, ...] = ()
+    most_of_one: Mapping[str, int] = field(default_factory=dict)
 
 
 def busy_after(policy: Policy, calendar: Calendar, now: datetime) -> datetime | None:
@@ -84,13 +85,22 @@ def busy_after(policy: Policy, calendar: Calendar, now: datetime) -> datetime | 
 
 
 def turn(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> Turn:
+    """The policy at `now`: the turn of background, and the ceilings of all calls."""
+    return replace(
+        _background(policy, calendar, now, use),
+        ceilings=ceilings(policy.limits, policy.shares, reserve=policy.interactive_share, quoted=use.wanted),
+        most_of_one=most_of_one(policy.limits, policy.shares),
+    )
+
+
+def _background(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> Turn:
     """The policy at `now`: the square-root law while the market is open, then each symbol once by weight and age.
 
-    Where prices are end-of-day the clock counts trading days that are known to be out: each opens one turn for every symbol.
+    Where prices are end-of-day the clock is that of the newest close that is known to be out: each opens one turn for every symbol.
     """
     if policy.data == "end_of_day" and calendar.sessions:
-        power = CLOSING_POWER if _quota_spares(policy, use) else NO_POWER
-        return Turn(policy.gap, float(calendar.sessions_until(use.newest_day)), power)
+        power = CLOSING_POWER if _quota_spares(policy, calendar, now, use) else NO_POWER
+        return Turn(policy.gap, calendar.close_clock(use.newest_day), power)
     clock = calendar.clock(now)
     if calendar.is_open(now):
         gap = _open_gap(policy, calendar, now, use)
@@ -98,9 +108,17 @@ def turn(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> Turn:
     return Turn(policy.gap, clock, CLOSING_POWER if _sweeps(policy, calendar, now, use) else NO_POWER)
 
 
-def _quota_spares(policy: Policy, use: Use) -> bool:
-    """Whether background may take from a day's quota what is not kept for interactive calls."""
-    return policy.quota is None or use.busy - use.urgent < policy.quota.calls * (1 - policy.interactive_share)
+def _quota_spares(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> bool:
+    """Whether background may take a call of a day's quota. What is kept for who waits is released bit by bit within a day after the
+    close is due, so that nothing is left over then."""
+    if policy.quota is None:
+        return True
+    closed = calendar.last_closed(now - PROBE)
+    left = 1.0  # of that day
+    if closed is not None:
+        left = (calendar.sessions[closed - 1][1] + PROBE + DAY - now) / DAY
+    reserve = max(0.0, policy.interactive_share * policy.quota.calls - use.urgent) * min(1.0, max(0.0, left))
+    return use.busy < policy.quota.calls - int(reserve)
 
 
 def _sweeps(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> bool:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from prometheus_client import Counter, Histogram, disable_created_metrics
 
-from common.core.models import Purpose
+from common.core.models import CallClass
 from common.core.outcomes import THROTTLES, Outcome
 from common.store.ledger import Grant
 
@@ -19,7 +19,7 @@ WAITS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 360
 CALLS = Counter(
     "quotewell_provider_calls",
     "Calls to the provider that this process made, by what they were for and how they ended.",
-    ["purpose", "function", "outcome"],
+    ["class", "function", "outcome"],
 )
 THROTTLED = Counter(
     "quotewell_provider_throttled",
@@ -29,30 +29,26 @@ THROTTLED = Counter(
 GRANT_WAIT = Histogram(
     "quotewell_grant_wait_seconds",
     "From joining the line to the grant of the call, for what somebody asked for.",
-    ["purpose"],
+    ["class"],
     buckets=WAITS,
 )
 
 
 for _throttle in THROTTLES:  # else a first one makes its own series, which is no increase
     THROTTLED.labels(_throttle.value)
-for _purpose in ("interactive", "operator"):
-    GRANT_WAIT.labels(_purpose)
+for _class in (CallClass.USER, CallClass.STRANGER, CallClass.OPERATOR):
+    GRANT_WAIT.labels(_class.value)
 
 
 def note_call(grant: Grant, outcome: Outcome) -> None:
     """A call has ended."""
-    CALLS.labels(word(grant.purpose), grant.function.value, outcome.value).inc()
+    CALLS.labels(grant.call_class.value, grant.function.value, outcome.value).inc()
     if outcome in THROTTLES:
         THROTTLED.labels(outcome.value).inc()
 
 
-def note_waits(waits: Iterable[tuple[Purpose, timedelta]]) -> None:
-    """So long stood in the line, until its grant, what is served. Nobody waits for background, nor for the grant of a call under way."""
-    for purpose, waited in waits:
-        if purpose is not Purpose.BACKGROUND and waited > timedelta():
-            GRANT_WAIT.labels(word(purpose)).observe(waited.total_seconds())
-
-
-def word(purpose: Purpose) -> str:
-    return purpose.name.lower()
+def note_waits(waits: Iterable[tuple[CallClass, timedelta]]) -> None:
+    """Observe the queueing time of what is served. Nobody waits for background, nor for the grant of a call under way."""
+    for call_class, waited in waits:
+        if call_class is not CallClass.REFRESH and waited > timedelta():
+            GRANT_WAIT.labels(call_class.value).observe(waited.total_seconds())

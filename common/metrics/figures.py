@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from common.metrics.observation import Journal, Observation
 from common.operations.budget import BudgetReport
 from common.operations.status import StatusReport
-from common.operations.terms import PURPOSES
+from common.operations.terms import CLASSES
 
 STATES = ("ok", "held", "failing", "unknown")
 
@@ -56,12 +56,12 @@ def _freshness(status: StatusReport, journal: Journal) -> Iterator[Metric]:
 
 
 def _line(status: StatusReport, journal: Journal) -> Iterator[Metric]:
-    found = {waiting.purpose.name.lower(): waiting for waiting in journal.waiting}
-    rows: dict[str, float] = {name: found[name].rows if name in found else 0 for name in PURPOSES}
-    oldest: dict[str, float] = {name: found[name].oldest.total_seconds() if name in found else 0 for name in PURPOSES}
+    found = {waiting.call_class: waiting for waiting in journal.waiting}
+    rows: dict[str, float] = {name: found[name].rows if name in found else 0 for name in CLASSES}
+    oldest: dict[str, float] = {name: found[name].oldest.total_seconds() if name in found else 0 for name in CLASSES}
     over = dict(zip((limit.limit for limit in journal.budget.limits), journal.over, strict=True))
-    yield _by("purpose", "quotewell_line_rows", "Demands that wait for a call.", rows)
-    yield _by("purpose", "quotewell_line_oldest_seconds", "How long the oldest of them has waited.", oldest)
+    yield _by("class", "quotewell_line_rows", "Demands that wait for a call.", rows)
+    yield _by("class", "quotewell_line_oldest_seconds", "How long the oldest of them has waited.", oldest)
     yield _one("quotewell_line_in_flight", "Demands whose call is under way.", status.in_flight)
     yield _by("limit", "quotewell_calls_over_limit", "Calls that broke it within five minutes, by the journal.", over)
 
@@ -71,15 +71,13 @@ def _budget(budget: BudgetReport) -> Iterator[Metric]:
         "limit", "quotewell_slots", "Calls that it allows.", {limit.limit: limit.calls for limit in budget.limits}
     )
     yield _by("limit", "quotewell_slots_free", "Of these, now.", {limit.limit: limit.free for limit in budget.limits})
-    spent = GaugeMetricFamily("quotewell_journal_calls", "Calls of the last hour.", labels=["purpose", "outcome"])
+    spent = GaugeMetricFamily("quotewell_journal_calls", "Calls of the last hour.", labels=["class", "outcome"])
     for row in budget.spent:
         if row.window == "hour":
-            spent.add_metric([row.purpose, row.outcome], row.calls)
+            spent.add_metric([row.call_class, row.outcome], row.calls)
     yield spent
-    hold = GaugeMetricFamily("quotewell_hold_seconds", "Until calls go on; 0: now.", labels=["scope", "reason"])
-    hold.add_metric(["all", budget.held_for or "none"], _left(budget.held_until))
-    rests = budget.background_held_until
-    hold.add_metric(["background", "bad_key" if rests else "none"], _left(rests))
+    hold = GaugeMetricFamily("quotewell_hold_seconds", "Until calls go on; 0: now.", labels=["reason"])
+    hold.add_metric([budget.held_for or "none"], _left(budget.held_until))
     yield hold
 
 

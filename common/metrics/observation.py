@@ -65,7 +65,6 @@ async def _gap(held: Connection, resources: Resources, calendar: Calendar, now: 
     policy, use = resources.policy, Use()
     if (after := busy_after(policy, calendar, now)) is not None:
         taken_after = now - longest_period(policy.limits)
-        source = resources.settings.source
-        use, _ = await ledger.select_use(held, resources.ask, source, taken_after=taken_after, busy_after=after)
+        use, _ = await ledger.select_use(held, resources.ask, taken_after=taken_after, busy_after=after)
     found = turn(policy, calendar, now, use)
     return found.gap.total_seconds() if found.power == OPEN_POWER else None

@@ -3,14 +3,14 @@
 from datetime import datetime, timedelta
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from common.core.limits import Rule
 from common.core.outcomes import Hold
 from common.operations.acts import note
-from common.operations.terms import PURPOSES, PurposeName, Time
+from common.operations.terms import ClassName, Time
 from common.resources import Resources
-from common.store import ledger, reports
+from common.store import gate, ledger, reports
 from common.store.pool import Connection, connection, transaction
 
 
@@ -32,7 +32,7 @@ class Spent(Struct, frozen=True):
     """
 
     window: Literal["minute", "hour", "day"]
-    purpose: PurposeName
+    call_class: ClassName = field(name="class")
     outcome: str
     calls: int
 
@@ -41,8 +41,7 @@ class BudgetReport(Struct, frozen=True):
     """The ledger of the present key. `account`: the short hash that stands for key and provider.
 
     `next_free_at`: when the next call may go, by all limits and the hold; null: at once, and `next_free_s` is 0. `held_for`:
-    `operator`, `clock_jump` or a notice of the provider; `probing`: after the hold one call goes alone, first.
-    `background_held_until`: a refused key rests background only.
+    `operator`, `clock_jump`, `provider_down`, `bad_key` or a notice of the provider; `probing`: after the hold one call goes alone, first.
     """
 
     account: str
@@ -52,7 +51,6 @@ class BudgetReport(Struct, frozen=True):
     held_until: Time | None
     held_for: str | None
     probing: bool
-    background_held_until: Time | None
     spent: list[Spent]
 
 
@@ -67,7 +65,7 @@ async def hold(resources: Resources, duration: timedelta, *, by: str, request_id
     account = resources.ask.account
     async with transaction(resources.db) as held:
         until = await ledger.lock_ledger(held) + duration
-        await ledger.upsert_hold(held, account, Hold(until, "operator", probing=False))
+        await gate.upsert_hold(held, account, Hold(until, "operator", probing=False))
         told = f"for {duration.total_seconds():.0f} s"
         await note(held, "calls_held", by=by, subject=told, request_id=request_id)
         return await _report(held, resources)
@@ -77,18 +75,18 @@ async def release(resources: Resources, *, by: str, request_id: str | None = Non
     """End every hold, whoever made it: the next call may go as soon as a slot is free."""
     async with transaction(resources.db) as held:
         await ledger.lock_ledger(held)
-        await ledger.update_released(held, resources.ask.account)
+        await gate.update_released(held, resources.ask.account)
         await note(held, "calls_released", by=by, subject=None, request_id=request_id)
         return await _report(held, resources)
 
 
 async def _report(held: Connection, resources: Resources) -> BudgetReport:
     account, limits, now = resources.ask.account, resources.ask.limits, await ledger.select_now(held)
-    gate = await reports.select_ledger(held, account)
+    book = await reports.select_ledger(held, account)
     slots = await reports.select_slots(held, account, limits, now)
     spent = await reports.select_spent(held, account, now)
     told = [_limit(rule, row["used"], _ahead(row["free_at"], now)) for rule, row in zip(limits, slots, strict=True)]
-    held_until = _ahead(gate["held_until"], now)
+    held_until = _ahead(book["held_until"], now)
     free_at = max((at for at in (held_until, *(limit.next_free_at for limit in told)) if at is not None), default=None)
     return BudgetReport(
         account=account,
@@ -96,10 +94,9 @@ async def _report(held: Connection, resources: Resources) -> BudgetReport:
         next_free_at=free_at,
         next_free_s=0.0 if free_at is None else (free_at - now).total_seconds(),
         held_until=held_until,
-        held_for=gate["held_for"] if held_until else None,
-        probing=gate["probing"],
-        background_held_until=_ahead(gate["background_held_until"], now),
-        spent=[Spent(row["span"], PURPOSES[row["purpose"]], row["outcome"], row["calls"]) for row in spent],
+        held_for=book["held_for"] if held_until else None,
+        probing=book["probing"],
+        spent=[Spent(row["span"], row["class"], row["outcome"], row["calls"]) for row in spent],
     )
 
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from common.core.symbols import normalize_symbol
-from common.operations.terms import PURPOSES, PurposeName, Time
+from common.operations.terms import ClassName, Time
 from common.resources import Resources
 from common.store import ledger, reports
 from common.store.pool import connection
@@ -25,7 +25,7 @@ class CallRow(Struct, frozen=True):
     id: int
     function: str
     subjects: list[str]
-    purpose: PurposeName
+    call_class: ClassName = field(name="class")
     granted_at: Time
     ends_at: Time
     took_s: float | None
@@ -45,7 +45,7 @@ class LineRow(Struct, frozen=True):
 
     function: str
     subject: str
-    purpose: PurposeName
+    call_class: ClassName = field(name="class")
     since: Time
     waited_s: float
     tries: int
@@ -65,15 +65,16 @@ async def report_calls(
     *,
     symbol: str | None = None,
     outcome: str | None = None,
-    purpose: PurposeName | None = None,
+    call_class: ClassName | None = None,
     before: int | None = None,
     most: int = 50,
 ) -> CallsReport:
     """The last calls, 1 to 500; `outcome`: a word of the journal, or `in_flight` for those without. Raise `InvalidSymbol`."""
     found = None if symbol is None else normalize_symbol(symbol)
-    number = None if purpose is None else PURPOSES.index(purpose)
     async with connection(resources.db) as held:
-        rows = await reports.select_calls(held, symbol=found, outcome=outcome, purpose=number, before=before, most=most)
+        rows = await reports.select_calls(
+            held, symbol=found, outcome=outcome, call_class=call_class, before=before, most=most
+        )
     return CallsReport([_call(row) for row in rows], rows[-1]["id"] if len(rows) == most else None)
 
 
@@ -88,9 +89,14 @@ async def report_line(resources: Resources, *, most: int = 50) -> LineReport:
 
 def _call(row: Mapping[str, Any]) -> CallRow:
     took = None if row["outcome"] is None else (row["ends_at"] - row["granted_at"]).total_seconds()
-    return CallRow(**{**row, "purpose": PURPOSES[row["purpose"]]}, took_s=took)
+    return CallRow(**_named(row), took_s=took)
 
 
 def _demand(row: Mapping[str, Any], now: datetime, rank: int) -> LineRow:
     waited = max(0.0, (now - row["since"]).total_seconds())
-    return LineRow(**{**row, "purpose": PURPOSES[row["purpose"]]}, waited_s=waited, rank=rank)
+    return LineRow(**_named(row), waited_s=waited, rank=rank)
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, Any]:
+    """`class` is a word of Python's own."""
+    return {"call_class" if name == "class" else name: value for name, value in row.items()}

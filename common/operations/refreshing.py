@@ -9,7 +9,7 @@ from math import ceil
 from msgspec import Struct
 
 from common.core.alpha_vantage import BULK_LIMIT
-from common.core.models import Function, Purpose
+from common.core.models import CallClass, Function
 from common.core.symbols import normalize_symbol
 from common.errors import InvalidRequest, NotFound, UnknownSymbol
 from common.operations.acts import note
@@ -61,9 +61,9 @@ class JobReport(Struct, frozen=True):
 
 
 async def queue_refresh(
-    resources: Resources, symbols: Sequence[str], *, by: str, request_id: str | None = None
+    resources: Resources, symbols: Sequence[str], *, by: str, request_id: str | None = None, forced: bool = False
 ) -> JobReport:
-    """Put 1 to 500 symbols in the line, in any spelling, each once.
+    """Put 1 to 500 symbols in the line, in any spelling, each once. `forced`: they may take what is there, beyond the operators' share.
 
     Raise `InvalidRequest` for their number, `InvalidSymbol`, or `UnknownSymbol` naming those that the provider, asked within the
     hour, did not have: then nothing is queued.
@@ -74,21 +74,23 @@ async def queue_refresh(
             f"symbols: expected 1 to {MOST_NAMED}, not {len(wanted)}; ask for more in several jobs, or for all"
         )
     async with connection(resources.db) as held:
-        unknown = await select_unknown_among(held, resources.ask.account, wanted)
+        unknown = await select_unknown_among(held, resources.ask, wanted)
     if unknown:
         named = f"{', '.join(sorted(unknown)[:5])}{', ...' if len(unknown) > 5 else ''}"
         raise UnknownSymbol(f"the provider does not have {named}; leave out what it lacks, nothing was queued")
-    return await _queue(resources, wanted, by=by, request_id=request_id)
+    return await _queue(resources, wanted, by=by, request_id=request_id, forced=forced)
 
 
-async def queue_all(resources: Resources, *, stale_only: bool, by: str, request_id: str | None = None) -> JobReport:
+async def queue_all(
+    resources: Resources, *, stale_only: bool, by: str, request_id: str | None = None, forced: bool = False
+) -> JobReport:
     """Put every wanted symbol in the line that is not in quarantine, or only those whose quote is stale or lacking.
 
     There may be none: then the job is done at once.
     """
     async with connection(resources.db) as held:
         wanted = await select_refreshable(held, await look(held, resources), stale_only=stale_only)
-    return await _queue(resources, wanted, by=by, request_id=request_id)
+    return await _queue(resources, wanted, by=by, request_id=request_id, forced=forced)
 
 
 async def report_job(resources: Resources, job: int, *, after: str | None = None) -> JobReport:
@@ -102,24 +104,28 @@ async def report_job(resources: Resources, job: int, *, after: str | None = None
     return _report(found, items, estimate)
 
 
-async def _queue(resources: Resources, symbols: Sequence[str], *, by: str, request_id: str | None) -> JobReport:
+async def _queue(
+    resources: Resources, symbols: Sequence[str], *, by: str, request_id: str | None, forced: bool
+) -> JobReport:
     """The job holds all of them at once. They join the line in bits, so that a hundred thousand do not hold the ledger's lock against
     everybody; what a death on the way leaves out, a worker lets join (worker/jobs.py)."""
     first, rest = symbols[:BIT], [symbols[start : start + BIT] for start in range(BIT, len(symbols), BIT)]
     async with transaction(resources.db) as held:
-        await _join(held, first)
+        await _join(held, resources, first, forced=forced)
         job = await refreshes.insert_job(held, symbols, by, request_id)
         told = f"job {job}: {len(symbols)} symbol{'s' * (len(symbols) != 1)}"
         await note(held, "refresh_queued", by=by, subject=told, request_id=request_id)
     for bit in rest:
         async with transaction(resources.db) as held:
-            await _join(held, bit)
+            await _join(held, resources, bit, forced=forced)
     return await report_job(resources, job)
 
 
-async def _join(held: Connection, symbols: Sequence[str]) -> None:
+async def _join(held: Connection, resources: Resources, symbols: Sequence[str], *, forced: bool) -> None:
     """First in its transaction: the ledger's lock comes before rows, and until the commit no call for them is settled."""
-    await line.join_line(held, Function.QUOTE, symbols, Purpose.OPERATOR, stay=refreshes.STAY)
+    await line.join_line(
+        held, resources.ask, Function.QUOTE, symbols, CallClass.OPERATOR, stay=refreshes.STAY, forced=forced
+    )
 
 
 async def _estimate(held: Connection, resources: Resources, job: Job) -> float:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from redis.exceptions import RedisError
 
 from common import VERSION
-from common.core.outcomes import Outcome
+from common.core.gate import GATE_REASONS
 from common.errors import StoreUnavailable, StoreUnfit
 from common.operations.ages import Ages, look, measure
 from common.operations.terms import Time
@@ -25,8 +25,8 @@ Word = Literal["connected", "disconnected"]
 
 
 class ProviderStatus(Struct, frozen=True):
-    """`held`: no call goes until then, for `reason`. `failing`: the last five calls failed, or the key is refused. `unknown`: no call
-    was ever answered, or the journal cannot be read."""
+    """`held`: no call goes until then, for `reason`. `failing`: it does not answer, or refuses the key; a probe goes at `until`. `unknown`:
+    no call was ever answered, or the journal cannot be read."""
 
     state: Literal["ok", "held", "failing", "unknown"]
     reason: str | None = None
@@ -144,12 +144,12 @@ async def _look(resources: Resources) -> _Known | None:
 
 
 def _provider(gate: Mapping[str, Any], answers: Mapping[str, Any], now: datetime) -> ProviderStatus:
-    """A hold first: it says why nothing is asked. A refused key rests background only, and fails whoever asks."""
+    """A hold first: it says why nothing is asked. One that the provider's failures made says that it fails."""
     last_ok = answers["last_ok_at"]
     if (until := gate["held_until"]) is not None and until > now:
-        return ProviderStatus("held", gate["held_for"], until, last_ok)
-    if (until := gate["background_held_until"]) is not None and until > now:
-        return ProviderStatus("failing", Outcome.BAD_KEY, until, last_ok)
+        return ProviderStatus(
+            "failing" if gate["held_for"] in GATE_REASONS else "held", gate["held_for"], until, last_ok
+        )
     if answers["fails"]:
         return ProviderStatus("failing", answers["last_outcome"], None, last_ok)
     return ProviderStatus("unknown" if answers["last_outcome"] is None else "ok", None, None, last_ok)

@@ -10,7 +10,7 @@ from common.core.symbols import normalize_symbol
 from common.errors import InvalidRequest, NotFound, UnknownSymbol
 from common.operations.acts import note
 from common.operations.ages import Ages, look, measure
-from common.operations.terms import PURPOSES, PurposeName, Time
+from common.operations.terms import ClassName, Time
 from common.resources import Resources
 from common.sessions import open_calendar
 from common.store import wanted
@@ -24,11 +24,12 @@ Sort = Literal["age", "weight", "symbol"]
 
 
 class SymbolRow(Struct, frozen=True):
-    """One wanted symbol. `weight`: watchers and decayed reads, at least 1; `reads` as they weigh now; `kept`: an operator pinned it.
+    """One wanted symbol. `weight`: watchers and decayed reads, at least 1, or half for what is only pinned; `reads` as they weigh now;
+    `kept`: an operator pinned it.
 
     `age_s`: null without a quote. `target_age_s`: the mean age that the square-root law gives it at the session's pace; null where
     that law does not rule (quarantine, end-of-day data, a quota that leaves nothing). `attempted_at`: the last call that was sent.
-    `in_line`: as what it waits or is under way, null: not.
+    `in_line`: the class in which it is queued or under way, null: not.
     """
 
     symbol: str
@@ -44,7 +45,7 @@ class SymbolRow(Struct, frozen=True):
     attempted_at: Time | None
     failures: int
     quarantined_until: Time | None
-    in_line: PurposeName | None
+    in_line: ClassName | None
 
 
 class SymbolsReport(Struct, frozen=True):
@@ -103,7 +104,7 @@ async def pin(resources: Resources, symbol: str, *, by: str, request_id: str | N
     """Want it though nobody watches or reads it. Raise `InvalidSymbol`, or `UnknownSymbol` if the provider does not have it."""
     name, account = normalize_symbol(symbol), resources.ask.account
     async with transaction(resources.db) as held:
-        if await select_unknown(held, account, name):
+        if await select_unknown(held, resources.ask, name):
             raise UnknownSymbol(f"the provider does not have {name}; ask again after an hour if it should")
         changed = await wanted.upsert_kept(held, name)
         if changed:
@@ -142,7 +143,6 @@ def _row(row: Mapping[str, Any], ages: Ages, view: View, calendar: Calendar) -> 
         **{
             **row,
             "price": None if row["price"] is None else float(row["price"]),
-            "in_line": None if row["in_line"] is None else PURPOSES[row["in_line"]],
         },
         age_s=None if fetched is None else max(0.0, view.marks.clock - calendar.clock(fetched)),
         target_age_s=None if rests else ages.sums.target(row["weight"], ages.per_minute),

@@ -6,6 +6,8 @@ from typing import Annotated, Literal, get_args
 from msgspec import Meta
 
 Time = Annotated[datetime, Meta(tz=True)]  # RFC 3339, UTC; the ledger's
-PurposeName = Literal["interactive", "operator", "background"]
-PURPOSES: tuple[PurposeName, ...] = get_args(PurposeName)  # a Purpose is the place of its name
+ClassName = Literal[
+    "user", "stranger", "operator", "first", "refresh", "trial"
+]  # trial: likely to be wasted, whoever asked
+CLASSES: tuple[ClassName, ...] = get_args(ClassName)
 HIGHEST_ID = 2**63 - 1

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from common.core.limits import Rule
-from common.core.models import Function, Purpose
+from common.core.models import Function
 from common.store.pool import Connection
 
 LOOKED_BACK = timedelta(minutes=5)
@@ -13,23 +13,23 @@ LOOKED_BACK = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The rows of one purpose that wait for a call or for their next try, and for how long the oldest does."""
+    """The rows of one class (`trial`: likely to be wasted) that wait for a call or for their next try, and for how long the oldest does."""
 
-    purpose: Purpose
+    call_class: str
     rows: int
     oldest: timedelta
 
 
 async def select_waiting(connection: Connection) -> list[Waiting]:
-    """By purpose; one that nothing waits for is left out."""
+    """By class; one that nothing waits for is left out."""
     rows = await connection.fetch(
         """
-        SELECT purpose, count(*) AS rows, max(now - since) AS oldest
+        SELECT CASE WHEN 'trial' = ANY (groups) THEN 'trial' ELSE class END AS class, count(*) AS rows, max(now - since) AS oldest
         FROM (SELECT ledger_now() AS now) AS clock CROSS JOIN demand
-        WHERE expires > now AND coalesce(taken_until <= now, true) GROUP BY purpose
+        WHERE expires > now AND coalesce(taken_until <= now, true) GROUP BY 1
         """
     )
-    return [Waiting(Purpose(row["purpose"]), row["rows"], row["oldest"]) for row in rows]
+    return [Waiting(row["class"], row["rows"], row["oldest"]) for row in rows]
 
 
 async def select_over_limit(connection: Connection, account: str, limits: Sequence[Rule]) -> list[int]:

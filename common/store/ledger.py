@@ -1,14 +1,13 @@
 """The journal of calls, which is the limiter. Durations are timedeltas, times are the ledger's own."""
 
-from collections.abc import Sequence
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import fsum, sqrt
 
 from common.core.alpha_vantage import BULK_LIMIT
 from common.core.limits import DAY, LEASE, Rule
-from common.core.models import Function, Purpose
-from common.core.outcomes import Hold, Outcome
+from common.core.models import CallClass, Function
+from common.core.outcomes import Outcome
 from common.core.outlook import Outlook
 from common.core.refresh import Turn, Use
 from common.store.pool import Connection
@@ -16,13 +15,13 @@ from common.store.pool import Connection
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Who asks for a call: the account whose limits bind, the process, the rules, the share of urgent calls (0..1],
-    the half-life of reads, and whether one call may refresh many symbols."""
+    """Who asks for a call: the account whose limits bind, whose prices it brings, the process, the rules, the half-life of reads, and
+    whether one call may refresh many symbols."""
 
     account: str
+    source: str
     caller: str
     limits: tuple[Rule, ...]
-    share: float
     half_life: timedelta
     bulk: bool
 
@@ -34,7 +33,7 @@ class Grant:
     id: int
     function: Function
     subjects: tuple[str, ...]
-    purpose: Purpose
+    call_class: CallClass
     granted_at: datetime
 
 
@@ -49,13 +48,21 @@ class Wait:
 async def grant_call(connection: Connection, ask: Ask, turn: Turn) -> tuple[datetime, Grant | Wait]:
     """The ledger's time, and a call for the top of the line or how long to wait for one."""
     row = await connection.fetchrow(
-        "SELECT * FROM grant_call($1, $2, $3::int[], $4::interval[], $5, $6, $7, $8, $9, $10, $11)",
+        """
+        SELECT * FROM grant_call(
+            $1, $2, $3, $4::int[], $5::interval[], $6, $7::text[], $8::int[], $9::interval[], $10::jsonb, $11, $12, $13, $14, $15
+        )
+        """,
         ask.account,
+        ask.source,
         ask.caller,
         [rule.calls for rule in ask.limits],
         [rule.period for rule in ask.limits],
         LEASE,
-        ask.share,
+        [ceiling.group for ceiling in turn.ceilings],
+        [ceiling.calls for ceiling in turn.ceilings],
+        [ceiling.period for ceiling in turn.ceilings],
+        json.dumps(dict(turn.most_of_one)),
         turn.gap,
         turn.clock,
         turn.power,
@@ -65,7 +72,7 @@ async def grant_call(connection: Connection, ask: Ask, turn: Turn) -> tuple[date
     if row["call"] is None:
         return row["asked_at"], Wait(row["wait"], row["reason"])
     grant = Grant(
-        row["call"], Function(row["function"]), tuple(row["subjects"]), Purpose(row["purpose"]), row["granted_at"]
+        row["call"], Function(row["function"]), tuple(row["subjects"]), CallClass(row["class"]), row["granted_at"]
     )
     return row["asked_at"], grant
 
@@ -77,40 +84,37 @@ async def select_now(connection: Connection) -> datetime:
 
 
 async def select_use(
-    connection: Connection, ask: Ask, source: str, *, taken_after: datetime, busy_after: datetime
+    connection: Connection, ask: Ask, *, taken_after: datetime, busy_after: datetime
 ) -> tuple[Use, datetime | None]:
-    """What the policy asks of the journal and the tables, and when a quote was last asked for."""
+    """What the policy asks of the journal and the tables, and when a quote was last asked for. Wanted symbols are counted up to what a
+    day's quota allows and one more."""
     row = await connection.fetchrow(
         """
         SELECT
             (SELECT count(*) FROM calls WHERE account = $1 AND outcome IS DISTINCT FROM 'unsent' AND ends_at > $5) AS taken,
             (SELECT count(*) FROM calls WHERE account = $1 AND outcome IS DISTINCT FROM 'unsent' AND ends_at > $2) AS busy,
             (SELECT count(*) FROM calls WHERE account = $1 AND outcome IS DISTINCT FROM 'unsent' AND ends_at > $2
-                AND purpose < 2) AS urgent,
-            (SELECT count(*) FROM symbols WHERE watchers > 0 OR pinned OR decayed(reads, reads_at, ledger_now(), $3) >= 0.5)
-                AS wanted,
+                AND groups @> '{waiting}') AS urgent,
+            (SELECT count(*) FROM (SELECT FROM symbols WHERE source = $4 AND level IS NOT NULL LIMIT $3) AS quoted) AS wanted,
             (SELECT max(trading_day) FROM quotes WHERE source = $4) AS newest_day,
-            (SELECT max(granted_at) FROM calls WHERE account = $1 AND function = 'GLOBAL_QUOTE'
-                AND (outcome = 'ok' OR (purpose = 2 AND outcome IS DISTINCT FROM 'unsent'))) AS last_asked
+            (SELECT max(granted_at) FROM calls WHERE account = $1 AND function = 'GLOBAL_QUOTE' AND granted_at > $2 - interval '1 day'
+                AND (outcome = 'ok' OR (class IN ('refresh', 'first') AND outcome IS DISTINCT FROM 'unsent'))) AS last_asked
         """,
         ask.account,
         busy_after,
-        ask.half_life,
-        source,
+        max(rule.calls for rule in ask.limits) + 1,
+        ask.source,
         taken_after,
     )
     return Use(row["taken"], row["busy"], row["urgent"], row["wanted"], row["newest_day"]), row["last_asked"]
 
 
-async def select_outlook(connection: Connection, ask: Ask, *, most: int) -> Outlook:
-    """The ledger's state for readers: holds, whether the last five calls all failed, quota, and the heaviest wanted symbols."""
+async def select_outlook(connection: Connection, ask: Ask) -> Outlook:
+    """The ledger's state for readers: holds, whether the provider fails, and what is left of a quota."""
     quota = next((rule for rule in ask.limits if rule.period >= DAY), None)
     row = await connection.fetchrow(
         """
-        SELECT held_until, held_for,
-            (SELECT count(*) = 5 AND bool_and(outcome IN ('unavailable', 'unsent')) FROM (
-                SELECT outcome FROM calls WHERE account = $1 AND outcome IS NOT NULL ORDER BY id DESC LIMIT 5
-            ) AS latest) AS fails,
+        SELECT held_until, held_for, closed_at IS NOT NULL AS fails,
             (SELECT count(*) FROM calls WHERE account = $1 AND outcome IS DISTINCT FROM 'unsent'
                 AND ends_at > ledger_now() - $2::interval) AS taken
         FROM (SELECT 1) AS one LEFT JOIN ledgers ON account = $1
@@ -118,24 +122,44 @@ async def select_outlook(connection: Connection, ask: Ask, *, most: int) -> Outl
         ask.account,
         quota.period if quota else timedelta(),
     )
-    wanted = await connection.fetch(
+    left = quota is None or row["taken"] < quota.calls
+    return Outlook(row["held_for"], row["held_until"], row["fails"], left)
+
+
+async def select_weights(connection: Connection, source: str, *, most: int) -> tuple[float, dict[str, float]]:
+    """Over the wanted symbols with a quote the sum of the roots of their weights, and the weights of the heaviest ones; as exact as the
+    levels are."""
+    roots = await connection.fetchval(
         """
-        SELECT symbol, weight FROM (
-            SELECT symbol, greatest(1, watchers + decayed(reads, reads_at, ledger_now(), $1)) AS weight
-            FROM symbols WHERE watchers > 0 OR pinned OR decayed(reads, reads_at, ledger_now(), $1) >= 0.5
-        ) AS weighed ORDER BY weight DESC LIMIT $2
+        SELECT coalesce(sum(n * sqrt(greatest(0.5, power(1.25, level + 0.5)))), 0)::float8 FROM (
+            SELECT level, count(*) AS n FROM symbols WHERE source = $1 AND level IS NOT NULL GROUP BY level
+        ) AS levels
         """,
-        ask.half_life,
+        source,
+    )
+    rows = await connection.fetch(
+        """
+        SELECT symbol, greatest(CASE WHEN level < 0 THEN 0.5 ELSE 1 END, watchers + reads) AS weight FROM symbols
+        WHERE source = $1 AND level IS NOT NULL ORDER BY level DESC LIMIT $2
+        """,
+        source,
         most,
     )
-    weights = {row["symbol"]: row["weight"] for row in wanted}
-    left = quota is None or row["taken"] < quota.calls
-    return Outlook(row["held_for"], row["held_until"], row["fails"], left, fsum(map(sqrt, weights.values())), weights)
+    return roots, {row["symbol"]: row["weight"] for row in rows}
 
 
-async def update_bulk_denied(connection: Connection, account: str, until: datetime) -> None:
-    """The key lacks the right to bulk quotes: one symbol a call until then."""
-    await connection.execute("UPDATE ledgers SET bulk_denied_until = $2 WHERE account = $1", account, until)
+async def update_weighed(connection: Connection, account: str, *, every: timedelta) -> bool:
+    """Whether the account's weights are due to be looked at, which they are for one process alone."""
+    return bool(
+        await connection.fetchval(
+            """
+            UPDATE ledgers SET weighed_at = ledger_now()
+            WHERE account = $1 AND coalesce(weighed_at < ledger_now() - $2::interval, true) RETURNING true
+            """,
+            account,
+            every,
+        )
+    )
 
 
 async def delete_old_calls(connection: Connection, *, keep: timedelta, most: int) -> int:
@@ -181,64 +205,3 @@ async def update_call(
         took,
     )
     return at
-
-
-async def upsert_hold(connection: Connection, account: str, hold: Hold) -> None:
-    """Close the gate for every process until the hold has passed; a longer hold stands."""
-    await connection.execute(
-        """
-        INSERT INTO ledgers (account, held_until, held_for, probing) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (account) DO UPDATE SET
-            held_until = excluded.held_until, held_for = excluded.held_for, probing = excluded.probing
-        WHERE coalesce(ledgers.held_until < excluded.held_until, true) OR (ledgers.probing AND excluded.probing)
-        """,
-        account,
-        hold.until,
-        hold.reason,
-        hold.probing,
-    )
-
-
-async def update_hold_from_before(
-    connection: Connection, account: str, reasons: Sequence[str], longest: timedelta
-) -> None:
-    """A hold for one of these reasons is never longer than that: if it is, the clock stepped back, and it begins anew."""
-    await connection.execute(
-        """
-        UPDATE ledgers SET held_until = ledger_now() + $3
-        WHERE account = $1 AND held_for = ANY ($2) AND held_until > ledger_now() + $3
-        """,
-        account,
-        list(reasons),
-        longest,
-    )
-
-
-async def update_released(connection: Connection, account: str) -> None:
-    """An operator ends every hold."""
-    await connection.execute(
-        """
-        UPDATE ledgers SET held_until = NULL, held_for = NULL, probing = false, background_held_until = NULL
-        WHERE account = $1
-        """,
-        account,
-    )
-
-
-async def update_probed(connection: Connection, account: str) -> None:
-    """The call that went first was answered: the rest may follow."""
-    await connection.execute(
-        "UPDATE ledgers SET held_until = NULL, held_for = NULL, probing = false WHERE account = $1 AND probing", account
-    )
-
-
-async def update_background_hold(connection: Connection, account: str, until: datetime | None) -> None:
-    """Stop background calls until then (a refused key), or let them go on (None)."""
-    await connection.execute(
-        """
-        UPDATE ledgers SET background_held_until = $2
-        WHERE account = $1 AND background_held_until IS DISTINCT FROM $2
-        """,
-        account,
-        until,
-    )

@@ -1,51 +1,61 @@
-"""The line: what is wanted now or under way. One row a subject; joining it is the single flight across processes."""
+"""The queue of requests: what is wanted now or under way. One row a subject; joining it is the single flight across processes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
-from common.core.models import Function, Purpose
+from common.core.models import CallClass, Function
+from common.core.refresh import Turn
+from common.store.ledger import Ask
 from common.store.pool import Connection
 
-INTERACTIVE_ROWS = 100
-INTERACTIVE_STAY = timedelta(seconds=60)
+MOST_WAITING = 100  # requests of one class that somebody waits for
+STAY = timedelta(seconds=60)  # that a request is queued for, unless somebody was told to come back later
+ADDED_STAY = timedelta(minutes=5)  # of a symbol that was added to a list: nobody comes back for it
 TRIES = 3
 
 
 async def join_line(
     connection: Connection,
+    ask: Ask,
     function: Function,
     subjects: Sequence[str],
-    purpose: Purpose,
+    call_class: CallClass,
     *,
-    stay: timedelta,
+    stay: timedelta = STAY,
     asker: str | None = None,
-    fair: int = 0,
-    source: str | None = None,
+    most: int = 0,
+    forced: bool = False,
 ) -> str:
-    """Put subjects in the line, or raise the purpose of those that stand there: `joined`.
+    """Queue requests, or raise the class of those that are queued: `joined`, or `held` where the account makes no call now.
 
-    Nothing is put if it is `full` (a hundred interactive rows wait), `unfair` (`asker` had `fair` other subjects within a
-    minute) or `known` (the quote of `source` that a miss waits for has come meanwhile).
+    Nothing is queued if it is `full` (a hundred requests of the class wait), `unfair` (`asker` had `most` other subjects within a
+    minute), `known` (the quote that a reader waits for has come meanwhile) or `unlisted` (a stranger asks for a symbol that the listing
+    lacks). `forced`: no ceiling binds it.
     """
     verdict: str = await connection.fetchval(
-        "SELECT join_line($1, $2, $3, $4, $5, $6, $7, $8)",
+        "SELECT join_line($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        ask.account,
         function,
         list(subjects),
-        purpose,
-        stay,
-        INTERACTIVE_ROWS,
+        call_class,
         asker,
-        fair,
-        source,
+        ask.source,
+        stay,
+        forced,
+        MOST_WAITING,
+        most,
     )
     return verdict
 
 
 async def select_rank(connection: Connection, function: Function, subject: str) -> int | None:
-    """How many stand before a subject, itself included; None: it does not stand in the line."""
+    """How many go before a subject by class and time, itself included; None: it is not queued."""
     rank: int | None = await connection.fetchval(
         """
-        SELECT (SELECT count(*) FROM demand o WHERE (o.purpose, o.since, o.subject) <= (d.purpose, d.since, d.subject))
+        SELECT (
+            SELECT count(*) FROM demand o
+            WHERE (class_rank(o.class), o.since, o.subject) <= (class_rank(d.class), d.since, d.subject)
+        )
         FROM demand d WHERE d.function = $1 AND d.subject = $2
         """,
         function,
@@ -54,33 +64,77 @@ async def select_rank(connection: Connection, function: Function, subject: str) 
     return rank
 
 
-async def delete_served(connection: Connection, call: int, subjects: Sequence[str]) -> list[tuple[Purpose, timedelta]]:
+async def select_queued(connection: Connection, keys: Collection[tuple[Function, str]]) -> set[tuple[Function, str]]:
+    """Those of the functions with their subjects that are queued or under way."""
+    rows = await connection.fetch(
+        """
+        SELECT function, subject FROM demand JOIN unnest($1::text[], $2::text[]) AS asked (function, subject) USING (function, subject)
+        """,
+        [function for function, _ in keys],
+        [subject for _, subject in keys],
+    )
+    return {(Function(row["function"]), row["subject"]) for row in rows}
+
+
+async def select_barred(connection: Connection, ask: Ask, turn: Turn, function: Function, subject: str) -> timedelta:
+    """For how long a ceiling of a day or longer holds a request back; none: zero."""
+    wait: timedelta = await connection.fetchval(
+        """
+        SELECT coalesce(max(f.free_at - ledger_now()), interval '0') FROM demand d
+        CROSS JOIN full_groups($1, $2::text[], $3::int[], $4::interval[], ledger_now()) AS f
+        WHERE d.function = $5 AND d.subject = $6 AND f.firm AND f.name = ANY (d.groups)
+        """,
+        ask.account,
+        [ceiling.group for ceiling in turn.ceilings],
+        [ceiling.calls for ceiling in turn.ceilings],
+        [ceiling.period for ceiling in turn.ceilings],
+        function,
+        subject,
+    )
+    return wait
+
+
+async def update_stay(connection: Connection, function: Function, subject: str, stay: timedelta) -> None:
+    """Somebody was told to come back: until then the request keeps its place."""
+    await connection.execute(
+        "UPDATE demand SET expires = greatest(expires, ledger_now() + $3::interval) WHERE function = $1 AND subject = $2",
+        function,
+        subject,
+        stay,
+    )
+
+
+async def delete_served(
+    connection: Connection, call: int, subjects: Sequence[str]
+) -> list[tuple[CallClass, timedelta]]:
     """Their demand is answered, well or badly; for how long each had stood in the line when the call was granted."""
     rows = await connection.fetch(
         """
         DELETE FROM demand USING calls WHERE call = $1 AND subject = ANY ($2) AND calls.id = call
-        RETURNING demand.purpose, granted_at - since AS waited
+        RETURNING demand.class, granted_at - since AS waited
         """,
         call,
         list(subjects),
     )
-    return [(Purpose(row["purpose"]), row["waited"]) for row in rows]
+    return [(CallClass(row["class"]), row["waited"]) for row in rows]
 
 
-async def release_unserved(connection: Connection, call: int, *, backoff: timedelta, counts: bool) -> None:
-    """Put what a failed call was for back in the line, background apart (the policy is its retry).
+async def release_unserved(connection: Connection, call: int, *, jitter: float, counts: bool) -> None:
+    """Put what a failed call was for back in the queue, background apart (the policy is its retry). It backs off 2 s, 4, 8, ..., each
+    times `jitter`.
 
     `counts`: the failure is one of three tries; a throttle is none.
     """
     await connection.execute(
         """
-        WITH gone AS (DELETE FROM demand WHERE call = $1 AND (purpose = 2 OR ($3 AND tries >= $4)))
-        UPDATE demand SET call = NULL, taken_until = NULL, ready_at = ledger_now() + $2,
+        WITH gone AS (DELETE FROM demand WHERE call = $1 AND (class = 'refresh' OR ($3 AND tries >= $4)))
+        UPDATE demand SET call = NULL, taken_until = NULL,
+            ready_at = ledger_now() + $2::float8 * interval '1 s' * power(2, least(tries, 5)),
             tries = CASE WHEN $3 THEN tries ELSE tries - 1 END
-        WHERE call = $1 AND purpose < 2 AND NOT ($3 AND tries >= $4)
+        WHERE call = $1 AND class <> 'refresh' AND NOT ($3 AND tries >= $4)
         """,
         call,
-        backoff,
+        jitter,
         counts,
         TRIES,
     )

@@ -61,6 +61,11 @@ def open_pool(url: str, *, name: str, size: int, patience: float) -> asyncpg.Poo
     )
 
 
+def affected(status: str) -> int:
+    """How many rows a statement changed, by its command tag such as `DELETE 5`."""
+    return int(status.rpartition(" ")[2])
+
+
 @asynccontextmanager
 async def connection(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
     """A connection within a second; raise `StoreUnavailable` when there is none, it is lost on the way, `StoreUnfit` when it refuses."""

@@ -10,7 +10,7 @@ from common.store.pool import Connection
 
 
 async def upsert_quote(connection: Connection, quote: Quote) -> bool:
-    """Make a quote the newest unless a newer one is there, or one of a later trading day. Whether it was taken."""
+    """Make a quote the newest unless a newer one is there, whatever its source, or one of a later trading day. Whether it was taken."""
     price = quote.price
     taken = await connection.fetchval(
         """
@@ -22,8 +22,8 @@ async def upsert_quote(connection: Connection, quote: Quote) -> bool:
             change_percent = excluded.change_percent, volume = excluded.volume, trading_day = excluded.trading_day,
             open = excluded.open, high = excluded.high, low = excluded.low, previous_close = excluded.previous_close,
             published_at = NULL
-        WHERE quotes.source <> excluded.source
-            OR (quotes.fetched_at < excluded.fetched_at AND quotes.trading_day <= excluded.trading_day)
+        WHERE quotes.fetched_at < excluded.fetched_at
+            AND (quotes.source <> excluded.source OR quotes.trading_day <= excluded.trading_day)
         RETURNING true
         """,
         quote.symbol,

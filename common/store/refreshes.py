@@ -81,7 +81,7 @@ async def select_job(connection: Connection, job: int) -> Job | None:
     row = await connection.fetchrow(
         """
         WITH items AS (
-            SELECT i.outcome, d.purpose, d.since, d.function, d.subject, CASE
+            SELECT i.outcome, class_rank(d.class) AS place, d.since, d.function, d.subject, CASE
                 WHEN i.outcome = 'expired' THEN 'expired'
                 WHEN i.outcome IS NOT NULL THEN 'settled'
                 WHEN d.taken_until > ledger_now() THEN 'under_way'
@@ -90,9 +90,9 @@ async def select_job(connection: Connection, job: int) -> Job | None:
             WHERE i.job_id = $1
         )
         SELECT id, queued_at, queued_by, counts.*, (
-            SELECT count(*) FROM demand d WHERE (d.purpose, d.since, d.function, d.subject) <= (
-                SELECT purpose, since, function, subject FROM items WHERE state IN ('waiting', 'under_way')
-                ORDER BY purpose DESC, since DESC, function DESC, subject DESC LIMIT 1
+            SELECT count(*) FROM demand d WHERE (class_rank(d.class), d.since, d.function, d.subject) <= (
+                SELECT place, since, function, subject FROM items WHERE state IN ('waiting', 'under_way')
+                ORDER BY place DESC, since DESC, function DESC, subject DESC LIMIT 1
             )
         ) AS last_rank
         FROM refresh_jobs, (

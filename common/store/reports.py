@@ -11,10 +11,10 @@ Rows = list[Mapping[str, Any]]
 
 
 async def select_ledger(connection: Connection, account: str) -> Mapping[str, Any]:
-    """held_until, held_for, probing, background_held_until, bulk_denied_until; nulls for an account that made no call yet."""
+    """held_until, held_for, probing, bulk_denied_until; nulls for an account that made no call yet."""
     row: Mapping[str, Any] = await connection.fetchrow(
         """
-        SELECT held_until, held_for, coalesce(probing, false) AS probing, background_held_until, bulk_denied_until
+        SELECT held_until, held_for, coalesce(probing, false) AS probing, bulk_denied_until
         FROM (SELECT 1) AS one LEFT JOIN ledgers ON account = $1
         """,
         account,
@@ -59,15 +59,16 @@ async def select_taken(connection: Connection, account: str, period: timedelta) 
 
 
 async def select_spent(connection: Connection, account: str, now: datetime) -> Rows:
-    """span, purpose, outcome, calls: of the last minute, hour and day."""
+    """span, class (trial: what was likely to be wasted), outcome, calls: of the last minute, hour and day."""
     rows: Rows = await connection.fetch(
         """
-        SELECT spans.span, c.purpose,
+        SELECT spans.span, kind.class,
             coalesce(c.outcome, CASE WHEN c.ends_at > $2::timestamptz THEN 'in_flight' ELSE 'unsettled' END) AS outcome, count(*) AS calls
         FROM (VALUES (1, 'minute', interval '1 minute'), (2, 'hour', interval '1 hour'), (3, 'day', interval '1 day'))
             AS spans (place, span, length)
         JOIN calls c ON c.account = $1 AND c.granted_at > $2::timestamptz - spans.length
-        GROUP BY spans.place, spans.span, c.purpose, 3 ORDER BY spans.place, c.purpose, 3
+        CROSS JOIN LATERAL (SELECT CASE WHEN 'trial' = ANY (c.groups) THEN 'trial' ELSE c.class END AS class) AS kind
+        GROUP BY spans.place, spans.span, kind.class, 3 ORDER BY spans.place, kind.class = 'trial', class_rank(kind.class), 3
         """,
         account,
         now,
@@ -76,16 +77,14 @@ async def select_spent(connection: Connection, account: str, now: datetime) -> R
 
 
 async def select_answers(connection: Connection, account: str) -> Mapping[str, Any]:
-    """last_outcome (null: no call has ended), last_ok_at, and `fails`: the last five calls brought no answer."""
+    """last_outcome (null: no call has ended), last_ok_at, and `fails`: the gate closed for a failing provider, and no answer came since."""
     row: Mapping[str, Any] = await connection.fetchrow(
         """
         SELECT
             (SELECT outcome FROM calls WHERE account = $1 AND outcome IS NOT NULL ORDER BY id DESC LIMIT 1) AS last_outcome,
             (SELECT ends_at FROM calls WHERE account = $1 AND outcome = 'ok' AND outcome IS DISTINCT FROM 'unsent'
                 ORDER BY ends_at DESC LIMIT 1) AS last_ok_at,
-            (SELECT count(*) = 5 AND bool_and(outcome IN ('unavailable', 'unsent')) FROM (
-                SELECT outcome FROM calls WHERE account = $1 AND outcome IS NOT NULL ORDER BY id DESC LIMIT 5
-            ) AS latest) AS fails
+            coalesce((SELECT closed_at IS NOT NULL FROM ledgers WHERE account = $1), false) AS fails
         """,
         account,
     )
@@ -97,22 +96,25 @@ async def select_calls(
     *,
     symbol: str | None,
     outcome: str | None,
-    purpose: int | None,
+    call_class: str | None,
     before: int | None,
     most: int,
 ) -> Rows:
     """Newest first; of any account. `outcome`: in_flight finds those without."""
     rows: Rows = await connection.fetch(
         """
-        SELECT id, function, subjects, purpose, granted_at, ends_at, outcome, caller FROM calls
+        SELECT * FROM (
+            SELECT id, function, subjects, CASE WHEN 'trial' = ANY (groups) THEN 'trial' ELSE class END AS class,
+                granted_at, ends_at, outcome, caller FROM calls
+        ) AS calls
         WHERE ($1::text IS NULL OR $1 = ANY (subjects))
             AND ($2::text IS NULL OR coalesce(outcome, 'in_flight') = $2)
-            AND ($3::int IS NULL OR purpose = $3) AND ($4::bigint IS NULL OR id < $4)
+            AND ($3::text IS NULL OR class = $3) AND ($4::bigint IS NULL OR id < $4)
         ORDER BY id DESC LIMIT $5
         """,
         symbol,
         outcome,
-        purpose,
+        call_class,
         before,
         most,
     )
@@ -120,16 +122,16 @@ async def select_calls(
 
 
 async def select_line(connection: Connection, now: datetime, *, most: int) -> Rows:
-    """The first in the order of the grant: function, subject, purpose, since, tries, state."""
+    """The first by class and time: function, subject, class, since, tries, state."""
     rows: Rows = await connection.fetch(
         """
-        SELECT function, subject, purpose, since, tries, CASE
+        SELECT function, subject, CASE WHEN 'trial' = ANY (groups) THEN 'trial' ELSE class END AS class, since, tries, CASE
             WHEN NOT is_ready(NULL, taken_until, $1) THEN 'under_way'
             WHEN NOT is_ready(ready_at, NULL, $1) THEN 'backing_off' ELSE 'waiting' END AS state
         FROM (
             SELECT * FROM demand WHERE expires > $1 OR taken_until > $1
-            ORDER BY purpose, since, function, subject LIMIT $2
-        ) AS first ORDER BY purpose, since, function, subject
+            ORDER BY class_rank(class), since, function, subject LIMIT $2
+        ) AS first ORDER BY class_rank(first.class), since, function, subject
         """,
         now,
         most,

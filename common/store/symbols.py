@@ -1,9 +1,10 @@
-"""Who wants a symbol, and how its attempts went. Attempts belong to an account: another one starts anew."""
+"""Who wants a symbol, and how the tries of it went. Tries belong to an account, quotes to a source."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from common.store.pool import Connection
+from common.store.ledger import Ask
+from common.store.pool import Connection, affected
 
 UNKNOWN_FOR = timedelta(hours=1)
 
@@ -20,68 +21,90 @@ async def upsert_pins(connection: Connection, symbols: Sequence[str]) -> None:
     )
 
 
-async def select_unknown(connection: Connection, account: str, symbol: str) -> bool:
+async def select_unknown(connection: Connection, ask: Ask, symbol: str) -> bool:
     """Whether the provider, asked within the hour, had no such symbol."""
-    return bool(await select_unknown_among(connection, account, [symbol]))
+    return bool(await select_unknown_among(connection, ask, [symbol]))
 
 
-async def select_unknown_among(connection: Connection, account: str, symbols: Sequence[str]) -> set[str]:
+async def select_unknown_among(connection: Connection, ask: Ask, symbols: Sequence[str]) -> set[str]:
     """Those of them that the provider, asked within the hour, did not have."""
     rows = await connection.fetch(
         """
-        SELECT symbol FROM symbols
-        WHERE symbol = ANY ($2) AND account = $1 AND NOT quoted AND failures > 0 AND attempted_at > ledger_now() - $3::interval
+        SELECT symbol FROM attempts JOIN symbols USING (symbol)
+        WHERE symbol = ANY ($2) AND account = $1 AND source IS DISTINCT FROM $4
+            AND failures > 0 AND at > ledger_now() - $3::interval
         """,
-        account,
+        ask.account,
         list(symbols),
         UNKNOWN_FOR,
+        ask.source,
     )
     return {row["symbol"] for row in rows}
 
 
-async def update_quoted(connection: Connection, symbols: Sequence[str]) -> None:
-    """They have a quote: what went wrong before is forgotten."""
+async def update_quoted(connection: Connection, ask: Ask, symbols: Sequence[str]) -> None:
+    """They have a quote: what went wrong before is forgotten, and who had them asked for has the credit back."""
+    await connection.execute("UPDATE symbols SET source = $2 WHERE symbol = ANY ($1)", list(symbols), ask.source)
     await connection.execute(
-        """
-        UPDATE symbols SET quoted = true, failures = 0, quarantined_until = NULL
-        WHERE symbol = ANY ($1)
-        """,
-        list(symbols),
+        "DELETE FROM attempts WHERE account = $1 AND symbol = ANY ($2)", ask.account, list(symbols)
     )
+    await connection.execute("DELETE FROM credits WHERE symbol = ANY ($1)", list(symbols))
 
 
-async def update_failed(connection: Connection, symbols: Sequence[str], at: datetime, first: timedelta) -> None:
+async def update_unquoted(connection: Connection, symbols: Sequence[str]) -> None:
+    """Their quotes are gone: whoever wants one of them again waits for a first one."""
+    await connection.execute("UPDATE symbols SET source = NULL WHERE symbol = ANY ($1)", list(symbols))
+
+
+async def upsert_failed(
+    connection: Connection, account: str, symbols: Sequence[str], at: datetime, first: timedelta
+) -> None:
     """The provider had no data for them: quarantine, doubling from `first` to a day."""
     await connection.execute(
         """
-        UPDATE symbols SET failures = failures + 1,
-            quarantined_until = $2::timestamptz + least($3::interval * power(2, least(failures, 20)), interval '1 day')
-        WHERE symbol = ANY ($1)
+        INSERT INTO attempts (account, symbol, at, failures, quarantined_until)
+        SELECT $1, symbol, $3, 1, $3::timestamptz + $4::interval FROM symbols WHERE symbol = ANY ($2)
+        ON CONFLICT (account, symbol) DO UPDATE SET failures = attempts.failures + 1,
+            quarantined_until = $3::timestamptz + least($4::interval * power(2, least(attempts.failures, 20)), interval '1 day')
         """,
+        account,
         list(symbols),
         at,
         first,
     )
 
 
-async def select_probe(connection: Connection) -> str | None:
-    """One of the three heaviest symbols, the one asked longest ago: a halted one among them must not stop the probe."""
+async def update_forgiven_lately(connection: Connection, account: str) -> None:
+    """What was blamed on symbols within the last minutes was the provider's fault."""
+    await connection.execute(
+        """
+        UPDATE attempts SET failures = failures - 1, quarantined_until = ledger_now()
+        WHERE account = $1 AND failures > 0 AND at > ledger_now() - interval '10 minutes'
+        """,
+        account,
+    )
+
+
+async def select_probe(connection: Connection, ask: Ask) -> str | None:
+    """One of the three heaviest symbols, the one fetched longest ago: a halted one among them must not stop the probe."""
     symbol: str | None = await connection.fetchval(
         """
         SELECT symbol FROM (
-            SELECT symbol, attempted_at FROM symbols WHERE failures = 0 AND (watchers > 0 OR pinned)
-            ORDER BY watchers DESC, symbol LIMIT 3
-        ) AS heaviest ORDER BY attempted_at NULLS FIRST, symbol LIMIT 1
-        """
+            SELECT symbol, fetched_at FROM symbols LEFT JOIN quotes USING (symbol)
+            WHERE symbols.source = $2 AND level IS NOT NULL
+                AND NOT EXISTS (SELECT FROM attempts a WHERE a.account = $1 AND a.symbol = symbols.symbol AND failures > 0)
+            ORDER BY level DESC, watchers DESC, symbol LIMIT 3
+        ) AS heaviest ORDER BY fetched_at NULLS FIRST, symbol LIMIT 1
+        """,
+        ask.account,
+        ask.source,
     )
     return symbol
 
 
 async def update_clock(connection: Connection, symbol: str, clock: float) -> None:
-    """The price that came is that of a later trading day than the attempt counted on."""
-    await connection.execute(
-        "UPDATE symbols SET attempted_clock = $2 WHERE symbol = $1 AND attempted_clock < $2", symbol, clock
-    )
+    """The price that came is that of a later close than the call was made for."""
+    await connection.execute("UPDATE symbols SET clock = $2 WHERE symbol = $1 AND clock < $2", symbol, clock)
 
 
 async def update_reads(connection: Connection, reads: Mapping[str, int], half_life: timedelta) -> None:
@@ -99,24 +122,49 @@ async def update_reads(connection: Connection, reads: Mapping[str, int], half_li
     )
 
 
-async def delete_forgotten(connection: Connection, *, keep: timedelta) -> int:
-    """Forget symbols that nobody wants and that were not attempted for a while; how many."""
+async def update_decayed(connection: Connection, source: str, half_life: timedelta) -> int:
+    """Reads fade: move symbols to the level of what they weigh by now. How many were moved."""
     done = await connection.execute(
         """
-        DELETE FROM symbols WHERE watchers = 0 AND NOT pinned AND coalesce(attempted_at < ledger_now() - $1::interval, true)
-            AND coalesce(reads_at < ledger_now() - $1::interval, true)
+        UPDATE symbols SET reads = decayed(reads, reads_at, ledger_now(), $1), reads_at = ledger_now()
+        WHERE reads > 0 AND reads_at < ledger_now() - $1::interval / 24 AND level IS NOT NULL
+        """,
+        half_life,
+    )
+    await connection.execute("SELECT seek_firsts($1, ledger_now())", source)
+    return affected(done)
+
+
+async def delete_forgotten(connection: Connection, *, keep: timedelta) -> int:
+    """Forget symbols that nobody wants and that were neither read nor fetched for a while, and tries of them; how many."""
+    done = await connection.execute(
+        """
+        DELETE FROM symbols WHERE watchers = 0 AND NOT pinned AND coalesce(reads_at < ledger_now() - $1::interval, true)
+            AND NOT EXISTS (SELECT FROM attempts a WHERE a.symbol = symbols.symbol AND a.at >= ledger_now() - $1::interval)
+            AND NOT EXISTS (SELECT FROM quotes q WHERE q.symbol = symbols.symbol AND q.fetched_at >= ledger_now() - $1::interval)
+            AND NOT EXISTS (SELECT FROM watchlist_items i WHERE i.symbol = symbols.symbol)
         """,
         keep,
     )
-    return int(str(done).rpartition(" ")[2])
+    return affected(done)
+
+
+async def delete_old_credits(connection: Connection, *, keep: timedelta) -> int:
+    """Credit comes back after a day."""
+    return affected(await connection.execute("DELETE FROM credits WHERE used_at < ledger_now() - $1::interval", keep))
 
 
 async def update_unattempted(connection: Connection, call: int) -> None:
-    """The call never left: its symbols are as old as they were."""
+    """The call was never sent: its symbols are as old as they were, and may be tried at once."""
     await connection.execute(
         """
-        UPDATE symbols SET attempted_clock = demand.clock_before
-        FROM demand WHERE demand.call = $1 AND demand.function = 'GLOBAL_QUOTE' AND demand.subject = symbols.symbol
+        WITH unsent AS (
+            UPDATE symbols SET clock = coalesce(demand.clock_before, 0)
+            FROM demand WHERE demand.call = $1 AND demand.function = 'GLOBAL_QUOTE' AND demand.subject = symbols.symbol
+            RETURNING symbols.symbol
+        )
+        DELETE FROM attempts USING unsent, calls
+        WHERE attempts.symbol = unsent.symbol AND calls.id = $1 AND attempts.account = calls.account AND failures = 0
         """,
         call,
     )

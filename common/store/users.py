@@ -1,12 +1,14 @@
 """Accounts. Names and addresses are unique whatever their case; a password is here only as its hash."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import asyncpg
 
 from common.errors import EmailTaken, UsernameTaken
-from common.store.pool import Connection
+from common.store.pool import Connection, affected
+
+SLEEPS_AFTER = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,31 @@ async def update_locked(connection: Connection, user: int, *, locked: bool) -> N
     await connection.execute(
         "UPDATE users SET locked_at = CASE WHEN $2 THEN coalesce(locked_at, now()) END WHERE id = $1", user, locked
     )
+
+
+async def update_seen(connection: Connection, user: int) -> None:
+    """The account is in use: its list counts (again), and lacks are looked for. Written once an hour at the most."""
+    await connection.execute(
+        """
+        UPDATE users SET seen_at = now(), asleep = false, firsts_at = CASE WHEN asleep THEN ledger_now() ELSE firsts_at END
+        WHERE id = $1 AND (asleep OR seen_at < now() - interval '1 hour')
+        """,
+        user,
+    )
+
+
+async def update_asleep(connection: Connection, *, keep: timedelta, most: int) -> int:
+    """Accounts that were not seen for so long fall asleep: their lists weigh nothing until they come back. How many did."""
+    done = await connection.execute(
+        """
+        UPDATE users SET asleep = true WHERE id IN (
+            SELECT id FROM users WHERE NOT asleep AND seen_at < now() - $1::interval ORDER BY id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+        )
+        """,
+        keep,
+        most,
+    )
+    return affected(done)
 
 
 async def update_scope(connection: Connection, user: int, scope: str) -> None:

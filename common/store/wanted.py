@@ -43,9 +43,8 @@ async def select_totals(connection: Connection, view: View, *, only: str = "all"
             sum(weight) FILTER (WHERE failures = 0 AND age IS NOT NULL) AS quoted_weights,
             sum(weight * age) FILTER (WHERE failures = 0) AS weighted_ages
         FROM (
-            SELECT s.pinned, greatest(1, s.watchers + decayed(s.reads, s.reads_at, $4, $3)) AS weight,
-                CASE WHEN s.account = $1 THEN s.failures ELSE 0 END AS failures,
-                CASE WHEN s.account = $1 AND s.failures > 0 THEN s.quarantined_until END AS quarantined_until,
+            SELECT s.pinned, weight_of(s.watchers, s.pinned, decayed(s.reads, s.reads_at, $4, $3)) AS weight,
+                coalesce(a.failures, 0) AS failures, CASE WHEN a.failures > 0 THEN a.quarantined_until END AS quarantined_until,
                 q.place IS NULL OR coalesce(q.fetched_at <= $9, q.trading_day < $10, false) AS stale,
                 $5 - CASE WHEN q.place > 0 THEN ($8::float8[])[q.place]
                     + date_part('epoch', least(q.fetched_at, ($7::timestamptz[])[q.place]) - ($6::timestamptz[])[q.place])
@@ -53,9 +52,9 @@ async def select_totals(connection: Connection, view: View, *, only: str = "all"
             FROM symbols s LEFT JOIN (
                 SELECT symbol, fetched_at, trading_day, width_bucket(fetched_at, $6::timestamptz[]) AS place
                 FROM quotes WHERE source = $2
-            ) AS q USING (symbol)
-            WHERE s.watchers > 0 OR s.pinned OR decayed(s.reads, s.reads_at, $4, $3) >= 0.5
-        ) AS wanted
+            ) AS q USING (symbol) LEFT JOIN attempts a ON a.account = $1 AND a.symbol = s.symbol
+            WHERE s.level IS NOT NULL
+        ) AS wanted WHERE weight IS NOT NULL
         """,
         view.account,
         view.source,
@@ -77,26 +76,26 @@ async def select_wanted(
     connection: Connection, view: View, *, only: str, sort: str, most: int, offset: int
 ) -> list[Mapping[str, Any]]:
     """One page, cut before anything else is looked up: symbol, weight, watchers, reads, pinned, kept, price, fetched_at, attempted_at,
-    failures, quarantined_until (null when it is over), in_line (a purpose or null)."""
+    failures, quarantined_until (null when it is over), in_line (a class or null)."""
     rows: list[Mapping[str, Any]] = await connection.fetch(
         """
-        SELECT page.*, d.purpose AS in_line FROM (
-            SELECT s.symbol, greatest(1, s.watchers + s.reads) AS weight, s.watchers, s.reads, s.pinned, s.kept,
-                q.price, q.fetched_at, s.attempted_at, s.failures, s.quarantined_until
+        SELECT page.*, d.class AS in_line FROM (
+            SELECT s.symbol, s.weight, s.watchers, s.reads, s.pinned, s.kept,
+                q.price, q.fetched_at, greatest(s.at, q.fetched_at) AS attempted_at, s.failures, s.quarantined_until
             FROM (
                 SELECT symbol, watchers, pinned, kept, decayed(reads, reads_at, $4, $3) AS reads,
-                    CASE WHEN account = $1 THEN attempted_at END AS attempted_at,
-                    CASE WHEN account = $1 THEN failures ELSE 0 END AS failures,
-                    CASE WHEN account = $1 AND failures > 0 AND quarantined_until > $4 THEN quarantined_until END AS quarantined_until
-                FROM symbols
+                    weight_of(watchers, pinned, decayed(reads, reads_at, $4, $3)) AS weight,
+                    at, coalesce(failures, 0) AS failures,
+                    CASE WHEN failures > 0 AND quarantined_until > $4 THEN quarantined_until END AS quarantined_until
+                FROM symbols LEFT JOIN (SELECT * FROM attempts WHERE account = $1) AS own USING (symbol) WHERE level IS NOT NULL
             ) AS s
             LEFT JOIN quotes q ON q.symbol = s.symbol AND q.source = $2
-            WHERE (s.watchers > 0 OR s.pinned OR s.reads >= 0.5)
+            WHERE s.weight IS NOT NULL
                 AND CASE $7
                     WHEN 'stale' THEN q.symbol IS NULL OR coalesce(q.fetched_at <= $5, q.trading_day < $6, false)
                     WHEN 'failing' THEN s.failures > 0 WHEN 'quarantined' THEN s.quarantined_until IS NOT NULL
                     WHEN 'pinned' THEN s.pinned ELSE true END
-            ORDER BY CASE $8 WHEN 'weight' THEN -greatest(1, s.watchers + s.reads) END,
+            ORDER BY CASE $8 WHEN 'weight' THEN -s.weight END,
                 CASE $8 WHEN 'age' THEN coalesce(q.fetched_at, '-infinity') END, s.symbol
             LIMIT $9 OFFSET $10
         ) AS page LEFT JOIN demand d ON d.function = 'GLOBAL_QUOTE' AND d.subject = page.symbol
@@ -122,8 +121,9 @@ async def select_refreshable(connection: Connection, view: View, *, stale_only: 
     rows = await connection.fetch(
         """
         SELECT s.symbol FROM symbols s LEFT JOIN quotes q ON q.symbol = s.symbol AND q.source = $2
-        WHERE (s.watchers > 0 OR s.pinned OR decayed(s.reads, s.reads_at, $4, $3) >= 0.5)
-            AND NOT coalesce(s.account = $1 AND s.failures > 0 AND s.quarantined_until > $4, false)
+        LEFT JOIN attempts a ON a.account = $1 AND a.symbol = s.symbol
+        WHERE weight_of(s.watchers, s.pinned, decayed(s.reads, s.reads_at, $4, $3)) IS NOT NULL
+            AND NOT coalesce(a.failures > 0 AND a.quarantined_until > $4, false)
             AND (NOT $7 OR q.symbol IS NULL OR coalesce(q.fetched_at <= $5, q.trading_day < $6, false))
         ORDER BY s.watchers + decayed(s.reads, s.reads_at, $4, $3) DESC, s.symbol
         """,
@@ -142,9 +142,9 @@ async def select_standing(connection: Connection, account: str, symbol: str) -> 
     """A symbol's symbol, pinned, kept, failures, quarantined_until; None: nobody ever wanted it."""
     row: Mapping[str, Any] | None = await connection.fetchrow(
         """
-        SELECT symbol, pinned, kept, CASE WHEN account = $1 THEN failures ELSE 0 END AS failures,
-            CASE WHEN account = $1 AND failures > 0 THEN quarantined_until END AS quarantined_until
-        FROM symbols WHERE symbol = $2
+        SELECT symbol, pinned, kept, coalesce(failures, 0) AS failures,
+            CASE WHEN failures > 0 THEN quarantined_until END AS quarantined_until
+        FROM symbols LEFT JOIN (SELECT * FROM attempts WHERE account = $1) AS own USING (symbol) WHERE symbol = $2
         """,
         account,
         symbol,
@@ -180,10 +180,7 @@ async def update_forgiven(connection: Connection, account: str, symbol: str) -> 
     """Its failures are forgotten; False: it has none."""
     return bool(
         await connection.fetchval(
-            """
-            UPDATE symbols SET failures = 0, quarantined_until = NULL
-            WHERE symbol = $2 AND account = $1 AND failures > 0 RETURNING true
-            """,
+            "DELETE FROM attempts WHERE symbol = $2 AND account = $1 AND failures > 0 RETURNING true",
             account,
             symbol,
         )

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
-import asyncpg
 import psycopg
 import pytest
 from aiohttp import web
@@ -20,9 +19,9 @@ from redis.asyncio import Redis
 from api.app import create_app
 from api.state import MEMORY, RESOURCES
 from common.core.limits import parse_limits
-from common.core.models import Function, Price, Purpose, Quote
+from common.core.models import CallClass, Function, Price, Quote
 from common.settings import Settings
-from common.store.line import INTERACTIVE_ROWS, INTERACTIVE_STAY, join_line
+from common.store.line import MOST_WAITING, join_line
 from common.store.pool import connection
 from simulator.app import create_app as create_simulator
 from simulator.config import Config
@@ -174,11 +173,14 @@ def a_quote(symbol: str, price: str, *, age: float = 0.0, source: str = "simulat
     return Quote(Price(symbol, Decimal(price), fetched_at.date()), source, fetched_at)
 
 
-async def fill_line(db: asyncpg.Pool) -> None:
-    """Let as many interactive demands wait as the line takes."""
-    subjects = [f"SIM{number}" for number in range(INTERACTIVE_ROWS)]
-    async with connection(db) as held:
-        await join_line(held, Function.QUOTE, subjects, Purpose.INTERACTIVE, stay=INTERACTIVE_STAY)
+async def fill_line(client: Client) -> None:
+    """Let as many requests of users and of strangers wait as are taken."""
+    assert client.app is not None
+    resources = client.app[RESOURCES]
+    async with connection(resources.db) as held:
+        for call_class, name in ((CallClass.USER, "SIM"), (CallClass.STRANGER, "STR")):
+            subjects = [f"{name}{number}" for number in range(MOST_WAITING)]
+            assert "joined" == await join_line(held, resources.ask, Function.QUOTE, subjects, call_class)
 
 
 async def price_of(client: Client, symbol: str) -> float | None:

@@ -64,8 +64,9 @@ async def test_only_operators_may(api: Client, ada: User, method: str, path: str
 
 async def test_every_act_stands_in_the_audit(api: Client, root: User, db: asyncpg.Pool) -> None:
     assert api.app is not None
+    await db.execute("INSERT INTO symbols (symbol, watchers) VALUES ('BAD', 1)")
     await db.execute(
-        "INSERT INTO symbols (symbol, account, failures, watchers) VALUES ('BAD', $1, 1, 1)",
+        "INSERT INTO attempts (account, symbol, at, failures) VALUES ($1, 'BAD', now(), 1)",
         api.app[RESOURCES].ask.account,
     )
     statuses = [
@@ -154,7 +155,7 @@ REFUSED: list[tuple[str, str, Json | None, int, str, str]] = [
     ("GET", "symbols?most=1001", None, 400, "invalid_request", "most: expected a whole number from 1 to 1000"),
     ("GET", "symbols?offset=-1", None, 400, "invalid_request", "offset: expected a whole number from 0"),
     ("GET", "calls?outcome=fine", None, 400, "invalid_request", "outcome: expected one of in_flight, ok"),
-    ("GET", "calls?purpose=mine", None, 400, "invalid_request", "purpose: expected one of interactive, operator"),
+    ("GET", "calls?class=mine", None, 400, "invalid_request", "class: expected one of user, stranger, operator"),
     ("GET", "calls?most=501", None, 400, "invalid_request", "most: expected a whole number from 1 to 500"),
     ("GET", "calls?before=9223372036854775808", None, 400, "invalid_request", "before: expected a whole number"),
     ("GET", "calls?symbol=A%20B", None, 400, "invalid_symbol", "expected a symbol"),
@@ -226,7 +227,7 @@ async def test_without_postgres_the_status_is_told_and_all_else_is_503(api: Clie
 async def test_filters_reach_the_journal_and_the_audit(api: Client, root: User) -> None:
     await api.get("/api/stock/IBM?wait=10")
     await say(api, root, "PUT", "/api/ops/symbols/IBM/pin")
-    _, calls = await say(api, root, "GET", "/api/ops/calls?symbol=ibm&outcome=ok&purpose=interactive&most=1")
+    _, calls = await say(api, root, "GET", "/api/ops/calls?symbol=ibm&outcome=ok&class=trial&most=1")
     _, none = await say(api, root, "GET", "/api/ops/calls?symbol=ibm&outcome=no_data")
     _, audit = await say(api, root, "GET", f"/api/ops/audit?event=symbol_pinned&actor=user:{root.id}")
 

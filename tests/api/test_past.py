@@ -1,6 +1,5 @@
 """Charts, history, search, the overview and many quotes at once, over the real stores and the simulator."""
 
-from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -8,7 +7,7 @@ from redis.asyncio import Redis
 
 from api.state import LISTING, RESOURCES
 from common import line
-from common.core.models import Function, Purpose
+from common.core.models import CallClass, Function
 from common.provider import Permit
 from common.store import feed
 from common.store import line as rows
@@ -96,7 +95,7 @@ async def load_listing(api: Client) -> None:
     assert api.app is not None
     resources, listing = api.app[RESOURCES], api.app[LISTING]
     async with connection(resources.db) as held:
-        await rows.join_line(held, Function.LISTING, ["US"], Purpose.OPERATOR, stay=timedelta(minutes=1))
+        await rows.join_line(held, resources.ask, Function.LISTING, ["US"], CallClass.OPERATOR)
     permit = await line.ask(resources)
     assert isinstance(permit, Permit)
     await line.carry_out(resources, permit)

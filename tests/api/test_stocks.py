@@ -11,15 +11,16 @@ import time_machine
 from redis.asyncio import Redis
 from yarl import URL
 
+from api.live import Requester
 from api.state import QUOTES
 from common import line
 from common.core.limits import parse_limits
-from common.core.models import Function, Purpose, Quote
+from common.core.models import CallClass, Function, Quote
 from common.provider import Permit
 from common.resources import open_resources
 from common.settings import Settings
 from common.store import feed
-from common.store.line import INTERACTIVE_STAY, join_line
+from common.store.line import join_line
 from common.store.pool import connection
 from common.store.quotes import upsert_quote
 from tests.api.conftest import Client, OpenApi, Provider, a_quote, eventually, fill_line, price_of
@@ -102,7 +103,7 @@ async def test_an_unknown_symbol_is_asked_for_again_after_an_hour(
     api: Client, provider: Provider, db: asyncpg.Pool
 ) -> None:
     await ask(api, "/api/stock/NOPE")
-    await db.execute("UPDATE symbols SET attempted_at = attempted_at - interval '61 minutes'")
+    await db.execute("UPDATE attempts SET at = at - interval '61 minutes'")
     await ask(api, "/api/stock/NOPE")
 
     assert ["NOPE", "NOPE"] == await provider.asked()
@@ -168,7 +169,7 @@ async def test_a_quote_that_comes_between_the_look_and_the_line_leaves_no_demand
     """A demand that is left behind costs a call for what is known."""
     assert api.app is not None
     await save(db, a_quote("AAPL", "10"))
-    quote = await api.app[QUOTES].obtain("AAPL", wait=1, asker="somebody")
+    quote = await api.app[QUOTES].obtain("AAPL", wait=1, by=Requester("network:1", None))
 
     assert "AAPL" == quote.symbol
     assert [] == await demands(db)
@@ -188,11 +189,11 @@ async def test_without_waiting_a_miss_is_pending_at_once_and_stands_in_the_line(
     api: Client, provider: Provider, db: asyncpg.Pool
 ) -> None:
     status, body, took = await ask(api, "/api/stock/brk.b?wait=0")
-    row = await db.fetchrow("SELECT subject, purpose FROM demand")
+    row = await db.fetchrow("SELECT subject, class FROM demand")
 
     assert (503, "quote_pending") == (status, body["code"])
     assert took < SLACK
-    assert ("BRK-B", Purpose.INTERACTIVE) == (row["subject"], row["purpose"])
+    assert ("BRK-B", CallClass.STRANGER) == (row["subject"], row["class"])
     assert [] == await provider.asked()
 
 
@@ -261,7 +262,7 @@ async def test_a_failed_fetch_never_replaces_a_good_quote(
     await provider.fault(kind)
     async with open_resources(ready, name="worker", patience=5) as worker:
         async with connection(worker.db) as held:
-            await join_line(held, Function.QUOTE, ["AAPL"], Purpose.OPERATOR, stay=INTERACTIVE_STAY)
+            await join_line(held, worker.ask, Function.QUOTE, ["AAPL"], CallClass.OPERATOR)
         permit = await line.ask(worker)
         assert isinstance(permit, Permit)
         outcome = await line.carry_out(worker, permit)
@@ -379,7 +380,7 @@ async def test_a_quote_of_another_source_is_replaced_by_a_live_one(api: Client, 
 
 
 async def test_a_full_line_takes_no_more_and_says_so(api: Client, db: asyncpg.Pool, provider: Provider) -> None:
-    await fill_line(db)
+    await fill_line(api)
     status, body, _ = await ask(api, "/api/stock/AAPL")
 
     assert (503, "overloaded") == (status, body["code"])
@@ -387,16 +388,16 @@ async def test_a_full_line_takes_no_more_and_says_so(api: Client, db: asyncpg.Po
     assert [] == await provider.asked()
 
 
-async def test_who_stands_in_a_full_line_may_go_on_waiting(api: Client, db: asyncpg.Pool) -> None:
-    await fill_line(db)
+async def test_who_stands_in_a_full_line_may_go_on_waiting(api: Client) -> None:
+    await fill_line(api)
     status, body, _ = await ask(api, "/api/stock/SIM7?wait=0")
 
     assert (503, "quote_pending") == (status, body["code"])
 
 
-async def test_a_full_line_does_not_stand_against_what_is_known(api: Client, db: asyncpg.Pool) -> None:
+async def test_a_full_line_does_not_stand_against_what_is_known(api: Client) -> None:
     await ask(api, "/api/stock/AAPL")
-    await fill_line(db)
+    await fill_line(api)
 
     assert 200 == (await ask(api, "/api/stock/AAPL"))[0]
 

@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from api.state import LISTING, RESOURCES
-from common.core.models import Listed, Purpose
+from common.core.models import CallClass, Listed
 from common.core.refresh import OPEN_POWER, Turn
 from common.core.search import build_index
 from common.store import feed, watchlists
@@ -258,9 +258,9 @@ async def test_a_symbol_without_a_quote_is_wanted_at_once(
     api: Client, ada: User, db: asyncpg.Pool, redis: Redis
 ) -> None:
     await add(api, ada, "brk.b")
-    row = await db.fetchrow("SELECT function, subject, purpose, expires - since AS stay FROM demand")
+    row = await db.fetchrow("SELECT function, subject, class, expires - since AS stay FROM demand")
 
-    assert (row["function"], row["subject"], row["purpose"]) == ("GLOBAL_QUOTE", "BRK-B", Purpose.INTERACTIVE)
+    assert (row["function"], row["subject"], row["class"]) == ("GLOBAL_QUOTE", "BRK-B", CallClass.USER)
     assert 60 == row["stay"].total_seconds()
     assert 1 == await redis.llen("celery:quotewell")
 
@@ -290,8 +290,8 @@ async def test_a_symbol_that_the_provider_does_not_have_is_not_added(
     assert ["NOPE"] == await provider.asked()
 
 
-async def test_a_full_line_does_not_stand_against_adding(api: Client, ada: User, db: asyncpg.Pool) -> None:
-    await fill_line(db)
+async def test_a_full_line_does_not_stand_against_adding(api: Client, ada: User) -> None:
+    await fill_line(api)
     status, _ = await add(api, ada, "AAPL")
 
     assert 201 == status

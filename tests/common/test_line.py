@@ -10,20 +10,19 @@ import pytest
 import structlog
 
 from common import line
-from common.core.models import Function, Purpose
+from common.core.models import CallClass, Function
 from common.core.outcomes import Hold, Outcome
 from common.provider import Permit
 from common.resources import Resources
-from common.store import feed, ledger, quotes
+from common.store import feed, gate, ledger, quotes
 from common.store import line as rows
 from common.store.ledger import Wait
 from common.store.pool import connection
 
 
-async def join(resources: Resources, *subjects: str, purpose: Purpose = Purpose.INTERACTIVE) -> None:
+async def join(resources: Resources, *subjects: str, call_class: CallClass = CallClass.USER) -> None:
     async with connection(resources.db) as held:
-        stay = rows.INTERACTIVE_STAY
-        assert "joined" == await rows.join_line(held, Function.QUOTE, subjects, purpose, stay=stay)
+        assert "joined" == await rows.join_line(held, resources.ask, Function.QUOTE, subjects, call_class)
 
 
 async def serve_one(resources: Resources) -> Outcome:
@@ -102,7 +101,7 @@ async def test_a_hold_from_before_a_step_back_of_the_clock_is_soon_over(
 ) -> None:
     async with connection(resources.db) as held:
         until = await ledger.select_now(held) + HOUR
-        await ledger.upsert_hold(held, resources.ask.account, Hold(until, reason, probing=False))
+        await gate.upsert_hold(held, resources.ask.account, Hold(until, reason, probing=False))
 
     await line.ask(resources)
     told = await line.ask(resources)

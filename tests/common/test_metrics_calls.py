@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.core import Metric
 
 from common import line
-from common.core.models import Function, Purpose
+from common.core.models import CallClass, Function
 from common.core.outcomes import Hold, Outcome
 from common.metrics import shared as metrics_shared
 from common.metrics.calls import note_call, note_waits
@@ -22,7 +22,7 @@ from common.metrics.shared import Shared
 from common.provider import Permit
 from common.resources import Resources
 from common.settings import Settings
-from common.store import ledger, pulses
+from common.store import gate, pulses
 from common.store.ledger import Grant
 from common.store.line import join_line
 from common.store.pool import connection
@@ -46,8 +46,8 @@ async def look(settings: Settings) -> Figures:
     return told(await asyncio.to_thread(Shared(settings).collect))
 
 
-def granted(purpose: Purpose = Purpose.BACKGROUND) -> Grant:
-    return Grant(1, Function.QUOTE, ("IBM",), purpose, datetime.now(UTC))
+def granted(call_class: CallClass = CallClass.REFRESH) -> Grant:
+    return Grant(1, Function.QUOTE, ("IBM",), call_class, datetime.now(UTC))
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,14 @@ def granted(purpose: Purpose = Purpose.BACKGROUND) -> Grant:
         (Outcome.DAY_USED_UP, 1),
     ],
 )
-def test_a_call_is_counted_by_purpose_function_and_outcome_and_a_throttled_one_twice(
+def test_a_call_is_counted_by_class_function_and_outcome_and_a_throttled_one_twice(
     outcome: Outcome, throttled: int
 ) -> None:
-    labels = {"purpose": "operator", "function": "GLOBAL_QUOTE", "outcome": outcome.value}
+    labels = {"class": "operator", "function": "GLOBAL_QUOTE", "outcome": outcome.value}
     calls = value("quotewell_provider_calls_total", **labels)
     alarms = value("quotewell_provider_throttled_total", outcome=outcome.value)
 
-    note_call(granted(Purpose.OPERATOR), outcome)
+    note_call(granted(CallClass.OPERATOR), outcome)
 
     assert calls + 1 == value("quotewell_provider_calls_total", **labels)
     assert alarms + throttled == value("quotewell_provider_throttled_total", outcome=outcome.value)
@@ -80,30 +80,30 @@ def test_an_alarm_stands_at_zero_before_it_first_rings() -> None:
         assert REGISTRY.get_sample_value("quotewell_provider_throttled_total", {"outcome": outcome}) is not None
 
 
-def test_waits_are_observed_by_purpose() -> None:
+def test_waits_are_observed_by_class() -> None:
     name = "quotewell_grant_wait_seconds_sum"
-    before = value(name, purpose="interactive"), value(name, purpose="operator")
+    before = value(name, **{"class": "user"}), value(name, **{"class": "operator"})
 
-    late, background = (Purpose.INTERACTIVE, timedelta(seconds=-1)), (Purpose.BACKGROUND, timedelta(seconds=1))
-    note_waits([(Purpose.INTERACTIVE, timedelta(seconds=2)), (Purpose.OPERATOR, timedelta(hours=1)), late, background])
+    late, background = (CallClass.USER, timedelta(seconds=-1)), (CallClass.REFRESH, timedelta(seconds=1))
+    note_waits([(CallClass.USER, timedelta(seconds=2)), (CallClass.OPERATOR, timedelta(hours=1)), late, background])
 
-    after = value(name, purpose="interactive"), value(name, purpose="operator")
+    after = value(name, **{"class": "user"}), value(name, **{"class": "operator"})
     assert [2, 3600] == pytest.approx([later - earlier for later, earlier in zip(after, before, strict=True)])
 
 
 async def test_a_call_that_is_carried_out_counts_itself_and_what_waited_for_it(resources: Resources) -> None:
-    calls = {"purpose": "interactive", "function": "GLOBAL_QUOTE", "outcome": "ok"}
+    calls = {"class": "user", "function": "GLOBAL_QUOTE", "outcome": "ok"}
     before = value("quotewell_provider_calls_total", **calls)
-    waited = value("quotewell_grant_wait_seconds_count", purpose="interactive")
+    waited = value("quotewell_grant_wait_seconds_count", **{"class": "user"})
     async with connection(resources.db) as held:
-        await join_line(held, Function.QUOTE, ["IBM"], Purpose.INTERACTIVE, stay=DAY)
+        await join_line(held, resources.ask, Function.QUOTE, ["IBM"], CallClass.USER, stay=DAY)
 
     permit = await line.ask(resources)
     assert isinstance(permit, Permit)
     assert Outcome.OK is await line.carry_out(resources, permit)
 
     assert before + 1 == value("quotewell_provider_calls_total", **calls)
-    assert waited + 1 == value("quotewell_grant_wait_seconds_count", purpose="interactive")
+    assert waited + 1 == value("quotewell_grant_wait_seconds_count", **{"class": "user"})
 
 
 async def test_a_fresh_database_has_figures_too(settings: Settings) -> None:
@@ -118,13 +118,15 @@ async def test_a_fresh_database_has_figures_too(settings: Settings) -> None:
     )
     assert (1, 0) == (found["provider_state", "unknown"], found["provider_state", "ok"])
     assert float("inf") == found["refresh_age_seconds",]
-    assert (0, 0) == (found["hold_seconds", "all", "none"], found["hold_seconds", "background", "none"])
-    assert [0, 0, 0] == [found["line_rows", purpose] for purpose in ("interactive", "operator", "background")]
+    assert 0 == found["hold_seconds", "none"]
+    assert [0] * 6 == [
+        found["line_rows", name] for name in ("user", "stranger", "operator", "first", "refresh", "trial")
+    ]
 
 
 async def test_what_happened_is_told(settings: Settings, resources: Resources) -> None:
     async with connection(resources.db) as held:
-        await join_line(held, Function.QUOTE, ["IBM", "AAPL"], Purpose.OPERATOR, stay=DAY)
+        await join_line(held, resources.ask, Function.QUOTE, ["IBM", "AAPL"], CallClass.OPERATOR, stay=DAY)
         await pulses.upsert_pulses(held, [pulses.BEAT, "worker@here:1", "worker@here:2"])
     permit = await line.ask(resources)
     assert isinstance(permit, Permit)
@@ -143,16 +145,15 @@ async def test_what_happened_is_told(settings: Settings, resources: Resources) -
         assert abs(time.time() - found[f"{seen}_timestamp_seconds",]) < 30
 
 
-async def test_holds_are_told_by_what_they_hold_and_why(settings: Settings, resources: Resources) -> None:
+@pytest.mark.parametrize("why", ["operator", "bad_key", "provider_down"])
+async def test_a_hold_is_told_with_its_reason(resources: Resources, why: str) -> None:
     async with connection(resources.db) as held:
-        await ledger.upsert_hold(held, resources.ask.account, Hold(datetime.now(UTC) + DAY, "operator", False))
-        await ledger.update_background_hold(held, resources.ask.account, datetime.now(UTC) + DAY)
+        await gate.upsert_hold(held, resources.ask.account, Hold(datetime.now(UTC) + DAY, why, False))
 
     found = await look(resources.settings)
 
-    assert 86_000 < found["hold_seconds", "all", "operator"] <= 86_400
-    assert 86_000 < found["hold_seconds", "background", "bad_key"] <= 86_400
-    assert ("hold_seconds", "all", "none") not in found
+    assert 86_000 < found["hold_seconds", why] <= 86_400
+    assert ("hold_seconds", "none") not in found
 
 
 async def test_a_database_that_is_away_is_a_figure_and_nothing_is_made_up(settings: Settings) -> None:
@@ -233,8 +234,8 @@ async def test_an_old_quote_is_as_old_as_the_market_was_open(db: asyncpg.Pool, s
     async with connection(db) as held:
         await held.execute(
             """
-            INSERT INTO calls (account, function, subjects, purpose, granted_at, ends_at, outcome, caller)
-            VALUES ($1, 'GLOBAL_QUOTE', '{IBM}', 2, $2, $2, 'ok', 'test')
+            INSERT INTO calls (account, function, subjects, class, granted_at, ends_at, outcome, caller)
+            VALUES ($1, 'GLOBAL_QUOTE', '{IBM}', 'refresh', $2, $2, 'ok', 'test')
             """,
             settings.account,
             datetime.now(UTC) - timedelta(days=100),

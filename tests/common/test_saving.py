@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from common.core.models import Function, Price, Purpose
+from common.core.models import CallClass, Function, Price
 from common.resources import Resources
 from common.saving import write_answer
 from common.store import quotes
@@ -27,7 +27,7 @@ async def test_bulk_calls_collect_a_quote_a_minute_while_the_market_is_open(
 ) -> None:
     nyse = replace(resources, settings=replace(resources.settings, market_hours="nyse"))
     for at, price in ((began, 10), (began + timedelta(seconds=59), 11)):
-        grant = Grant(1, function, SYMBOLS, Purpose.BACKGROUND, at)
+        grant = Grant(1, function, SYMBOLS, CallClass.REFRESH, at)
         answer = tuple(Price(symbol, Decimal(price), at.date()) for symbol in SYMBOLS)
         async with connection(resources.db) as held:
             await write_answer(held, nyse, grant, answer, at)

@@ -8,16 +8,16 @@ import aiohttp
 import pytest
 
 from common import line
-from common.core.limits import LEASE
-from common.core.models import Bar, Function, Listed, Match, Price, Purpose
-from common.core.outcomes import Outcome
+from common.core.limits import LEASE, parse_limits
+from common.core.models import Bar, CallClass, Function, Listed, Match, Price
+from common.core.outcomes import FIRST_QUARANTINE, Outcome
 from common.core.search import build_index
 from common.provider import Permit
 from common.resources import Resources
 from common.settlement import settle
 from common.store import bars, ledger, listings, quotes, searches, symbols
 from common.store import line as rows
-from common.store.ledger import Grant
+from common.store.ledger import Grant, Wait
 from common.store.pool import connection
 
 SOURCE = "simulated"
@@ -25,9 +25,9 @@ EACH = [(Function.QUOTE, "AAPL"), (Function.DAILY, "AAPL"), (Function.SEARCH, "T
 ALL_BUT_QUOTES = EACH[1:]
 
 
-async def permit_for(resources: Resources, function: Function, subject: str, purpose: Purpose) -> Permit:
+async def permit_for(resources: Resources, function: Function, subject: str, call_class: CallClass) -> Permit:
     async with connection(resources.db) as held:
-        told = await rows.join_line(held, function, [subject], purpose, stay=rows.INTERACTIVE_STAY)
+        told = await rows.join_line(held, resources.ask, function, [subject], call_class)
     assert "joined" == told
     permit = await line.ask(resources)
     assert isinstance(permit, Permit)
@@ -36,15 +36,15 @@ async def permit_for(resources: Resources, function: Function, subject: str, pur
 
 
 async def serve(
-    resources: Resources, function: Function, subject: str, *, purpose: Purpose = Purpose.INTERACTIVE
+    resources: Resources, function: Function, subject: str, *, call_class: CallClass = CallClass.USER
 ) -> Outcome:
     """Stand in the line, be granted a call, make it."""
-    return await line.carry_out(resources, await permit_for(resources, function, subject, purpose))
+    return await line.carry_out(resources, await permit_for(resources, function, subject, call_class))
 
 
 async def end(resources: Resources, function: Function, subject: str, outcome: Outcome) -> Grant:
     """A call that ends so, without a provider."""
-    permit = await permit_for(resources, function, subject, Purpose.INTERACTIVE)
+    permit = await permit_for(resources, function, subject, CallClass.USER)
     await settle(resources, permit.grant, outcome, ())
     return permit.grant
 
@@ -71,7 +71,7 @@ async def test_a_price_that_is_settled_late_does_not_win_over_one_that_was_asked
     resources: Resources,
 ) -> None:
     """A store was away for longer than the lease: meanwhile the symbol was free to be asked for again."""
-    late = await permit_for(resources, Function.QUOTE, "AAPL", Purpose.INTERACTIVE)
+    late = await permit_for(resources, Function.QUOTE, "AAPL", CallClass.USER)
     async with connection(resources.db) as held:
         moved = (
             "UPDATE calls SET granted_at = granted_at - $2::interval, ends_at = ends_at - $2::interval WHERE id = $1"
@@ -91,19 +91,21 @@ async def test_a_price_that_is_settled_late_does_not_win_over_one_that_was_asked
 async def test_a_good_answer_serves_the_demand_and_opens_the_gate(
     resources: Resources, function: Function, subject: str
 ) -> None:
-    permit = await permit_for(resources, function, subject, Purpose.INTERACTIVE)
+    permit = await permit_for(resources, function, subject, CallClass.USER)
     async with connection(resources.db) as held:
         later = await ledger.select_now(held) + timedelta(hours=1)
-        await ledger.update_background_hold(held, resources.ask.account, later)
-        await held.execute("UPDATE ledgers SET probing = true, held_for = 'day_used_up', held_until = $1", later)
+        await held.execute(
+            "UPDATE ledgers SET probing = true, held_for = 'day_used_up', held_until = $1, failures = 4, closed_at = $1",
+            later,
+        )
 
     assert Outcome.OK == await line.carry_out(resources, permit)
 
     async with connection(resources.db) as held:
         assert 0 == await held.fetchval("SELECT count(*) FROM demand")
         assert "ok" == await held.fetchval("SELECT outcome FROM calls")
-        [gate] = await held.fetch("SELECT held_until, probing, background_held_until FROM ledgers")
-    assert (None, False, None) == tuple(gate)
+        [gate] = await held.fetch("SELECT held_until, held_for, probing, failures, closed_at FROM ledgers")
+    assert (None, None, False, 0, None) == tuple(gate)
 
 
 async def test_a_quote_is_saved_and_its_symbol_is_known(resources: Resources) -> None:
@@ -112,7 +114,7 @@ async def test_a_quote_is_saved_and_its_symbol_is_known(resources: Resources) ->
     async with connection(resources.db) as held:
         [saved] = await quotes.select_quotes(held, SOURCE, ["AAPL"])
         [collected] = await bars.select_history(held, SOURCE, "AAPL", most=10)
-        assert await held.fetchval("SELECT quoted FROM symbols WHERE symbol = 'AAPL'")
+        assert SOURCE == await held.fetchval("SELECT source FROM symbols WHERE symbol = 'AAPL'")
     assert (saved.fetched_at, saved.price.price) == (collected.fetched_at, collected.price)
 
 
@@ -128,7 +130,7 @@ async def test_daily_bars_are_saved_with_the_time_of_the_response(resources: Res
 
 
 async def test_bars_of_days_to_come_are_not_believed(resources: Resources) -> None:
-    permit = await permit_for(resources, Function.DAILY, "AAPL", Purpose.INTERACTIVE)
+    permit = await permit_for(resources, Function.DAILY, "AAPL", CallClass.USER)
     today = datetime.now(UTC).date()
     one = bar(today)
 
@@ -159,9 +161,9 @@ async def test_a_search_that_finds_nothing_is_saved_too(resources: Resources) ->
 
 async def test_what_no_column_can_hold_is_left_out_of_a_text(resources: Resources) -> None:
     match = Match("A", "Nul\0 and half a pair\ud800", "Equity", "United States", "USD", Decimal(1))
-    search = await permit_for(resources, Function.SEARCH, "ODD", Purpose.INTERACTIVE)
+    search = await permit_for(resources, Function.SEARCH, "ODD", CallClass.USER)
     await settle(resources, search.grant, Outcome.OK, (match,))
-    listing = await permit_for(resources, Function.LISTING, listings.SUBJECT, Purpose.BACKGROUND)
+    listing = await permit_for(resources, Function.LISTING, listings.SUBJECT, CallClass.REFRESH)
     await settle(resources, listing.grant, Outcome.OK, (Listed("A", "A\0\0 name\x1b", "NYSE", "Stock", None),))
 
     async with connection(resources.db) as held:
@@ -173,7 +175,7 @@ async def test_what_no_column_can_hold_is_left_out_of_a_text(resources: Resource
 
 
 async def test_the_listing_is_saved_and_can_be_searched(resources: Resources) -> None:
-    await serve(resources, Function.LISTING, listings.SUBJECT, purpose=Purpose.BACKGROUND)
+    await serve(resources, Function.LISTING, listings.SUBJECT, call_class=CallClass.REFRESH)
 
     async with connection(resources.db) as held:
         listed = await listings.select_listing(held, SOURCE)
@@ -189,7 +191,7 @@ async def test_a_listing_that_shrank_by_half_leaves_the_old_one_and_an_hours_res
     async with connection(resources.db) as held:
         await listings.replace_listing(held, SOURCE, old, await ledger.select_now(held) - timedelta(days=8))
 
-    await serve(resources, Function.LISTING, listings.SUBJECT, purpose=Purpose.BACKGROUND)
+    await serve(resources, Function.LISTING, listings.SUBJECT, call_class=CallClass.REFRESH)
 
     async with connection(resources.db) as held:
         assert 2_000 == len(await listings.select_listing(held, SOURCE))
@@ -205,7 +207,7 @@ async def test_a_listing_that_failed_leaves_the_line_and_the_old_one_stays(resou
         await listings.replace_listing(held, SOURCE, old, await ledger.select_now(held) - timedelta(days=8))
     await break_provider(resources, fault)
 
-    assert Outcome.OK != await serve(resources, Function.LISTING, listings.SUBJECT, purpose=Purpose.BACKGROUND)
+    assert Outcome.OK != await serve(resources, Function.LISTING, listings.SUBJECT, call_class=CallClass.REFRESH)
 
     async with connection(resources.db) as held:
         assert old == await listings.select_listing(held, SOURCE)
@@ -225,15 +227,33 @@ async def test_a_chart_of_an_unknown_symbol_is_remembered_and_blames_no_quote(re
         assert [] == await bars.select_bars(held, SOURCE, "NOSUCH", most=10)
         assert await bars.select_bars_fetched(held, SOURCE, "NOSUCH") is None
         assert 0 == await held.fetchval("SELECT count(*) FROM demand")
-        assert (0, None) == tuple(
-            await held.fetchrow("SELECT failures, quarantined_until FROM symbols WHERE symbol = 'NOSUCH'")
-        )
+        assert 0 == await held.fetchval("SELECT count(*) FROM attempts WHERE symbol = 'NOSUCH'")
 
 
 async def test_a_quote_of_an_unknown_symbol_is_the_symbols_failure(resources: Resources) -> None:
     assert Outcome.NO_DATA == await serve(resources, Function.QUOTE, "NOSUCH")
 
-    assert 1 == await count(resources, "SELECT failures FROM symbols WHERE symbol = 'NOSUCH'")
+    assert 1 == await count(resources, "SELECT failures FROM attempts WHERE symbol = 'NOSUCH'")
+
+
+@pytest.mark.parametrize(
+    ("failures", "minutes"),
+    [(1, 5), (2, 10), (3, 20), (4, 40), (8, 640), (9, 1280), (10, 1440), (11, 1440), (1000, 1440), (10**9, 1440)],
+)
+async def test_a_symbol_rests_twice_as_long_after_each_failure_up_to_a_day(
+    resources: Resources, failures: int, minutes: int
+) -> None:
+    account = resources.ask.account
+    async with connection(resources.db) as held:
+        at = await ledger.select_now(held)
+        await symbols.upsert_pins(held, ["NOSUCH"])
+        if failures > 1:
+            await symbols.upsert_failed(held, account, ["NOSUCH"], at, FIRST_QUARANTINE)
+            await held.execute("UPDATE attempts SET failures = $1", failures - 1)
+        await symbols.upsert_failed(held, account, ["NOSUCH"], at, FIRST_QUARANTINE)
+        found = await held.fetchrow("SELECT failures, quarantined_until FROM attempts")
+
+    assert (failures, at + timedelta(minutes=minutes)) == tuple(found)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.NO_DATA, Outcome.BAD_REQUEST])
@@ -246,7 +266,7 @@ async def test_only_a_quote_can_be_a_symbols_failure(
 
     await end(resources, function, subject, outcome)
 
-    assert 0 == await count(resources, "SELECT max(failures) FROM symbols")
+    assert 0 == await count(resources, "SELECT count(*) FROM attempts WHERE failures > 0")
     assert 0 == await count(resources, "SELECT count(*) FROM demand")
 
 
@@ -285,3 +305,69 @@ async def test_a_call_is_settled_once(resources: Resources) -> None:
     await settle(resources, grant, Outcome.OK, (one,))
 
     assert 0 == await count(resources, "SELECT count(*) FROM daily_bars")
+
+
+@pytest.mark.parametrize(
+    "refused", [Price("AAPL", Decimal(-1), date(2026, 3, 2)), Price("AAPL", Decimal(1), date(2026, 3, 2), volume=2**63)]
+)
+async def test_an_answer_that_the_database_refuses_ends_the_call_as_one_without_data(
+    resources: Resources, refused: Price
+) -> None:
+    permit = await permit_for(resources, Function.QUOTE, "AAPL", CallClass.USER)
+
+    await settle(resources, permit.grant, Outcome.OK, (refused,))
+
+    async with connection(resources.db) as held:
+        assert "no_data" == await held.fetchval("SELECT outcome FROM calls")
+        assert 1 == await held.fetchval("SELECT failures FROM attempts WHERE symbol = 'AAPL'")
+        assert 0 == await held.fetchval("SELECT count(*) FROM demand")
+        assert [] == await quotes.select_quotes(held, SOURCE, ["AAPL"])
+
+
+async def failing(resources: Resources) -> list[str]:
+    async with connection(resources.db) as held:
+        return [row["symbol"] for row in await held.fetch("SELECT symbol FROM attempts WHERE failures > 0 ORDER BY 1")]
+
+
+async def test_where_all_symbols_lack_data_the_provider_is_blamed_and_none_of_them_rests(resources: Resources) -> None:
+    """Two of them had quotes: they did exist."""
+    names = [f"S{number}" for number in range(5)]
+    async with connection(resources.db) as held:
+        await held.execute("INSERT INTO symbols (symbol, source) VALUES ('S0', $1), ('S1', $1)", SOURCE)
+    for name in names[:4]:
+        await end(resources, Function.QUOTE, name, Outcome.NO_DATA)
+    before = await failing(resources)
+    await end(resources, Function.QUOTE, names[4], Outcome.NO_DATA)
+
+    assert (names[:4], []) == (before, await failing(resources))
+    assert 1 == await count(resources, "SELECT count(*) FROM demand WHERE subject = 'S4'")
+    assert 1 == await count(resources, "SELECT failures FROM ledgers")
+
+
+async def test_unknown_symbols_alone_blame_nobody_but_themselves(resources: Resources) -> None:
+    names = [f"S{number}" for number in range(6)]
+    for name in names:
+        await end(resources, Function.QUOTE, name, Outcome.NO_DATA)
+
+    assert names == await failing(resources)
+
+
+@pytest.mark.parametrize(("limits", "calls"), [("1000/1min", 3), ("1000/1min,100/1d", 3), ("1000/1min,99/1d", 2)])
+async def test_calls_in_a_row_without_an_answer_close_the_gate(resources: Resources, limits: str, calls: int) -> None:
+    few = replace(resources, ask=replace(resources.ask, limits=parse_limits(limits, "limits")))
+    for number in range(calls):
+        assert 0 == await count(few, "SELECT count(*) FROM ledgers WHERE held_until IS NOT NULL")
+        await end(few, Function.QUOTE, f"S{number}", Outcome.UNAVAILABLE)
+
+    async with connection(few.db) as held:
+        assert ("provider_down", True) == tuple(await held.fetchrow("SELECT held_for, probing FROM ledgers"))
+    told = await line.ask(few)
+    assert isinstance(told, Wait)
+    assert "provider_down" == told.reason
+
+
+async def test_an_answer_in_between_begins_the_count_anew(resources: Resources) -> None:
+    for number, outcome in enumerate([Outcome.UNAVAILABLE] * 2 + [Outcome.NO_DATA] + [Outcome.UNAVAILABLE] * 2):
+        await end(resources, Function.QUOTE, f"S{number}", outcome)
+
+    assert 0 == await count(resources, "SELECT count(*) FROM ledgers WHERE held_until IS NOT NULL")

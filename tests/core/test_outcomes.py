@@ -1,4 +1,4 @@
-"""What follows from the end of a call: for how long the ledger is held, and how long a symbol rests."""
+"""What follows from the end of a call: for how long the ledger is held."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.core.limits import parse_limits
-from common.core.outcomes import THROTTLES, Hold, Outcome, hold_after, next_quota_day, quarantine
+from common.core.outcomes import THROTTLES, Hold, Outcome, hold_after, next_quota_day
 
 NOW = datetime(2026, 11, 20, 19, 0, tzinfo=UTC)
 FREE = parse_limits("1/2s,5/1min,25/1d", "limits")
@@ -19,7 +19,7 @@ def at(text: str) -> datetime:
 
 
 @pytest.mark.parametrize("outcome", sorted(set(Outcome) - THROTTLES))
-def test_only_a_throttle_closes_the_gate(outcome: Outcome) -> None:
+def test_only_a_throttle_holds_until_a_time_that_it_names(outcome: Outcome) -> None:
     assert hold_after(outcome, FREE, NOW) is None
 
 
@@ -81,11 +81,3 @@ def test_the_day_ends_after_both_midnights_and_within_a_day_and_an_hour(now: dat
     assert now < until <= now + timedelta(hours=25)
     assert until.date() > now.date()
     assert until.astimezone(new_york).date() > now.astimezone(new_york).date()
-
-
-@pytest.mark.parametrize(
-    ("failures", "minutes"),
-    [(1, 5), (2, 10), (3, 20), (4, 40), (8, 640), (9, 1280), (10, 1440), (11, 1440), (1000, 1440), (10**9, 1440)],
-)
-def test_a_symbol_rests_twice_as_long_after_each_failure_up_to_a_day(failures: int, minutes: int) -> None:
-    assert timedelta(minutes=minutes) == quarantine(failures)

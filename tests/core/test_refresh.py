@@ -115,15 +115,18 @@ def test_a_spent_quota_leaves_background_only_symbols_without_a_quote(use: Use) 
 
 
 @pytest.mark.parametrize(
-    ("newest", "clock"),
-    # 252 sessions in 2024, 250 in 2025, and Friday's is the 224th of 2026
-    [(None, 0), (date(2024, 1, 2), 1), (THURSDAY, 725), (FRIDAY, 726), (date(2026, 11, 22), 726)],
+    ("newest", "sessions", "halves"),
+    # 252 sessions in 2024, 250 in 2025, and Friday's is the 224th of 2026; three half days in each of the years before
+    [(None, 0, 0), (date(2024, 1, 2), 1, 0), (THURSDAY, 725, 6), (FRIDAY, 726, 6), (date(2026, 11, 22), 726, 6)],
 )
 @pytest.mark.parametrize("now", ["2026-11-20T16:00", "2026-11-22T12:00"])
-def test_with_end_of_day_prices_each_trading_day_opens_one_turn(newest: date | None, clock: int, now: str) -> None:
+def test_with_end_of_day_prices_each_trading_day_opens_one_turn(
+    newest: date | None, sessions: int, halves: int, now: str
+) -> None:
+    """The clock is that of the newest close that is known to be out, in open seconds: a half day has three hours less."""
     now_turn = turn(FREE, NYSE, at(now), Use(newest_day=newest))
 
-    assert (CLOSING_POWER, clock) == (now_turn.power, now_turn.clock)
+    assert (CLOSING_POWER, sessions * 23_400 - halves * 10_800) == (now_turn.power, now_turn.clock)
 
 
 @pytest.mark.parametrize(

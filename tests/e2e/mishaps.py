@@ -49,7 +49,7 @@ CREATE = [
     "--operator",
     "--password-stdin",
 ]
-FREE = "UPDATE ledgers SET held_until = NULL, background_held_until = NULL, probing = false"
+FREE = "UPDATE ledgers SET held_until = NULL, held_for = NULL, probing = false, failures = 0, closed_at = NULL"
 QUESTIONS = ("status", "budget", "symbols", "calls", "line", "audit")
 
 

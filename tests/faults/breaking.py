@@ -13,7 +13,7 @@ from tests.e2e.stack import eventually
 from tests.faults.cluster import ALL, APIS, WORKERS, Cluster, Target
 from tests.faults.proxy import Mood
 
-FREE = "UPDATE ledgers SET held_until = NULL, background_held_until = NULL, probing = false"
+FREE = "UPDATE ledgers SET held_until = NULL, held_for = NULL, probing = false, failures = 0, closed_at = NULL"
 UNDER_WAY = "SELECT count(*) FROM calls WHERE id <= %s AND outcome IS NULL AND ends_at > ledger_now()"
 EXIT = 25.0  # seconds for an end in good order
 GONE = 5.0  # seconds for one that is not asked

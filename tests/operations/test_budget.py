@@ -7,11 +7,11 @@ import pytest
 
 from common import line
 from common.core.limits import LEASE, parse_limits
-from common.core.models import Function, Purpose
-from common.core.outcomes import Outcome
+from common.core.models import CallClass, Function
+from common.core.outcomes import Hold, Outcome
 from common.operations.budget import BudgetReport, Spent, hold, release, report_budget
 from common.resources import Resources
-from common.store import ledger
+from common.store import gate, ledger
 from common.store.ledger import Wait
 from common.store.line import join_line
 from common.store.pool import connection
@@ -27,9 +27,9 @@ def slow(process: Resources) -> Resources:
     return replace(process, ask=replace(process.ask, limits=parse_limits("2/1min,10/1h", "limits")))
 
 
-async def want(process: Resources, *symbols: str, purpose: Purpose = Purpose.INTERACTIVE) -> None:
+async def want(process: Resources, *symbols: str, call_class: CallClass = CallClass.USER) -> None:
     async with connection(process.db) as held:
-        await join_line(held, Function.QUOTE, symbols, purpose, stay=HOUR)
+        await join_line(held, process.ask, Function.QUOTE, symbols, call_class, stay=HOUR)
 
 
 def slots(report: BudgetReport) -> list[tuple[str, int, int, bool]]:
@@ -85,19 +85,19 @@ async def test_what_never_left_costs_nothing(slow: Resources) -> None:
     assert {"unsent"} == {spent.outcome for spent in report.spent}
 
 
-async def test_calls_are_told_by_window_purpose_and_outcome(process: Resources, clock: Clock) -> None:
+async def test_calls_are_told_by_window_class_and_outcome(process: Resources, clock: Clock) -> None:
     await want(process, "IBM")
     await serve(process)
     clock.pass_(timedelta(minutes=5))
-    await want(process, "MSFT", purpose=Purpose.OPERATOR)
+    await want(process, "MSFT", call_class=CallClass.OPERATOR)
     await break_provider(process, "http_503")
     await serve(process)
 
     assert [
         Spent("minute", "operator", "unavailable", 1),
-        Spent("hour", "interactive", "ok", 1),
+        Spent("hour", "user", "ok", 1),
         Spent("hour", "operator", "unavailable", 1),
-        Spent("day", "interactive", "ok", 1),
+        Spent("day", "user", "ok", 1),
         Spent("day", "operator", "unavailable", 1),
     ] == (await report_budget(process)).spent
 
@@ -146,12 +146,17 @@ async def test_a_hold_that_is_over_is_not_told(process: Resources, clock: Clock)
     assert (None, None, None, 0.0) == (report.held_until, report.held_for, report.next_free_at, report.next_free_s)
 
 
-async def test_a_refused_key_rests_background_until_it_is_released(process: Resources) -> None:
+async def test_a_refused_key_holds_all_calls_until_a_probe_or_until_it_is_released(process: Resources) -> None:
     async with connection(process.db) as held:
         until = await ledger.select_now(held) + HOUR
-        await held.execute("INSERT INTO ledgers (account) VALUES ($1)", process.ask.account)
-        await ledger.update_background_hold(held, process.ask.account, until)
+        await gate.upsert_hold(held, process.ask.account, Hold(until, Outcome.BAD_KEY, probing=True))
     rests = await report_budget(process)
+    released = await release(process, by=BY)
 
-    assert (until, None) == (rests.background_held_until, rests.next_free_at)
-    assert (await release(process, by=BY)).background_held_until is None
+    assert (until, "bad_key", True, until) == (rests.held_until, rests.held_for, rests.probing, rests.next_free_at)
+    assert (None, None, False, None) == (
+        released.held_until,
+        released.held_for,
+        released.probing,
+        released.next_free_at,
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from common import line
 from common.core.limits import LEASE
-from common.core.models import Function, Purpose
+from common.core.models import CallClass, Function
 from common.errors import InvalidSymbol
 from common.operations.calls import CallsReport, report_calls, report_line
 from common.resources import Resources
@@ -18,9 +18,9 @@ from tests.store.conftest import Clock
 STAY = timedelta(hours=1)
 
 
-async def want(process: Resources, subject: str, purpose: Purpose, function: Function = Function.QUOTE) -> None:
+async def want(process: Resources, subject: str, call_class: CallClass, function: Function = Function.QUOTE) -> None:
     async with connection(process.db) as held:
-        await join_line(held, function, [subject], purpose, stay=STAY)
+        await join_line(held, process.ask, function, [subject], call_class, stay=STAY)
 
 
 def subjects(report: CallsReport) -> list[str]:
@@ -29,15 +29,15 @@ def subjects(report: CallsReport) -> list[str]:
 
 async def make_calls(process: Resources, clock: Clock) -> None:
     """IBM ok, NOSUCH no_data, a chart of IBM ok, MSFT under way; the first two are a person's."""
-    for subject, purpose, function in (
-        ("IBM", Purpose.INTERACTIVE, Function.QUOTE),
-        ("NOSUCH", Purpose.INTERACTIVE, Function.QUOTE),
-        ("IBM", Purpose.OPERATOR, Function.DAILY),
+    for subject, call_class, function in (
+        ("IBM", CallClass.USER, Function.QUOTE),
+        ("NOSUCH", CallClass.USER, Function.QUOTE),
+        ("IBM", CallClass.OPERATOR, Function.DAILY),
     ):
-        await want(process, subject, purpose, function)
+        await want(process, subject, call_class, function)
         await serve(process)
         clock.pass_(1)
-    await want(process, "MSFT", Purpose.BACKGROUND)
+    await want(process, "MSFT", CallClass.REFRESH)
     await take(process)
 
 
@@ -46,18 +46,18 @@ async def test_calls_are_told_newest_first(process: Resources, clock: Clock) -> 
     report = await report_calls(process)
 
     assert [
-        ("GLOBAL_QUOTE", ["MSFT"], "background", None, None),
+        ("GLOBAL_QUOTE", ["MSFT"], "refresh", None, None),
         ("TIME_SERIES_DAILY", ["IBM"], "operator", "ok", 0.0),
-        ("GLOBAL_QUOTE", ["NOSUCH"], "interactive", "no_data", 0.0),
-        ("GLOBAL_QUOTE", ["IBM"], "interactive", "ok", 0.0),
-    ] == [(call.function, call.subjects, call.purpose, call.outcome, call.took_s) for call in report.calls]
+        ("GLOBAL_QUOTE", ["NOSUCH"], "user", "no_data", 0.0),
+        ("GLOBAL_QUOTE", ["IBM"], "user", "ok", 0.0),
+    ] == [(call.function, call.subjects, call.call_class, call.outcome, call.took_s) for call in report.calls]
     assert {process.ask.caller} == {call.caller for call in report.calls}
     assert LEASE == report.calls[0].ends_at - report.calls[0].granted_at
     assert report.next is None
 
 
 async def test_a_call_took_from_its_grant_to_its_response(process: Resources, clock: Clock) -> None:
-    await want(process, "IBM", Purpose.OPERATOR)
+    await want(process, "IBM", CallClass.OPERATOR)
     permit = await take(process)
     clock.pass_(0.25)
     permit.asked -= 1  # by the process's own clock it took no less
@@ -70,8 +70,9 @@ async def test_a_call_took_from_its_grant_to_its_response(process: Resources, cl
     ("filters", "found"),
     [
         ({"symbol": "ibm"}, ["IBM", "IBM"]),
-        ({"symbol": "ibm", "purpose": "operator"}, ["IBM"]),
-        ({"purpose": "interactive"}, ["NOSUCH", "IBM"]),
+        ({"symbol": "ibm", "call_class": "operator"}, ["IBM"]),
+        ({"call_class": "user"}, ["NOSUCH", "IBM"]),
+        ({"call_class": "trial"}, []),
         ({"outcome": "ok"}, ["IBM", "IBM"]),
         ({"outcome": "in_flight"}, ["MSFT"]),
         ({"outcome": "bad_key"}, []),
@@ -97,25 +98,27 @@ async def test_what_cannot_be_a_symbol_finds_no_call_but_a_refusal(process: Reso
 
 
 async def test_the_line_is_told_in_the_order_of_the_grant(process: Resources, clock: Clock) -> None:
-    await want(process, "C", Purpose.OPERATOR)
+    await want(process, "C", CallClass.OPERATOR)
     clock.pass_(1)
-    await want(process, "B", Purpose.OPERATOR)
-    await want(process, "A", Purpose.INTERACTIVE, Function.DAILY)
+    await want(process, "B", CallClass.OPERATOR)
+    await want(process, "A", CallClass.USER, Function.DAILY)
     clock.pass_(2)
     report = await report_line(process)
 
     assert [
-        (1, "TIME_SERIES_DAILY", "A", "interactive", 2.0, 0, "waiting"),
+        (1, "TIME_SERIES_DAILY", "A", "user", 2.0, 0, "waiting"),
         (2, "GLOBAL_QUOTE", "C", "operator", 3.0, 0, "waiting"),
         (3, "GLOBAL_QUOTE", "B", "operator", 2.0, 0, "waiting"),
-    ] == [(row.rank, row.function, row.subject, row.purpose, row.waited_s, row.tries, row.state) for row in report.rows]
+    ] == [
+        (row.rank, row.function, row.subject, row.call_class, row.waited_s, row.tries, row.state) for row in report.rows
+    ]
     assert 3 == report.total
     assert ["A"] == [row.subject for row in (await report_line(process, most=1)).rows]
 
 
 async def test_a_row_is_under_way_then_backs_off_then_waits_again(process: Resources, clock: Clock) -> None:
     await break_provider(process, "http_503")
-    await want(process, "IBM", Purpose.OPERATOR)
+    await want(process, "IBM", CallClass.OPERATOR)
     permit, seen = await take(process), []
     seen += [(row.state, row.tries) for row in (await report_line(process)).rows]
     await line.carry_out(process, permit)
@@ -127,7 +130,7 @@ async def test_a_row_is_under_way_then_backs_off_then_waits_again(process: Resou
 
 
 async def test_a_row_whose_time_is_over_is_not_told(process: Resources, clock: Clock) -> None:
-    await want(process, "IBM", Purpose.OPERATOR)
+    await want(process, "IBM", CallClass.OPERATOR)
     clock.pass_(STAY)
     report = await report_line(process)
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from common import line
 from common.core.limits import parse_limits
-from common.core.models import Function, Price, Purpose
+from common.core.models import CallClass, Function, Price
 from common.core.outcomes import Hold, Outcome
 from common.core.refresh import Policy
 from common.errors import InvalidRequest, InvalidSymbol, NotFound, UnknownSymbol
@@ -17,8 +17,8 @@ from common.operations import refreshing
 from common.operations.refreshing import JobReport, queue_all, queue_refresh, report_job
 from common.resources import Resources
 from common.settlement import settle
-from common.store import ledger, refreshes
-from common.store.line import INTERACTIVE_STAY, join_line
+from common.store import gate, ledger, refreshes
+from common.store.line import join_line
 from common.store.pool import connection
 from common.store.symbols import upsert_pins
 from tests.operations.conftest import BY, acts, after, break_provider, execute, serve, take
@@ -34,16 +34,16 @@ def states(report: JobReport) -> dict[str, str | None]:
     return {item.symbol: item.outcome or item.state for item in report.items}
 
 
-async def purposes(process: Resources) -> dict[str, int]:
+async def classes(process: Resources) -> dict[str, str]:
     async with connection(process.db) as held:
-        rows = await held.fetch("SELECT subject, purpose FROM demand WHERE function = 'GLOBAL_QUOTE' ORDER BY subject")
+        rows = await held.fetch("SELECT subject, class FROM demand WHERE function = 'GLOBAL_QUOTE' ORDER BY subject")
     return dict(rows)
 
 
 async def test_symbols_are_queued_once_each_as_the_operators(process: Resources) -> None:
     report = await queue(process, "ibm", "brk.b", "IBM")
 
-    assert {"BRK-B": Purpose.OPERATOR, "IBM": Purpose.OPERATOR} == await purposes(process)
+    assert {"BRK-B": CallClass.OPERATOR, "IBM": CallClass.OPERATOR} == await classes(process)
     assert {"BRK-B": "waiting", "IBM": "waiting"} == states(report)
     assert (2, 2, 0, False, None, BY) == (
         report.total,
@@ -114,7 +114,7 @@ async def test_three_tries_that_fail_settle_as_the_failure(process: Resources, c
     for _ in range(3):
         await serve(process)
         seen.append(states(await report_job(process, job))["IBM"])
-        clock.pass_(timedelta(seconds=3))
+        clock.pass_(timedelta(seconds=6))
 
     assert ["waiting", "waiting", "unavailable"] == seen
     assert 1 == (await report_job(process, job)).failed
@@ -157,8 +157,8 @@ async def test_a_lost_symbol_joins_the_line_again(process: Resources) -> None:
     await execute(process, "DELETE FROM demand")
     await work_line(process, stopping=lambda: True)
 
-    assert {"AAPL": Purpose.OPERATOR, "IBM": Purpose.OPERATOR} == {
-        name: purpose for name, purpose in (await purposes(process)).items() if name in ("AAPL", "IBM")
+    assert {"AAPL": CallClass.OPERATOR, "IBM": CallClass.OPERATOR} == {
+        name: call_class for name, call_class in (await classes(process)).items() if name in ("AAPL", "IBM")
     }
 
 
@@ -176,11 +176,11 @@ async def test_a_days_quota_is_in_the_estimate(process: Resources) -> None:
 
 async def test_a_symbol_that_waits_already_is_joined(process: Resources) -> None:
     async with connection(process.db) as held:
-        await join_line(held, Function.QUOTE, ["AAPL"], Purpose.INTERACTIVE, stay=INTERACTIVE_STAY)
-        await join_line(held, Function.QUOTE, ["IBM"], Purpose.BACKGROUND, stay=INTERACTIVE_STAY)
+        await join_line(held, process.ask, Function.QUOTE, ["AAPL"], CallClass.USER)
+        await join_line(held, process.ask, Function.QUOTE, ["IBM"], CallClass.REFRESH)
     await queue(process, "AAPL", "IBM")
 
-    assert {"AAPL": Purpose.INTERACTIVE, "IBM": Purpose.OPERATOR} == await purposes(process)
+    assert {"AAPL": CallClass.USER, "IBM": CallClass.OPERATOR} == await classes(process)
 
 
 @pytest.mark.parametrize("count", [0, 501])
@@ -188,7 +188,7 @@ async def test_too_few_or_too_many_symbols_are_refused(process: Resources, count
     with pytest.raises(InvalidRequest, match=f"expected 1 to 500, not {count}"):
         await queue(process, *(f"S{number}" for number in range(count)))
 
-    assert ({}, []) == (await purposes(process), await acts(process))
+    assert ({}, []) == (await classes(process), await acts(process))
 
 
 async def test_five_hundred_symbols_are_taken(process: Resources) -> None:
@@ -205,14 +205,14 @@ async def test_an_unknown_symbol_is_named_and_nothing_is_queued(process: Resourc
 
     with pytest.raises(UnknownSymbol, match="the provider does not have NOSUCH; leave out"):
         await queue(process, "IBM", "nosuch")
-    assert {} == await purposes(process)
+    assert {} == await classes(process)
 
 
 async def test_what_cannot_be_a_symbol_is_refused(process: Resources) -> None:
     with pytest.raises(InvalidSymbol):
         await queue(process, "IBM", "A B")
 
-    assert {} == await purposes(process)
+    assert {} == await classes(process)
 
 
 @pytest.mark.parametrize("job", [-1, 0, 7, 2**63, 10**30])
@@ -228,7 +228,8 @@ async def wanted(process: Resources) -> None:
     await queue(process, "IBM")
     await serve(process)
     statement = """
-        UPDATE symbols SET account = $1, failures = 1, quarantined_until = ledger_now() + interval '1 hour' WHERE symbol = 'BAD'
+        INSERT INTO attempts (account, symbol, at, failures, quarantined_until)
+        VALUES ($1, 'BAD', ledger_now(), 1, ledger_now() + interval '1 hour')
     """
     await execute(process, statement, process.ask.account)
     await execute(process, "INSERT INTO symbols (symbol) VALUES ('OTHER')")
@@ -275,12 +276,12 @@ async def test_many_symbols_join_the_line_bit_by_bit(process: Resources, monkeyp
 async def test_the_estimate_is_the_rank_times_the_gap_after_a_hold(process: Resources) -> None:
     slow = replace(process, policy=Policy(parse_limits("5/1min", "limits"), "realtime", 0))
     async with connection(process.db) as held:
-        await join_line(held, Function.DAILY, ["IBM"], Purpose.INTERACTIVE, stay=INTERACTIVE_STAY)
+        await join_line(held, process.ask, Function.DAILY, ["IBM"], CallClass.USER)
     job = (await queue(process, "A", "B")).id
     before = await report_job(slow, job)
     async with connection(process.db) as held:
         until = await ledger.select_now(held) + timedelta(hours=1)
-        await ledger.upsert_hold(held, process.ask.account, Hold(until, "operator", probing=False))
+        await gate.upsert_hold(held, process.ask.account, Hold(until, "operator", probing=False))
 
     assert 3 * 12 == before.estimate_s
     assert 3600 + 3 * 12 == (await report_job(slow, job)).estimate_s
@@ -301,3 +302,13 @@ async def test_a_call_that_never_left_leaves_the_job_waiting(process: Resources)
     await line.carry_out(process, replace(permit, asked=permit.asked - 60))
 
     assert {"IBM": "waiting"} == states(await report_job(process, job))
+
+
+async def test_an_order_counts_for_the_operators_share_unless_it_is_forced(process: Resources) -> None:
+    await queue(process, "AAPL", "IBM")
+    await queue_refresh(process, ["IBM"], by=BY, forced=True)
+    await queue_refresh(process, ["MSFT"], by=BY, forced=True)
+    async with connection(process.db) as held:
+        rows = await held.fetch("SELECT subject, groups FROM demand WHERE function = 'GLOBAL_QUOTE' ORDER BY subject")
+
+    assert {"AAPL": ["waiting"], "IBM": [], "MSFT": []} == dict(map(tuple, rows))

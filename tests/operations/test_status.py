@@ -6,13 +6,13 @@ from datetime import timedelta
 import pytest
 
 from common.core.limits import LEASE
-from common.core.models import Function, Purpose
-from common.core.outcomes import BAD_KEY_PAUSE, Hold, Outcome
+from common.core.models import CallClass, Function
+from common.core.outcomes import Hold, Outcome
 from common.operations.status import BeatStatus, ProviderStatus, report_status
 from common.operations.symbols import report_symbols
 from common.resources import Resources, open_redis
 from common.settlement import settle
-from common.store import ledger
+from common.store import gate
 from common.store.line import join_line
 from common.store.pool import connection
 from common.store.pulses import upsert_pulses
@@ -26,7 +26,7 @@ HOUR = timedelta(hours=1)
 
 async def want(process: Resources, *symbols: str) -> None:
     async with connection(process.db) as held:
-        await join_line(held, Function.QUOTE, symbols, Purpose.OPERATOR, stay=HOUR)
+        await join_line(held, process.ask, Function.QUOTE, symbols, CallClass.OPERATOR, stay=HOUR)
 
 
 async def end(process: Resources, symbol: str, outcome: Outcome) -> None:
@@ -83,7 +83,7 @@ async def test_a_worker_that_is_woken_by_hand_says_nothing_of_beat(process: Reso
 async def test_a_hold_is_told_with_its_reason(process: Resources, clock: Clock) -> None:
     await work_line(process, stopping=after(1), ticked=True)
     async with connection(process.db) as held:
-        await ledger.upsert_hold(held, process.ask.account, Hold(clock.now + HOUR, "operator", probing=False))
+        await gate.upsert_hold(held, process.ask.account, Hold(clock.now + HOUR, "operator", probing=False))
     during = await report_status(process)
     clock.pass_(HOUR)
 
@@ -92,23 +92,47 @@ async def test_a_hold_is_told_with_its_reason(process: Resources, clock: Clock) 
     assert "ok" == (await report_status(process)).provider.state
 
 
-async def test_a_provider_fails_after_five_calls_without_an_answer(process: Resources, clock: Clock) -> None:
+async def test_a_provider_fails_after_three_calls_without_an_answer_until_one_comes(
+    process: Resources, clock: Clock
+) -> None:
     await want(process, "IBM")
     await serve(process)
-    states = []
-    for number in range(5):
+    answered, states = clock.now, []
+    for number in range(3):
         await end(process, f"S{number}", Outcome.UNAVAILABLE)
         await execute(process, "DELETE FROM demand")
         states.append((await report_status(process)).provider.state)
+    fails = await report_status(process)
+    clock.pass_(15)
+    await want(process, "IBM")
+    await serve(process)
 
-    assert ["ok"] * 4 + ["failing"] == states
-    assert ProviderStatus("failing", "unavailable", None, clock.now) == (await report_status(process)).provider
+    assert ["ok", "ok", "failing"] == states
+    assert ProviderStatus("failing", "provider_down", clock.now, answered) == fails.provider
+    assert ProviderStatus("ok", None, None, clock.now) == (await report_status(process)).provider
+
+
+async def test_a_probe_that_fails_doubles_the_wait(process: Resources, clock: Clock) -> None:
+    waits = []
+    for number in range(9):
+        await end(process, f"S{number}", Outcome.UNAVAILABLE)
+        await execute(process, "DELETE FROM demand")
+        if (until := (await report_status(process)).provider.until) is not None:
+            waits.append((until - clock.now).total_seconds())
+            clock.set(until)
+
+    assert [15, 30, 60, 120, 240, 480, 900] == waits
 
 
 async def test_a_refused_key_fails_until_it_is_tried_again(process: Resources, clock: Clock) -> None:
     await end(process, "IBM", Outcome.BAD_KEY)
+    refused = await report_status(process)
+    clock.pass_(timedelta(minutes=15))
+    await want(process, "IBM")
+    await serve(process)
 
-    assert ProviderStatus("failing", "bad_key", clock.now + BAD_KEY_PAUSE) == (await report_status(process)).provider
+    assert ProviderStatus("failing", "bad_key", clock.now) == refused.provider
+    assert "ok" == (await report_status(process)).provider.state
 
 
 async def test_symbols_and_the_line_are_counted(process: Resources, clock: Clock) -> None:

@@ -7,14 +7,14 @@ from decimal import Decimal
 import pytest
 
 from common.core.limits import parse_limits
-from common.core.models import Function, Price, Purpose, Quote
+from common.core.models import CallClass, Function, Price, Quote
 from common.core.refresh import Policy
 from common.core.staleness import lower_bound, mean_age, session_rate
 from common.errors import InvalidRequest, InvalidSymbol, NotFound, UnknownSymbol
 from common.operations.symbols import SymbolsReport, end_quarantine, pin, report_symbols, unpin
 from common.resources import Resources
-from common.store import ledger
-from common.store.line import INTERACTIVE_STAY, join_line
+from common.store import gate, ledger
+from common.store.line import join_line
 from common.store.pool import connection
 from common.store.quotes import upsert_quote
 from common.store.symbols import select_unknown, update_quoted, update_reads, upsert_pins
@@ -53,10 +53,11 @@ async def quote(process: Resources, symbol: str, at: datetime, *, source: str = 
 async def fail(process: Resources, symbol: str, *, rests: timedelta) -> None:
     """A failure of a symbol that rests so long from now on."""
     statement = """
-        INSERT INTO symbols (symbol, watchers, account, failures, quarantined_until, attempted_at)
-        VALUES ($1, 4, $2, 2, ledger_now() + $3, ledger_now())
-        ON CONFLICT (symbol) DO UPDATE SET failures = 2, quarantined_until = excluded.quarantined_until, account = excluded.account
+        INSERT INTO attempts (account, symbol, at, failures, quarantined_until)
+        VALUES ($2, $1, ledger_now(), 2, ledger_now() + $3::interval)
+        ON CONFLICT (account, symbol) DO UPDATE SET failures = 2, quarantined_until = excluded.quarantined_until
     """
+    await execute(process, "INSERT INTO symbols (symbol, watchers) VALUES ($1, 4) ON CONFLICT DO NOTHING", symbol)
     await execute(process, statement, symbol, process.ask.account, rests)
 
 
@@ -67,11 +68,11 @@ def names(report: SymbolsReport) -> list[str]:
 async def test_a_symbol_is_told_with_all_that_is_known_of_it(slow: Resources, clock: Clock) -> None:
     await want(slow, IBM=3)
     async with connection(slow.db) as held:
-        await join_line(held, Function.QUOTE, ["IBM"], Purpose.OPERATOR, stay=INTERACTIVE_STAY)
+        await join_line(held, slow.ask, Function.QUOTE, ["IBM"], CallClass.OPERATOR)
     await serve(slow)
     async with connection(slow.db) as held:
         await update_reads(held, {"IBM": 8}, timedelta(hours=24))
-        await join_line(held, Function.QUOTE, ["IBM"], Purpose.OPERATOR, stay=timedelta(days=2))
+        await join_line(held, slow.ask, Function.QUOTE, ["IBM"], CallClass.OPERATOR, stay=timedelta(days=2))
     fetched = clock.now
     clock.pass_(timedelta(hours=24))
     report = await report_symbols(slow)
@@ -176,7 +177,7 @@ async def test_bulk_calls_divide_the_bound_by_what_there_is_to_fetch_until_they_
     async with connection(slow.db) as held:
         await held.execute("INSERT INTO ledgers (account) VALUES ($1)", slow.ask.account)
         until = await ledger.select_now(held) + timedelta(hours=1)
-        await ledger.update_bulk_denied(held, slow.ask.account, until)
+        await gate.update_bulk_denied(held, slow.ask.account, until)
 
     assert (6.0, 18.0) == (before, (await report_symbols(bulky)).bound_s)
 
@@ -244,10 +245,10 @@ async def test_stale_with_the_nyse_is_what_is_stale_to_readers(nyse: Resources, 
 async def test_a_quarantine_is_ended(slow: Resources) -> None:
     await fail(slow, "IBM", rests=timedelta(hours=1))
     async with connection(slow.db) as held:
-        unknown_before = await select_unknown(held, slow.ask.account, "IBM")
+        unknown_before = await select_unknown(held, slow.ask, "IBM")
     change = await end_quarantine(slow, "ibm", by=BY, request_id="r1")
     async with connection(slow.db) as held:
-        unknown = await select_unknown(held, slow.ask.account, "IBM")
+        unknown = await select_unknown(held, slow.ask, "IBM")
 
     assert ("IBM", 0, None, True) == (change.symbol, change.failures, change.quarantined_until, change.changed)
     assert (True, False) == (unknown_before, unknown)
@@ -312,7 +313,7 @@ async def test_what_the_provider_does_not_have_is_not_pinned(slow: Resources) ->
 async def test_a_halted_symbol_that_once_had_a_quote_may_be_pinned(slow: Resources) -> None:
     await fail(slow, "HALT", rests=timedelta(hours=1))
     async with connection(slow.db) as held:
-        await update_quoted(held, ["HALT"])
+        await update_quoted(held, slow.ask, ["HALT"])
     await fail(slow, "HALT", rests=timedelta(hours=1))
 
     assert (await pin(slow, "HALT", by=BY)).changed

@@ -9,7 +9,7 @@ async def test_the_budget_tells_every_limit_and_who_spent_it(beside: Shell, work
     async with work():
         await beside.ado("refresh", "AAPL", "MSFT")
     budget = await beside.ado("budget")
-    ours = [part for part in budget["spent"] if (part["window"], part["purpose"]) == ("hour", "operator")]
+    ours = [part for part in budget["spent"] if (part["window"], part["class"]) == ("hour", "operator")]
 
     assert resources.ask.account == budget["account"]
     assert [("1000/1min", 1000, 60.0)] == [(row["limit"], row["calls"], row["period_s"]) for row in budget["limits"]]

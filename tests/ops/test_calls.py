@@ -13,11 +13,11 @@ async def test_the_journal_is_newest_last_and_filtered(beside: Shell, work: Work
     async with work():
         await beside.ado("refresh", "IBM", "ZZZZQ", code=1)
     failed = await beside.ado("calls", "--outcome", "no_data")
-    ours = await beside.ado("calls", "--symbol", "ibm", "--purpose", "operator")
+    ours = await beside.ado("calls", "--symbol", "ibm", "--class", "operator")
     shown = beside.say("calls", "--most", "2").stdout
 
     assert [["ZZZZQ"]] == [call["subjects"] for call in failed["calls"]]
-    assert [("ok", "operator")] == [(call["outcome"], call["purpose"]) for call in ours["calls"]]
+    assert [("ok", "operator")] == [(call["outcome"], call["class"]) for call in ours["calls"]]
     assert ["at", "symbols", "outcome"] == shown.split()[:3]
     assert "older ones: --before " in shown
 
@@ -25,7 +25,7 @@ async def test_the_journal_is_newest_last_and_filtered(beside: Shell, work: Work
 async def test_followed_calls_are_printed_once_as_they_end(beside: Shell, work: Work) -> None:
     async with work():  # symbols that background does not want: it would serve them in its own name
         await beside.ado("refresh", "IBM")
-        async with typed(beside, "calls", "--follow", "--json", "--purpose", "operator") as following:
+        async with typed(beside, "calls", "--follow", "--json", "--class", "operator") as following:
             assert following.stdout is not None
             first = json.loads(await asyncio.wait_for(following.stdout.readline(), 20))
             await beside.ado("refresh", "ORCL", "ZZZZQ", code=1)
@@ -63,7 +63,7 @@ def test_the_line_is_in_the_order_of_service(shell: Shell) -> None:
 
     assert (2, [1, 2]) == (line["total"], [row["rank"] for row in line["rows"]])
     assert {("AAPL", "operator", "waiting"), ("MSFT", "operator", "waiting")} == {
-        (row["subject"], row["purpose"], row["state"]) for row in line["rows"]
+        (row["subject"], row["class"], row["state"]) for row in line["rows"]
     }
     assert shown.endswith("1 of 2 in the line\n")
 

@@ -87,7 +87,8 @@ def test_a_refresh_that_cannot_be_queues_nothing_and_says_why(
     if "NONE" in words:
         account = shell.do("budget")["account"]
         shell.rows(
-            f"INSERT INTO symbols (symbol, account, failures, attempted_at) VALUES ('NONE', '{account}', 1, ledger_now())"
+            "INSERT INTO symbols (symbol) VALUES ('NONE');"
+            f"INSERT INTO attempts (account, symbol, at, failures) VALUES ('{account}', 'NONE', ledger_now(), 1)"
         )
     refused = shell.say(*words)
 

@@ -47,6 +47,22 @@ def test_a_hold_is_told_with_what_ends_it(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize(
+    ("reason", "told"), [("bad_key", "see ALPHA_VANTAGE_API_KEY"), ("provider_down", "one call tries now and then")]
+)
+def test_a_provider_that_fails_is_told_with_when_it_is_tried_again(shell: Shell, reason: str, told: str) -> None:
+    account = shell.do("budget")["account"]
+    shell.rows(
+        "INSERT INTO ledgers (account, held_until, held_for, probing) "
+        f"VALUES ('{account}', ledger_now() + interval '15 minutes', '{reason}', true)"
+    )
+    said = shell.say("status")
+
+    assert (1, True) == (said.returncode, f"failing ({reason}) until" in said.stdout)
+    assert f"the provider fails ({reason}); " in said.stderr
+    assert told in said.stderr
+
+
+@pytest.mark.parametrize(
     ("away", "told"),
     [(NOWHERE, "the database does not answer"), ({"REDIS_URL": "redis://127.0.0.1:9/0"}, "Redis does not answer")],
 )

@@ -6,8 +6,9 @@ from ops.actor import actor
 from tests.ops.conftest import Shell
 
 FAILING = """
-INSERT INTO symbols (symbol, account, watchers, failures, attempted_at, quarantined_until)
-VALUES ('DEAD', '{}', 3, 2, ledger_now(), ledger_now() + interval '1 hour')
+INSERT INTO symbols (symbol, watchers) VALUES ('DEAD', 3);
+INSERT INTO attempts (account, symbol, at, failures, quarantined_until)
+VALUES ('{}', 'DEAD', ledger_now(), 2, ledger_now() + interval '1 hour')
 """
 
 
@@ -46,7 +47,7 @@ def test_a_symbol_in_quarantine_is_shown_and_released(shell: Shell) -> None:
     assert "failed 2x, rests until " in shown
     assert "1 of 1 quarantined symbols" in shown
     assert "DEAD: released, it is refreshed like the others\n" == released.stdout
-    assert [(0, None)] == shell.rows("SELECT failures, quarantined_until FROM symbols")
+    assert [] == shell.rows("SELECT failures, quarantined_until FROM attempts")
 
 
 @pytest.mark.parametrize(

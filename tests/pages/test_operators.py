@@ -49,7 +49,7 @@ async def at_work(site: Site) -> AsyncIterator[None]:
 
 async def failed(site: Site, symbol: str) -> bool:
     async with connection(site.resources.db) as held:
-        return bool(await held.fetchval("SELECT failures > 0 FROM symbols WHERE symbol = $1", symbol))
+        return bool(await held.fetchval("SELECT failures > 0 FROM attempts WHERE symbol = $1", symbol))
 
 
 async def log_in(page: Page, name: str, password: str = PASSWORD) -> None:
@@ -111,7 +111,7 @@ async def test_everything_is_seen_at_one_glance(desk: Page) -> None:
     )
     await expect(desk.locator("#limits .limit b")).to_have_text(["5 a second", "60 a minute"])
     await expect(row_of(desk, "AAPL")).to_contain_text(re.compile(r"\d s, target \d+ s"))
-    await expect(desk.locator("#calls")).to_contain_text("quote · background")
+    await expect(desk.locator("#calls")).to_contain_text("quote · refresh")
     await expect(desk.locator("#pins")).to_contain_text("IBM")
 
 

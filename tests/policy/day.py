@@ -14,7 +14,7 @@ from decimal import Decimal
 from common import line
 from common.core.ledger_clock import LedgerClock
 from common.core.market_time import Calendar
-from common.core.models import Function, Price, Purpose
+from common.core.models import CallClass, Function, Price
 from common.core.outcomes import Outcome
 from common.core.refresh import LAG
 from common.core.staleness import zipf
@@ -25,6 +25,8 @@ from common.settlement import settle
 from common.store import line as rows
 from common.store.ledger import Grant, Wait
 from common.store.pool import connection
+from common.store.users import insert_user
+from common.store.watchlists import insert_item
 from tests.policy.record import Call, Record
 from tests.store.conftest import Clock
 
@@ -93,14 +95,13 @@ class Day:
         async with connection(self.resources.db) as held:
             await held.execute(
                 """
-                INSERT INTO symbols (symbol, watchers, account, attempted_at, attempted_clock, quoted)
-                SELECT symbol, watchers, $3, ledger_now(), $4, true
-                FROM unnest($1::text[], $2::int[]) AS watched (symbol, watchers)
+                INSERT INTO symbols (symbol, watchers, source, clock)
+                SELECT symbol, watchers, $3, $4 FROM unnest($1::text[], $2::int[]) AS watched (symbol, watchers)
                 """,
                 list(watchers),
                 list(watchers.values()),
-                self.resources.ask.account,
-                float(self.calendar.sessions_until(newest)) if counts_days else clock,
+                self.resources.settings.source,
+                self.calendar.close_clock(newest) if counts_days else clock,
             )
             await held.execute(
                 """
@@ -113,15 +114,21 @@ class Day:
             )
 
     async def add(self, symbol: str) -> None:
-        """One watcher for a symbol that has no quote."""
+        """Somebody watches a symbol that has no quote."""
         async with connection(self.resources.db) as held:
-            await held.execute("INSERT INTO symbols (symbol, watchers) VALUES ($1, 1)", symbol)
+            user = await insert_user(held, f"u{symbol}", f"{symbol}@example.com", "hash", "scheme")
+            await held.execute(
+                "INSERT INTO listings (symbol, source, name, exchange, asset_type, listed_on) VALUES ($1, $2, '', '', '', NULL)",
+                symbol,
+                self.resources.settings.source,
+            )
+            await insert_item(held, user.id, symbol, most=1)
 
-    async def miss(self, symbol: str, *, stay: timedelta = rows.INTERACTIVE_STAY) -> None:
+    async def miss(self, symbol: str, *, stay: timedelta = rows.STAY) -> None:
         """Somebody waits for a symbol."""
         async with connection(self.resources.db) as held:
-            told = await rows.join_line(held, Function.QUOTE, [symbol], Purpose.INTERACTIVE, stay=stay)
-        assert told == "joined"
+            told = await rows.join_line(held, self.resources.ask, Function.QUOTE, [symbol], CallClass.USER, stay=stay)
+        assert told in ("joined", "held")
 
     def plan(self, moment: datetime, act: Callable[[], Awaitable[None]]) -> None:
         """Do something when its time has come."""
@@ -157,7 +164,7 @@ class Day:
     def _send(self, grant: Grant) -> None:
         outcome = self.provider(grant, self.now)
         ended = self.now + timedelta(milliseconds=round(1000 * self._random.uniform(*self.latency)))
-        self.record.calls.append(Call(self.now, ended, grant.function, grant.subjects, grant.purpose, outcome))
+        self.record.calls.append(Call(self.now, ended, grant.function, grant.subjects, grant.call_class, outcome))
 
         async def end() -> None:
             day = self.trading_day(self.calendar, self.now)

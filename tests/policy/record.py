@@ -8,7 +8,7 @@ from datetime import datetime
 
 from common.core.limits import Rule
 from common.core.market_time import Calendar
-from common.core.models import Function, Purpose
+from common.core.models import CallClass, Function
 from common.core.outcomes import Outcome
 
 
@@ -20,7 +20,7 @@ class Call:
     ended: datetime
     function: Function
     subjects: tuple[str, ...]
-    purpose: Purpose
+    call_class: CallClass
     outcome: Outcome
 
 

@@ -1,5 +1,6 @@
 """Dead symbols, throttle notices, outages: what goes wrong costs what it must, and no more."""
 
+import itertools
 from datetime import datetime, timedelta
 
 from common.core.models import Function
@@ -24,7 +25,7 @@ async def standard_day(begin: Begin, start: datetime, symbols: int) -> Day:
 
 async def quarantined(day: Day) -> int:
     async with connection(day.resources.db) as held:
-        return int(await held.fetchval("SELECT count(*) FROM symbols WHERE failures > 0"))
+        return int(await held.fetchval("SELECT count(*) FROM attempts WHERE failures > 0"))
 
 
 async def test_a_dead_fifth_takes_a_twentieth_of_the_calls_and_the_living_stay_young(begin: Begin) -> None:
@@ -74,7 +75,11 @@ async def test_an_outage_blames_no_symbol_and_ages_recover(begin: Begin) -> None
 
     recovered = back + timedelta(minutes=15)
     bound = lower_bound(list(day.record.weights.values()), 5)
-    assert 0.9 * 50 <= len(failed) <= 51
+    waits = [after.at - before.ended for before, after in itertools.pairwise(failed)]
+    assert [timedelta(seconds=s) for s in (15, 30, 60, 120, 240)] == waits[
+        2:7
+    ]  # three calls close the gate, then one probe at a time
+    assert 8 == len(failed)
     assert {Function.QUOTE} == {call.function for call in failed}
     assert day.record.age(day.calendar, recovered, day.now, answered=True) / bound <= 1.05
     assert over_limit(day.resources.ask.limits, day.record.calls) == {}

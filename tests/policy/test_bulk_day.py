@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from common.core.models import Function, Purpose
+from common.core.models import CallClass, Function
 from common.core.outcomes import Outcome
 from common.core.staleness import lower_bound
 from common.store.ledger import Grant
@@ -51,7 +51,7 @@ async def test_a_key_without_the_right_to_bulk_asks_one_by_one_for_a_day(begin: 
     assert (Function.BULK, 41) == (refused.function, len(refused.subjects))
     assert {Function.QUOTE} == {call.function for call in singles}
     served = next(call for call in singles if call.subjects == ("MISS",))
-    assert served.purpose is Purpose.INTERACTIVE
+    assert served.call_class is CallClass.USER
     assert served.at - refused.ended <= timedelta(seconds=3)
     assert sorted(day.record.weights) == sorted(day.record.asked(close + timedelta(minutes=5), day.now))
     assert over_limit(day.resources.ask.limits, day.record.calls) == {}

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from common.core.models import Purpose
+from common.core.models import CallClass
 from common.core.staleness import lower_bound
 from tests.policy.conftest import Begin
 from tests.policy.day import Day, at, crowd
@@ -35,7 +35,7 @@ def plan_misses(day: Day, session: tuple[datetime, datetime], count: int) -> dic
 
 def waited(day: Day, wanted: dict[str, datetime]) -> list[timedelta]:
     """How long each miss waited for its call; those that were never served are left out."""
-    served = {call.subjects[0]: call.at for call in day.record.calls if call.purpose is Purpose.INTERACTIVE}
+    served = {call.subjects[0]: call.at for call in day.record.calls if call.call_class is CallClass.USER}
     return [served[symbol] - since for symbol, since in wanted.items() if symbol in served]
 
 

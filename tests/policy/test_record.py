@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from common.core.limits import Rule
-from common.core.models import Function, Purpose
+from common.core.models import CallClass, Function
 from common.core.outcomes import Outcome
 from tests.policy.day import at
 from tests.policy.record import Call, mean_and_greatest, most_in, over_limit
@@ -21,7 +21,7 @@ def calls(*seconds: float, taking: float = 1) -> list[Call]:
             START + timedelta(seconds=second + taking),
             Function.QUOTE,
             ("A",),
-            Purpose.BACKGROUND,
+            CallClass.REFRESH,
             Outcome.OK,
         )
         for second in seconds

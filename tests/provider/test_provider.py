@@ -19,7 +19,7 @@ from pytest_aiohttp.plugin import AiohttpServer
 from common import provider as door
 from common.core.alpha_vantage import Answer, Refusal
 from common.core.limits import parse_limits
-from common.core.models import Bar, Function, Listed, Match, Price, Purpose
+from common.core.models import Bar, CallClass, Function, Listed, Match, Price
 from common.core.outcomes import Outcome
 from common.provider import SIMULATOR, Permit, Provider, fetch, open_http
 from common.store.ledger import Grant
@@ -46,7 +46,7 @@ def provider(http: aiohttp.ClientSession, simulator: str) -> Provider:
 
 def permit(function: Function = Function.QUOTE, *subjects: str, age: float = 0.0) -> Permit:
     """A grant that was asked for `age` seconds ago."""
-    grant = Grant(1, function, subjects or ("IBM",), Purpose.INTERACTIVE, GRANTED_AT)
+    grant = Grant(1, function, subjects or ("IBM",), CallClass.USER, GRANTED_AT)
     return Permit(grant, time.monotonic() - age)
 
 

@@ -15,10 +15,12 @@ from common.core.limits import LEASE, Rule, longest_period, parse_limits
 from tests.store.conftest import START
 
 GRANT = """
-SELECT call, subjects, purpose, wait, reason
-FROM grant_call('a', 'machine', %s::int[], %s::interval[], %s, 0.8, NULL, 0, 0, interval '1 day', 1)
+SELECT call, subjects, class, wait, reason FROM grant_call(
+    'a', 'simulated', 'machine', %s::int[], %s::interval[], %s, '{}', '{}', '{}', '{}', NULL, 0, 0, interval '1 day', 1
+)
 """
-JOIN = "SELECT join_line('GLOBAL_QUOTE', %s, %s::int, interval '1000 days', 100000, NULL, 0, NULL)"
+JOIN = "SELECT join_line('a', 'GLOBAL_QUOTE', %s, %s, NULL, 'simulated', interval '1000 days', false, 100000, 0)"
+CLASSES = ("user", "stranger", "operator")  # in the order in which they are served
 RULES = ("1/2s,3/10s", "5/1min", "2/1s,5/1min,7/1d", "1/1min", "3/7s,4/1min")
 AWAY = timedelta(seconds=11)  # the longest that a response may take: the permit sees to it
 
@@ -39,13 +41,13 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @initialize(limits=st.sampled_from(RULES))
     def begin(self, limits: str) -> None:
-        self.connection.execute("TRUNCATE calls, ledgers, demand, symbols")
+        self.connection.execute("TRUNCATE calls, ledgers, demand, symbols CASCADE")
         self.limits: tuple[Rule, ...] = parse_limits(limits, "limits")
         self.true = timedelta()
         self.offset = timedelta()
         self.under_way: list[Call] = []
         self.arrivals: list[timedelta] = []
-        self.waiting: dict[str, int] = {}
+        self.waiting: dict[str, str] = {}
         self.names = 0
         self._tell_time()
 
@@ -61,19 +63,19 @@ class LedgerMachine(RuleBasedStateMachine):
             GRANT, [[r.calls for r in self.limits], [r.period for r in self.limits], LEASE]
         ).fetchone()
         assert row is not None
-        call, subjects, purpose, wait, reason = row
+        call, subjects, call_class, wait, reason = row
         if call is None:
             assert reason in ("limit", "idle")
             return wait if reason == "limit" else None
-        assert min(self.waiting.values()) == purpose == self.waiting.pop(subjects[0])
+        assert min(self.waiting.values(), key=CLASSES.index) == call_class == self.waiting.pop(subjects[0])
         self.under_way.append(Call(call, self.true, subjects[0]))
         return self.under_way[-1]
 
-    @rule(purpose=st.sampled_from((0, 1)))
-    def somebody_wants(self, purpose: int) -> None:
+    @rule(call_class=st.sampled_from(CLASSES))
+    def somebody_wants(self, call_class: str) -> None:
         self.names += 1
-        self.waiting[f"S{self.names}"] = purpose
-        self.connection.execute(JOIN, [[f"S{self.names}"], purpose])
+        self.waiting[f"S{self.names}"] = call_class
+        self.connection.execute(JOIN, [[f"S{self.names}"], call_class])
 
     @rule(time=st.floats(0.001, 90))
     def time_passes(self, time: float) -> None:
@@ -130,7 +132,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self._pass(LEASE + longest_period(self.limits) - self.offset)
         self.offset = timedelta()
         self._tell_time()
-        self.somebody_wants(0)
+        self.somebody_wants("user")
         assert isinstance(self._ask(), Call)
 
     def _settle(self, call: Call, outcome: str) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import asyncpg
 
 from common.core.limits import parse_limits
-from common.core.models import Function, Purpose
+from common.core.models import CallClass, Function
 from common.core.outcomes import Outcome
 from common.store import gauges, ledger, line
 from common.store.gauges import Waiting
@@ -14,13 +14,12 @@ from common.store.pool import connection
 from tests.store.conftest import START, Clock
 from tests.store.test_grants import asks, granted, pin, settle, turn, want
 
-MINUTE = timedelta(minutes=1)
 LIMITS = parse_limits("2/1s,5/1min", "limits")
 
 
 async def waiting(db: asyncpg.Pool) -> list[Waiting]:
     async with connection(db) as held:
-        return sorted(await gauges.select_waiting(held), key=lambda found: found.purpose)
+        return sorted(await gauges.select_waiting(held), key=lambda found: found.call_class)
 
 
 async def over(db: asyncpg.Pool) -> list[int]:
@@ -28,7 +27,7 @@ async def over(db: asyncpg.Pool) -> list[int]:
         return await gauges.select_over_limit(held, "a", LIMITS)
 
 
-async def waits(db: asyncpg.Pool, grant: ledger.Grant) -> list[tuple[Purpose, timedelta]]:
+async def waits(db: asyncpg.Pool, grant: ledger.Grant) -> list[tuple[CallClass, timedelta]]:
     async with connection(db) as held:
         return sorted(await line.delete_served(held, grant.id, grant.subjects))
 
@@ -44,23 +43,30 @@ async def called(db: asyncpg.Pool, *seconds: float, outcome: str | None = "ok") 
         for at in seconds:
             await held.execute(
                 """
-                INSERT INTO calls (account, function, subjects, purpose, granted_at, ends_at, outcome, caller)
-                VALUES ('a', 'GLOBAL_QUOTE', '{IBM}', 2, $1, $1, $2, 'test')
+                INSERT INTO calls (account, function, subjects, class, granted_at, ends_at, outcome, caller)
+                VALUES ('a', 'GLOBAL_QUOTE', '{IBM}', 'refresh', $1, $1, $2, 'test')
                 """,
                 START + timedelta(seconds=at),
                 outcome,
             )
 
 
-async def test_rows_wait_by_purpose_and_the_oldest_tells_how_long(db: asyncpg.Pool, clock: Clock) -> None:
-    await want(db, "A", purpose=Purpose.OPERATOR)
+async def test_rows_wait_by_class_and_the_oldest_tells_how_long(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, "A", call_class=CallClass.OPERATOR)
     clock.pass_(30)
-    await want(db, "B", "C", purpose=Purpose.OPERATOR)
+    await want(db, "B", "C", call_class=CallClass.OPERATOR)
     await want(db, "D")
     clock.pass_(5)
 
-    operator = Waiting(Purpose.OPERATOR, 3, timedelta(seconds=35))
-    assert [Waiting(Purpose.INTERACTIVE, 1, timedelta(seconds=5)), operator] == await waiting(db)
+    operator = Waiting(CallClass.OPERATOR, 3, timedelta(seconds=35))
+    assert [operator, Waiting(CallClass.USER, 1, timedelta(seconds=5))] == await waiting(db)
+
+
+async def test_what_is_likely_to_be_wasted_waits_as_a_trial(db: asyncpg.Pool, clock: Clock) -> None:
+    """There is no listing yet, so a stranger's symbol may well not exist."""
+    await want(db, "A", call_class=CallClass.STRANGER, asker="network:1")
+
+    assert [Waiting("trial", 1, timedelta())] == await waiting(db)
 
 
 async def test_what_is_under_way_or_has_expired_waits_no_more(db: asyncpg.Pool, clock: Clock) -> None:
@@ -80,7 +86,7 @@ async def test_a_row_whose_call_died_waits_again(db: asyncpg.Pool, clock: Clock)
 
     clock.pass_(13)
 
-    assert [Waiting(Purpose.INTERACTIVE, 1, timedelta(seconds=13))] == await waiting(db)
+    assert [Waiting(CallClass.USER, 1, timedelta(seconds=13))] == await waiting(db)
 
 
 async def test_a_wait_lasts_from_joining_to_the_grant(db: asyncpg.Pool, clock: Clock) -> None:
@@ -89,17 +95,17 @@ async def test_a_wait_lasts_from_joining_to_the_grant(db: asyncpg.Pool, clock: C
     grant = await granted(db, asks(), turn())
     clock.pass_(3)
 
-    assert [(Purpose.INTERACTIVE, timedelta(seconds=7))] == await waits(db, grant)
+    assert [(CallClass.USER, timedelta(seconds=7))] == await waits(db, grant)
 
 
 async def test_a_bulk_call_ends_the_wait_of_all_that_it_is_for(db: asyncpg.Pool, clock: Clock) -> None:
     await want(db, "A")
     clock.pass_(2)
-    await want(db, "B", purpose=Purpose.OPERATOR)
+    await want(db, "B", call_class=CallClass.OPERATOR)
     clock.pass_(3)
     grant = await granted(db, asks(bulk=True), turn())
 
-    expected = [(Purpose.INTERACTIVE, timedelta(seconds=5)), (Purpose.OPERATOR, timedelta(seconds=3))]
+    expected = [(CallClass.OPERATOR, timedelta(seconds=3)), (CallClass.USER, timedelta(seconds=5))]
     assert expected == await waits(db, grant)
 
 
@@ -108,9 +114,9 @@ async def test_who_joins_a_call_under_way_did_not_wait_for_its_grant(db: asyncpg
     grant = await granted(db, asks(), turn())
     clock.pass_(1)
     async with connection(db) as held:
-        await line.join_line(held, Function.QUOTE, ["A"], Purpose.INTERACTIVE, stay=MINUTE)
+        await line.join_line(held, asks(), Function.QUOTE, ["A"], CallClass.USER)
 
-    assert [(Purpose.INTERACTIVE, timedelta(seconds=-1))] == await waits(db, grant)
+    assert [(CallClass.USER, timedelta(seconds=-1))] == await waits(db, grant)
 
 
 async def test_what_the_ledger_grants_never_breaks_a_limit(db: asyncpg.Pool, clock: Clock) -> None:
@@ -158,7 +164,7 @@ async def test_the_last_call_that_brought_quotes_is_remembered(db: asyncpg.Pool,
     clock.pass_(5)
     await settle(db, await granted(db, asks(), turn()), Outcome.UNAVAILABLE)
     async with connection(db) as held:
-        await line.join_line(held, Function.DAILY, ["A"], Purpose.INTERACTIVE, stay=MINUTE)
+        await line.join_line(held, asks(), Function.DAILY, ["A"], CallClass.USER)
     await settle(db, await granted(db, asks(), turn()))
 
     assert START == await refreshed(db)

@@ -6,24 +6,30 @@ import asyncpg
 import pytest
 
 from common.core.limits import LEASE, parse_limits
-from common.core.models import Function, Purpose
+from common.core.models import CallClass, Function
 from common.core.outcomes import Hold, Outcome
 from common.core.refresh import CLOSING_POWER, NO_POWER, OPEN_POWER, Turn
-from common.store import ledger, line, symbols, watchlists
+from common.core.shares import Shares, ceilings, most_of_one
+from common.store import gate, ledger, line, symbols, watchlists
 from common.store.ledger import Ask, Grant, Wait
 from common.store.pool import connection
 from common.store.users import insert_user
 from tests.store.conftest import START, Clock
 
 HALF_LIFE = timedelta(days=1)
+SOURCE = "simulated"
 
 
-def asks(limits: str = "5/1min", *, share: float = 0.8, account: str = "a", bulk: bool = False) -> Ask:
-    return Ask(account, "test", parse_limits(limits, "limits"), share, HALF_LIFE, bulk)
+def asks(limits: str = "5/1min", *, account: str = "a", bulk: bool = False) -> Ask:
+    return Ask(account, SOURCE, "test", parse_limits(limits, "limits"), HALF_LIFE, bulk)
 
 
-def turn(*, gap: float = 12, clock: float = 10_000, power: int = OPEN_POWER) -> Turn:
-    return Turn(timedelta(seconds=gap), clock, power)
+def turn(
+    *, gap: float = 12, clock: float = 10_000, power: int = OPEN_POWER, limits: str = "5/1min", quoted: int = 0
+) -> Turn:
+    rules = parse_limits(limits, "limits")
+    shares = ceilings(rules, Shares(), reserve=0.2, quoted=quoted)
+    return Turn(timedelta(seconds=gap), clock, power, shares, most_of_one(rules, Shares()))
 
 
 async def ask(db: asyncpg.Pool, asks: Ask, turn: Turn) -> Grant | Wait:
@@ -43,9 +49,14 @@ async def waits(db: asyncpg.Pool, asks: Ask, turn: Turn) -> Wait:
     return answer
 
 
-async def want(db: asyncpg.Pool, *subjects: str, purpose: Purpose = Purpose.INTERACTIVE) -> str:
+async def want(
+    db: asyncpg.Pool, *subjects: str, call_class: CallClass = CallClass.USER, asker: str | None = None
+) -> str:
     async with connection(db) as held:
-        return await line.join_line(held, Function.QUOTE, subjects, purpose, stay=timedelta(hours=1))
+        stay = timedelta(hours=1)
+        return await line.join_line(
+            held, asks(), Function.QUOTE, subjects, call_class, stay=stay, asker=asker, most=1000
+        )
 
 
 async def pin(db: asyncpg.Pool, *wanted: str) -> None:
@@ -59,18 +70,12 @@ async def settle(db: asyncpg.Pool, grant: Grant, outcome: Outcome = Outcome.OK) 
         await line.delete_served(held, grant.id, grant.subjects)
 
 
-async def attempted(db: asyncpg.Pool, account: str, **clocks: float) -> None:
-    """Symbols that have a quote and were attempted at these market clocks."""
+async def quoted(db: asyncpg.Pool, **clocks: float) -> None:
+    """Symbols with one watcher and a quote that is of these market clocks."""
     async with connection(db) as held:
         for symbol, clock in clocks.items():
             await held.execute(
-                """
-                INSERT INTO symbols (symbol, pinned, account, attempted_at, attempted_clock, quoted)
-                VALUES ($1, true, $2, ledger_now(), $3, true)
-                """,
-                symbol,
-                account,
-                clock,
+                "INSERT INTO symbols (symbol, watchers, source, clock) VALUES ($1, 1, $2, $3)", symbol, SOURCE, clock
             )
 
 
@@ -113,7 +118,7 @@ async def test_a_clock_that_jumps_ahead_amid_a_call_takes_no_slot_along(db: asyn
 
 async def test_background_goes_on_after_a_step_back_of_the_clock(db: asyncpg.Pool, clock: Clock) -> None:
     """It was granted a call while the clock was two hours ahead."""
-    await attempted(db, "a", A=0.0, B=0.0)
+    await quoted(db, A=0.0, B=0.0)
     clock.pass_(7200)
     first = await granted(db, asks("100/1min"), turn())
     clock.pass_(-7200)
@@ -173,7 +178,7 @@ async def test_calls_of_another_account_do_not_count(db: asyncpg.Pool, clock: Cl
 
 
 async def test_the_line_goes_by_purpose_and_then_by_time(db: asyncpg.Pool, clock: Clock) -> None:
-    await want(db, "OLD", purpose=Purpose.OPERATOR)
+    await want(db, "OLD", call_class=CallClass.OPERATOR)
     clock.pass_(1)
     await want(db, "MISS")
     clock.pass_(1)
@@ -186,14 +191,14 @@ async def test_the_line_goes_by_purpose_and_then_by_time(db: asyncpg.Pool, clock
 
 
 async def test_joining_raises_the_purpose_and_makes_no_second_row(db: asyncpg.Pool, clock: Clock) -> None:
-    await want(db, "A", "B", purpose=Purpose.OPERATOR)
+    await want(db, "A", "B", call_class=CallClass.OPERATOR)
     await want(db, "B")
     rules = asks("100/1min")
 
     first, second = await granted(db, rules, turn()), await granted(db, rules, turn())
 
     assert [first.subjects, second.subjects] == [("B",), ("A",)]
-    assert [first.purpose, second.purpose] == [Purpose.INTERACTIVE, Purpose.OPERATOR]
+    assert [first.call_class, second.call_class] == [CallClass.USER, CallClass.OPERATOR]
     assert "idle" == (await waits(db, rules, turn())).reason
 
 
@@ -216,73 +221,69 @@ async def test_a_call_whose_process_died_leaves_its_demand_to_the_next(db: async
 
 async def test_demand_that_nobody_asked_for_again_expires(db: asyncpg.Pool, clock: Clock) -> None:
     async with connection(db) as held:
-        await line.join_line(held, Function.QUOTE, ["A"], Purpose.INTERACTIVE, stay=timedelta(seconds=60))
+        await line.join_line(held, asks(), Function.QUOTE, ["A"], CallClass.USER, stay=timedelta(seconds=60))
     clock.pass_(60)
 
     assert "idle" == (await waits(db, asks(), turn())).reason
 
 
-async def test_a_hundred_interactive_rows_are_all_that_may_wait(db: asyncpg.Pool, clock: Clock) -> None:
-    await want(db, *(f"S{n}" for n in range(100)))
+async def test_a_hundred_requests_of_a_class_are_all_that_may_wait(db: asyncpg.Pool, clock: Clock) -> None:
+    await want(db, *(f"S{n}" for n in range(100)), call_class=CallClass.STRANGER)
 
-    assert "full" == await want(db, "ONE-MORE")
-    assert "joined" == await want(db, "S7")
-    assert "joined" == await want(db, "ONE-MORE", purpose=Purpose.OPERATOR)
+    assert "full" == await want(db, "ONE-MORE", call_class=CallClass.STRANGER)
+    assert "joined" == await want(db, "S7", call_class=CallClass.STRANGER)
+    assert "joined" == await want(db, "ONE-MORE")
+    assert "joined" == await want(db, "ANOTHER", call_class=CallClass.OPERATOR)
 
 
-async def test_one_asker_has_three_misses_a_minute(db: asyncpg.Pool, clock: Clock) -> None:
+async def test_one_requester_has_three_misses_a_minute(db: asyncpg.Pool, clock: Clock) -> None:
     async def miss(symbol: str, asker: str) -> str:
         async with connection(db) as held:
-            stay = timedelta(minutes=1)
-            return await line.join_line(
-                held, Function.QUOTE, [symbol], Purpose.INTERACTIVE, stay=stay, asker=asker, fair=3
-            )
+            return await line.join_line(held, asks(), Function.QUOTE, [symbol], CallClass.USER, asker=asker, most=3)
 
-    assert ["joined"] * 3 == [await miss(symbol, "eve") for symbol in "ABC"]
+    assert ["joined"] * 3 == [await miss(symbol, "user:1") for symbol in "ABC"]
     await settle(db, await granted(db, asks("100/1min"), turn()))
 
-    assert "unfair" == await miss("D", "eve")
-    assert "joined" == await miss("C", "eve")
-    assert "joined" == await miss("D", "bob")
+    assert "unfair" == await miss("D", "user:1")
+    assert "joined" == await miss("C", "user:1")
+    assert "joined" == await miss("D", "user:2")
     clock.pass_(61)
-    assert "joined" == await miss("E", "eve")
+    assert "joined" == await miss("E", "user:1")
 
 
 async def test_background_keeps_a_share_of_the_minute_while_it_is_due(db: asyncpg.Pool, clock: Clock) -> None:
-    await attempted(db, "a", WATCHED=0)
+    await quoted(db, WATCHED=0)
     await want(db, *(f"S{n}" for n in range(6)))
 
-    purposes = [(await granted(db, asks(), turn())).purpose for _ in range(5)]
+    classes = [(await granted(db, asks(), turn())).call_class for _ in range(5)]
 
-    assert [Purpose.INTERACTIVE] * 4 + [Purpose.BACKGROUND] == purposes
+    assert [CallClass.USER] * 4 + [CallClass.REFRESH] == classes
 
 
-async def test_without_background_due_interactive_calls_may_take_the_whole_minute(
-    db: asyncpg.Pool, clock: Clock
-) -> None:
+async def test_without_background_due_users_may_take_the_whole_minute(db: asyncpg.Pool, clock: Clock) -> None:
     await want(db, *(f"S{n}" for n in range(6)))
 
-    assert [Purpose.INTERACTIVE] * 5 == [(await granted(db, asks(), turn())).purpose for _ in range(5)]
+    assert [CallClass.USER] * 5 == [(await granted(db, asks(), turn())).call_class for _ in range(5)]
 
 
 async def test_the_pace_is_a_gap_without_a_margin_and_makes_good_a_second_of_backlog(
     db: asyncpg.Pool, clock: Clock
 ) -> None:
-    await attempted(db, "a", A=0, B=1, C=2, D=3)
+    await quoted(db, A=0, B=1, C=2, D=3)
     rules = asks("100/1min")
-    await granted(db, rules, turn())
+    await settle(db, await granted(db, rules, turn()))
 
     assert timedelta(seconds=11) == (await waits(db, rules, turn())).wait
     clock.pass_(11.5)  # late by half a second, which the next gap makes good
-    await granted(db, rules, turn())
+    await settle(db, await granted(db, rules, turn()))
     assert timedelta(seconds=11.5) == (await waits(db, rules, turn())).wait
     clock.pass_(60)
-    await granted(db, rules, turn())
+    await settle(db, await granted(db, rules, turn()))
     assert timedelta(seconds=11) == (await waits(db, rules, turn())).wait
 
 
 async def test_the_highest_weight_times_age_squared_goes_first(db: asyncpg.Pool, clock: Clock) -> None:
-    await attempted(db, "a", HEAVY=9_000, OLD=7_500)
+    await quoted(db, HEAVY=9_000, OLD=7_500)
     async with connection(db) as held:
         await held.execute("UPDATE symbols SET watchers = 9 WHERE symbol = 'HEAVY'")
 
@@ -290,14 +291,14 @@ async def test_the_highest_weight_times_age_squared_goes_first(db: asyncpg.Pool,
     assert ("HEAVY",) == (await granted(db, asks(), turn())).subjects
     async with connection(db) as held:
         await held.execute("UPDATE symbols SET watchers = 6 WHERE symbol = 'HEAVY'")
-        await held.execute("UPDATE symbols SET attempted_clock = 9000 WHERE symbol = 'HEAVY'")
+        await held.execute("UPDATE symbols SET clock = 9000 WHERE symbol = 'HEAVY'")
         await held.execute("DELETE FROM demand")
     clock.pass_(60)
     assert ("OLD",) == (await granted(db, asks(), turn())).subjects
 
 
 async def test_after_the_close_each_symbol_is_swept_once_by_weight_and_age(db: asyncpg.Pool, clock: Clock) -> None:
-    await attempted(db, "a", LIGHT=9_000, HEAVY=9_500, DONE=10_000)
+    await quoted(db, LIGHT=9_000, HEAVY=9_500, DONE=10_000)
     async with connection(db) as held:
         await held.execute("UPDATE symbols SET watchers = 3 WHERE symbol = 'HEAVY'")
     closed = turn(power=CLOSING_POWER, gap=0.001)
@@ -313,28 +314,47 @@ async def test_after_the_close_each_symbol_is_swept_once_by_weight_and_age(db: a
 
 
 async def test_a_symbol_without_any_quote_is_due_at_any_hour_and_first(db: asyncpg.Pool, clock: Clock) -> None:
-    await attempted(db, "a", OLD=0)
+    await quoted(db, OLD=0)
     await pin(db, "NEW", "OLD")
 
     assert ("NEW",) == (await granted(db, asks(), turn(power=NO_POWER))).subjects
     assert "idle" == (await waits(db, asks(), turn(power=NO_POWER, gap=0.001))).reason
 
 
-async def test_attempts_under_another_account_count_for_nothing(db: asyncpg.Pool, clock: Clock) -> None:
-    await attempted(db, "simulator", A=10_000)
+async def test_a_quote_of_another_source_is_none(db: asyncpg.Pool, clock: Clock) -> None:
+    await quoted(db, A=10_000)
+    async with connection(db) as held:
+        await held.execute("UPDATE symbols SET source = 'alphavantage', pinned = true")
 
-    assert ("A",) == (await granted(db, asks(account="real"), turn())).subjects
+    assert CallClass.FIRST == (await granted(db, asks(account="real"), turn())).call_class
+
+
+async def test_two_accounts_of_one_source_refresh_as_one_would(db: asyncpg.Pool, clock: Clock) -> None:
+    """A rolling change of the key: neither undoes what the other has done."""
+    await quoted(db, **{f"S{n}": float(n) for n in range(6)})
+
+    taken = []
+    for n in range(6):
+        clock.pass_(60)
+        grant = await granted(db, asks(account="ab"[n % 2]), turn())
+        await settle(db, grant)
+        taken.append(grant.subjects[0])
+
+    assert [f"S{n}" for n in range(6)] == taken
 
 
 async def test_a_symbol_that_nobody_wants_is_not_refreshed(db: asyncpg.Pool, clock: Clock) -> None:
-    await attempted(db, "a", A=0)
-    await pin(db)
+    await quoted(db, A=0)
+    async with connection(db) as held:
+        await held.execute("UPDATE symbols SET watchers = 0")
 
     assert "idle" == (await waits(db, asks(), turn())).reason
 
 
 async def test_half_a_read_wants_a_symbol_and_its_weight_decays(db: asyncpg.Pool, clock: Clock) -> None:
+    await quoted(db, READ=0)
     async with connection(db) as held:
+        await held.execute("UPDATE symbols SET watchers = 0")
         await symbols.update_reads(held, {"READ": 1}, HALF_LIFE)
     await settle(db, await granted(db, asks(), turn(gap=1)))
 
@@ -346,14 +366,14 @@ async def test_half_a_read_wants_a_symbol_and_its_weight_decays(db: asyncpg.Pool
 
 async def test_quarantined_symbols_take_at_most_a_twentieth_of_the_calls(db: asyncpg.Pool, clock: Clock) -> None:
     live, dead = [f"L{n}" for n in range(8)], [f"D{n}" for n in range(4)]
-    await attempted(db, "a", **dict.fromkeys(live + dead, 0.0))
+    await quoted(db, **dict.fromkeys(live + dead, 0.0))
     async with connection(db) as held:
-        await symbols.update_failed(held, dead, clock.now, timedelta(microseconds=1))
+        await symbols.upsert_failed(held, "a", dead, clock.now, timedelta(microseconds=1))
 
     taken = []
     for n in range(100):
         clock.pass_(1)
-        grant = await granted(db, asks("100000/1min"), turn(gap=1, clock=10_000 + n))
+        grant = await granted(db, asks("60/1min"), turn(gap=1, clock=10_000 + n, limits="60/1min"))
         taken.append(grant.subjects[0])
         await settle(db, grant)
 
@@ -361,9 +381,9 @@ async def test_quarantined_symbols_take_at_most_a_twentieth_of_the_calls(db: asy
 
 
 async def test_a_new_watcher_ends_a_quarantine(db: asyncpg.Pool, clock: Clock) -> None:
-    await attempted(db, "a", DEAD=0)
+    await quoted(db, DEAD=0)
     async with connection(db) as held:
-        await symbols.update_failed(held, ["DEAD"], clock.now, timedelta(hours=9))
+        await symbols.upsert_failed(held, "a", ["DEAD"], clock.now, timedelta(hours=9))
         user = await insert_user(held, "ada", "ada@example.com", "hash", "scheme")
     assert "idle" == (await waits(db, asks(), turn())).reason
 
@@ -374,18 +394,18 @@ async def test_a_new_watcher_ends_a_quarantine(db: asyncpg.Pool, clock: Clock) -
 
 
 async def test_an_operators_refresh_asks_for_a_quarantined_symbol(db: asyncpg.Pool, clock: Clock) -> None:
-    await attempted(db, "a", DEAD=0)
+    await quoted(db, DEAD=0)
     async with connection(db) as held:
-        await symbols.update_failed(held, ["DEAD"], clock.now, timedelta(hours=9))
-    await want(db, "DEAD", purpose=Purpose.OPERATOR)
+        await symbols.upsert_failed(held, "a", ["DEAD"], clock.now, timedelta(hours=9))
+    await want(db, "DEAD", call_class=CallClass.OPERATOR)
 
-    assert Purpose.OPERATOR == (await granted(db, asks(), turn())).purpose
+    assert CallClass.OPERATOR == (await granted(db, asks(), turn())).call_class
 
 
 async def test_a_hold_closes_the_gate_for_all_and_ends_by_itself(db: asyncpg.Pool, clock: Clock) -> None:
     await want(db, "A")
     async with connection(db) as held:
-        await ledger.upsert_hold(held, "a", Hold(START + timedelta(seconds=60), "throttled_minute", probing=False))
+        await gate.upsert_hold(held, "a", Hold(START + timedelta(seconds=60), "throttled_minute", probing=False))
 
     answer = await waits(db, asks(), turn())
     assert ("throttled_minute", timedelta(seconds=60)) == (answer.reason, answer.wait)
@@ -397,8 +417,8 @@ async def test_a_hold_closes_the_gate_for_all_and_ends_by_itself(db: asyncpg.Poo
 
 async def test_a_shorter_hold_does_not_shorten_a_longer_one(db: asyncpg.Pool, clock: Clock) -> None:
     async with connection(db) as held:
-        await ledger.upsert_hold(held, "a", Hold(START + timedelta(hours=24), "operator", probing=False))
-        await ledger.upsert_hold(held, "a", Hold(START + timedelta(seconds=1), "throttled_second", probing=False))
+        await gate.upsert_hold(held, "a", Hold(START + timedelta(hours=24), "operator", probing=False))
+        await gate.upsert_hold(held, "a", Hold(START + timedelta(seconds=1), "throttled_second", probing=False))
 
     assert timedelta(hours=24) == (await waits(db, asks(), turn())).wait
 
@@ -407,7 +427,7 @@ async def test_after_a_used_up_day_one_call_goes_first(db: asyncpg.Pool, clock: 
     await want(db, "A", "B", "C")
     rules = asks("100/1min")
     async with connection(db) as held:
-        await ledger.upsert_hold(held, "a", Hold(START + timedelta(hours=1), "day_used_up", probing=True))
+        await gate.upsert_hold(held, "a", Hold(START + timedelta(hours=1), "day_used_up", probing=True))
     clock.pass_(timedelta(hours=1) - timedelta(seconds=1))
     await want(db, "A", "B", "C")
     clock.pass_(1)
@@ -416,19 +436,8 @@ async def test_after_a_used_up_day_one_call_goes_first(db: asyncpg.Pool, clock: 
     assert "day_used_up" == (await waits(db, rules, turn())).reason
     await settle(db, probe)
     async with connection(db) as held:
-        await ledger.update_probed(held, "a")
+        await gate.update_answered(held, "a")
     assert isinstance(await ask(db, rules, turn()), Grant)
-
-
-async def test_a_refused_key_stops_background_and_leaves_interactive_calls(db: asyncpg.Pool, clock: Clock) -> None:
-    await attempted(db, "a", A=0)
-    await want(db, "MISS")
-    async with connection(db) as held:
-        await held.execute("INSERT INTO ledgers (account) VALUES ('a')")
-        await ledger.update_background_hold(held, "a", START + timedelta(hours=1))
-
-    assert ("MISS",) == (await granted(db, asks(), turn())).subjects
-    assert "idle" == (await waits(db, asks(), turn())).reason
 
 
 async def test_a_step_back_of_the_clock_holds(db: asyncpg.Pool, clock: Clock) -> None:
@@ -442,9 +451,9 @@ async def test_a_step_back_of_the_clock_holds(db: asyncpg.Pool, clock: Clock) ->
 
 
 async def test_a_bulk_call_is_filled_from_the_line_and_then_by_background(db: asyncpg.Pool, clock: Clock) -> None:
-    await attempted(db, "a", OLD=0, NEWER=5_000, **{"TSCO.LON": 1.0})
+    await quoted(db, OLD=0, NEWER=5_000, **{"TSCO.LON": 1.0})
     await want(db, "MISS")
-    await want(db, "ORDER", purpose=Purpose.OPERATOR)
+    await want(db, "ORDER", call_class=CallClass.OPERATOR)
 
     grant = await granted(db, asks(bulk=True), turn())
 
@@ -453,10 +462,10 @@ async def test_a_bulk_call_is_filled_from_the_line_and_then_by_background(db: as
 
 
 async def test_a_key_without_the_right_to_bulk_asks_one_by_one(db: asyncpg.Pool, clock: Clock) -> None:
-    await attempted(db, "a", A=0, B=1)
+    await quoted(db, A=0, B=1)
     await ask(db, asks(account="a"), turn(power=NO_POWER))
     async with connection(db) as held:
-        await ledger.update_bulk_denied(held, "a", START + timedelta(days=1))
+        await gate.update_bulk_denied(held, "a", START + timedelta(days=1))
 
     assert Function.QUOTE == (await granted(db, asks(bulk=True), turn())).function
 
@@ -467,9 +476,14 @@ async def test_the_ledger_refuses_a_snapshot_that_is_older_than_its_lock(db: asy
             await ledger.grant_call(held, asks(), turn())
 
 
-async def test_an_unknown_purpose_is_refused_loudly(db: asyncpg.Pool) -> None:
+@pytest.mark.parametrize("word", ["interactive", "first", "trial", ""])
+async def test_an_unknown_class_is_refused_loudly(db: asyncpg.Pool, word: str) -> None:
+    """Nobody queues a first quote or a trial: the grant makes them so."""
     async with connection(db) as held:
         with pytest.raises(asyncpg.CheckViolationError):
-            await held.fetchval("SELECT join_line('GLOBAL_QUOTE', '{A}', 3, interval '1 minute', 100, NULL, 0, NULL)")
-    with pytest.raises(ValueError, match="3 is not a valid Purpose"):
-        Purpose(3)
+            await held.fetchval(
+                "SELECT join_line('a', 'GLOBAL_QUOTE', '{A}', $1, NULL, 'simulated', interval '1 minute', false, 100, 0)",
+                word,
+            )
+    with pytest.raises(ValueError, match="'interactive' is not a valid CallClass"):
+        CallClass("interactive")

@@ -156,8 +156,8 @@ INSERT INTO quote_history SELECT 'S' || n % 100, $1::timestamptz + n * interval 
 FROM generate_series(1, 200000) AS n
 """
 FILL_CALLS = """
-INSERT INTO calls (account, function, subjects, purpose, granted_at, ends_at, outcome, caller)
-SELECT 'a', 'GLOBAL_QUOTE', ARRAY['IBM'], 2, at, at + interval '1 s', 'ok', 'test'
+INSERT INTO calls (account, function, subjects, class, granted_at, ends_at, outcome, caller)
+SELECT 'a', 'GLOBAL_QUOTE', ARRAY['IBM'], 'refresh', at, at + interval '1 s', 'ok', 'test'
 FROM generate_series(1, 200000) AS n, LATERAL (SELECT $1::timestamptz + n * interval '20 s' AS at) AS moment
 """
 

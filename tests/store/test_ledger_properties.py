@@ -7,29 +7,40 @@ import asyncpg
 import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from common.store import ledger
 from common.store.ledger import Grant
 from common.store.pool import connection
 from tests.store.conftest import Clock
 from tests.store.machine import LedgerMachine
+from tests.store.shares_machine import SharesMachine
 from tests.store.test_grants import asks, turn, want
 
-GRANTS = Path(__file__).parents[2] / "db" / "migrations" / "0006.create-grants.sql"
-LEDGER = GRANTS.with_name("0005.create-ledger.sql")
+FUNCTIONS = Path(__file__).parents[2] / "db" / "functions"
 CALLERS = 20
 
 
-def function(source: Path, name: str) -> str:
-    """The statement that creates a function, as the migration has it."""
-    text = source.read_text()
-    start = text.index(f"CREATE OR REPLACE FUNCTION {name}(")
-    return text[start : text.index("$$;", start) if text.find("$$;", start) > 0 else None] + "$$"
+def function(name: str) -> str:
+    """The statement that creates a function."""
+    return (FUNCTIONS / f"{name}.sql").read_text()
 
 
-def run_machine(connection: psycopg.Connection, *, examples: int, steps: int, shrink: bool = True) -> None:
-    machine = type("Machine", (LedgerMachine,), {"connection": connection})
+def mutate(connection: psycopg.Connection, name: str, healthy: str, mutated: str) -> None:
+    text = function(name)
+    assert 1 == text.count(healthy)
+    connection.execute(text.replace(healthy, mutated))
+
+
+def run_machine(
+    connection: psycopg.Connection,
+    *,
+    examples: int,
+    steps: int,
+    shrink: bool = True,
+    model: type[RuleBasedStateMachine] = LedgerMachine,
+) -> None:
+    machine = type("Machine", (model,), {"connection": connection})
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
     run_state_machine_as_test(
         machine,
@@ -50,22 +61,73 @@ def test_no_order_of_calls_answers_deaths_and_clocks_breaks_a_limit(clock: Clock
 
 
 @pytest.mark.parametrize(
-    ("healthy", "mutated"),
+    ("name", "healthy", "mutated"),
     [
-        pytest.param("edge.ends_at + rule.period", "edge.ends_at + rule.period - interval '1 ms'", id="period-1ms"),
-        pytest.param("top.purpose, t, t + p_lease, p_caller", "top.purpose, t, t, p_caller", id="lease-not-counted"),
-        pytest.param("OFFSET rule.calls - 1", "OFFSET rule.calls", id="one-too-many"),
-        pytest.param("SELECT max(edge.ends_at", "SELECT min(edge.ends_at", id="one-rule-binds"),
-        pytest.param("ORDER BY d.purpose, d.since,", "ORDER BY d.since,", id="no-purpose"),
+        pytest.param(
+            "slot_free_at",
+            "max(edge.ends_at + rule.period)",
+            "max(edge.ends_at + rule.period - interval '1 ms')",
+            id="period-1ms",
+        ),
+        pytest.param(
+            "record_call", "p_now, p_now + p_lease, p_caller", "p_now, p_now, p_caller", id="lease-not-counted"
+        ),
+        pytest.param("slot_free_at", "OFFSET rule.calls - 1", "OFFSET rule.calls", id="one-too-many"),
+        pytest.param("slot_free_at", "SELECT max(edge", "SELECT min(edge", id="one-rule-binds"),
+        pytest.param(
+            "next_queued", "ORDER BY 'trial' = ANY (d.groups), class_rank(d.class),", "ORDER BY", id="no-class"
+        ),
     ],
 )
-def test_a_mutant_of_the_grant_is_killed(clock: Clock, healthy: str, mutated: str) -> None:
-    text = function(GRANTS, "grant_call")
-    assert 1 == text.count(healthy)
-    clock.connection.execute(text.replace(healthy, mutated))
+def test_a_mutant_of_the_grant_is_killed(clock: Clock, name: str, healthy: str, mutated: str) -> None:
+    mutate(clock.connection, name, healthy, mutated)
 
     with pytest.raises(AssertionError):
         run_machine(clock.connection, examples=300, steps=40, shrink=False)
+
+
+def test_no_order_of_demand_breaks_a_share_or_lets_a_slot_idle(clock: Clock) -> None:
+    run_machine(clock.connection, examples=60, steps=25, model=SharesMachine)
+
+
+@pytest.mark.parametrize(
+    ("name", "healthy", "mutated"),
+    [
+        pytest.param(
+            "full_groups", "OFFSET greatest(0, ceiling.most - 1)", "OFFSET ceiling.most", id="one-too-many-of-a-group"
+        ),
+        pytest.param(
+            "choose_call",
+            "next_queued(p_account, p_barred, span, p_each, p_now)",
+            "next_queued(p_account, '{}', span, p_each, p_now)",
+            id="no-ceiling",
+        ),
+        pytest.param(
+            "choose_call",
+            "next_queued(p_account, p_firm, span, p_each, p_now)",
+            "next_queued(p_account, p_barred, span, p_each, p_now)",
+            id="a-slot-idles",
+        ),
+        pytest.param(
+            "choose_call",
+            "spares_slot(p_account, p_calls, p_periods, p_gap, p_now)",
+            "true",
+            id="background-spares-all",
+        ),
+        pytest.param("grant_call", "FILTER (WHERE f.firm)", "FILTER (WHERE false)", id="no-ceiling-of-a-day"),
+        pytest.param(
+            "next_queued", "calls_of(p_account, d.asker, NULL, p_span, p_now),", "", id="first-come-first-served"
+        ),
+        pytest.param("next_queued", ">= (p_each ->> d.class)::integer", "< 0", id="one-may-have-all"),
+        pytest.param("next_first", "ORDER BY used, firsts_at, id", "ORDER BY id", id="one-list-first"),
+        pytest.param("grant_call", "book.last_background IS DISTINCT FROM 'first'", "true", id="first-quotes-first"),
+    ],
+)
+def test_a_mutant_of_the_shares_is_killed(clock: Clock, name: str, healthy: str, mutated: str) -> None:
+    mutate(clock.connection, name, healthy, mutated)
+
+    with pytest.raises(AssertionError):
+        run_machine(clock.connection, examples=300, steps=25, shrink=False, model=SharesMachine)
 
 
 async def grants_at_once(db: asyncpg.Pool) -> int:
@@ -96,13 +158,12 @@ async def test_twenty_callers_at_once_are_granted_five_of_five(wide: asyncpg.Poo
 async def test_without_its_lock_the_ledger_is_seen_to_grant_too_many(wide: asyncpg.Pool) -> None:
     """The mutant that shows the test above can fail: counting before the lock is held."""
     async with connection(wide) as held:
-        await held.execute(function(GRANTS, "lock_ledger").replace("PERFORM pg_advisory_xact_lock(730405);", ""))
-        await held.execute(function(GRANTS, "grant_call").replace("FOR UPDATE", ""))
+        await held.execute(function("lock_ledger").replace("PERFORM pg_advisory_xact_lock(730405);", ""))
 
     worst = 0
     for _ in range(20):
         async with connection(wide) as held:
-            await held.execute("TRUNCATE calls, ledgers, demand, symbols")
+            await held.execute("TRUNCATE calls, ledgers, demand, symbols CASCADE")
         await want(wide, *(f"S{n}" for n in range(CALLERS)))
         worst = max(worst, await grants_at_once(wide))
     assert worst > 5
@@ -114,7 +175,7 @@ async def test_the_ledgers_time_is_that_of_the_statement_and_not_of_its_transact
 ) -> None:
     """With `now()` a caller that waited for the lock would count from before the wait; the second row is that mutant."""
     async with connection(db) as held:
-        await held.execute(function(LEDGER, "ledger_now").replace("clock_timestamp()", healthy))
+        await held.execute(function("ledger_now").replace("clock_timestamp()", healthy))
         async with held.transaction():
             before = await ledger.select_now(held)
             await held.execute("SELECT pg_sleep(0.002)")

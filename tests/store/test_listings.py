@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import asyncpg
 import pytest
 
-from common.core.models import Function, Listed, Purpose
+from common.core.models import CallClass, Function, Listed
 from common.core.outcomes import Outcome
 from common.store import ledger, line, listings
 from common.store.listings import ListingState
@@ -95,7 +95,7 @@ async def due(db: asyncpg.Pool, *, account: str = "a", source: str = OURS) -> bo
 async def call(db: asyncpg.Pool, outcome: Outcome | None) -> None:
     """A call for the listing, and how it ended; None: nobody settled it."""
     async with connection(db) as held:
-        await line.join_line(held, Function.LISTING, [listings.SUBJECT], Purpose.BACKGROUND, stay=HOUR)
+        await line.join_line(held, asks(), Function.LISTING, [listings.SUBJECT], CallClass.REFRESH, stay=HOUR)
         _, grant = await ledger.grant_call(held, asks("100/1min"), turn())
         assert isinstance(grant, ledger.Grant)
         if outcome is not None:

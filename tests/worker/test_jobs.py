@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from common.core.models import Function, Price, Purpose, Quote
+from common.core.models import CallClass, Function, Price, Quote
 from common.core.outcomes import Outcome
 from common.resources import Resources
 from common.store import bars, feed, ledger, line, pulses, quotes, symbols
@@ -25,9 +25,9 @@ def after(calls: int) -> Callable[[], bool]:
     return lambda: next(left, True)
 
 
-async def waiting(resources: Resources) -> list[tuple[str, str, int]]:
+async def waiting(resources: Resources) -> list[tuple[str, str, str]]:
     async with connection(resources.db) as held:
-        found = await held.fetch("SELECT function, subject, purpose FROM demand ORDER BY function, subject")
+        found = await held.fetch("SELECT function, subject, class FROM demand ORDER BY function, subject")
     return [tuple(row) for row in found]
 
 
@@ -70,22 +70,22 @@ async def test_the_overviews_symbols_are_wanted_and_no_others(resources: Resourc
 
 async def test_a_worker_makes_the_calls_that_are_wanted(resources: Resources) -> None:
     async with connection(resources.db) as held:
-        await line.join_line(held, Function.QUOTE, ["IBM"], Purpose.INTERACTIVE, stay=line.INTERACTIVE_STAY)
-        await line.join_line(held, Function.DAILY, ["IBM"], Purpose.INTERACTIVE, stay=line.INTERACTIVE_STAY)
+        await line.join_line(held, resources.ask, Function.QUOTE, ["IBM"], CallClass.USER)
+        await line.join_line(held, resources.ask, Function.DAILY, ["IBM"], CallClass.USER)
 
     await work_line(resources, stopping=after(2))
 
     async with connection(resources.db) as held:
         assert ["IBM"] == [quote.symbol for quote in await quotes.select_quotes(held, SOURCE, ["IBM"])]
         assert 100 == len(await bars.select_bars(held, SOURCE, "IBM", most=1000))
-    assert [("LISTING_STATUS", "US", 2)] == await waiting(resources)
+    assert [("LISTING_STATUS", "US", CallClass.REFRESH)] == await waiting(resources)
 
 
 async def test_a_missing_listing_stands_in_the_line_once_in_the_backgrounds_name(resources: Resources) -> None:
     await work_line(resources, stopping=at_once)
     await work_line(resources, stopping=at_once)
 
-    assert [("LISTING_STATUS", "US", Purpose.BACKGROUND)] == await waiting(resources)
+    assert [("LISTING_STATUS", "US", CallClass.REFRESH)] == await waiting(resources)
 
 
 async def test_a_listing_that_came_is_not_asked_for_until_a_week_has_passed(resources: Resources) -> None:
@@ -99,7 +99,7 @@ async def test_a_listing_that_came_is_not_asked_for_until_a_week_has_passed(reso
     async with connection(resources.db) as held:
         await held.execute("UPDATE listing_state SET refreshed_at = refreshed_at - interval '7 days'")
     await work_line(resources, stopping=at_once)
-    assert [("LISTING_STATUS", "US", Purpose.BACKGROUND)] == await waiting(resources)
+    assert [("LISTING_STATUS", "US", CallClass.REFRESH)] == await waiting(resources)
 
 
 async def test_a_listing_that_failed_is_asked_for_again_after_an_hour(resources: Resources) -> None:
@@ -112,7 +112,7 @@ async def test_a_listing_that_failed_is_asked_for_again_after_an_hour(resources:
 
     await age_calls(resources, timedelta(hours=1))
     await work_line(resources, stopping=at_once)
-    assert [("LISTING_STATUS", "US", Purpose.BACKGROUND)] == await waiting(resources)
+    assert [("LISTING_STATUS", "US", CallClass.REFRESH)] == await waiting(resources)
 
 
 async def test_a_worker_without_its_stores_ends_its_turn(resources: Resources) -> None:

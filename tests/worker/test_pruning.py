@@ -39,14 +39,16 @@ async def remember(resources: Resources, symbol: str, age: timedelta) -> None:
         bar = Bar(at.date(), Decimal(10), Decimal(11), Decimal(9), Decimal(10), None)
         await held.execute(
             """
-            INSERT INTO calls (account, function, subjects, purpose, granted_at, ends_at, outcome, caller)
-            VALUES ('a', 'GLOBAL_QUOTE', ARRAY[$1], 2, $2, $2, 'ok', 'test')
+            INSERT INTO calls (account, function, subjects, class, granted_at, ends_at, outcome, caller)
+            VALUES ('a', 'GLOBAL_QUOTE', ARRAY[$1], 'refresh', $2, $2, 'ok', 'test')
             """,
             symbol,
             at,
         )
         await history.insert_history(held, [Quote(Price(symbol, Decimal(10), at.date()), SOURCE, at)])
-        await held.execute("INSERT INTO symbols (symbol, attempted_at) VALUES ($1, $2)", symbol, at)
+        await held.execute("INSERT INTO symbols (symbol) VALUES ($1)", symbol)
+        await held.execute("INSERT INTO attempts (account, symbol, at) VALUES ('a', $1, $2)", symbol, at)
+        await held.execute("INSERT INTO credits (asker, symbol, used_at) VALUES ('user:1', $1, $2)", symbol, at)
         await bars.upsert_bars(held, SOURCE, symbol, [bar])
         await bars.upsert_bars_fetched(held, SOURCE, symbol, at)
         await searches.upsert_search(held, SOURCE, symbol, [], at)
@@ -57,6 +59,8 @@ async def remember(resources: Resources, symbol: str, age: timedelta) -> None:
     [
         ("SELECT array_agg(subjects[1]) FROM calls", ["YOUNG"]),
         ("SELECT array_agg(symbol) FROM symbols", ["YOUNG"]),
+        ("SELECT array_agg(symbol) FROM attempts", ["YOUNG"]),
+        ("SELECT coalesce(array_agg(symbol), '{}') FROM credits", []),
         ("SELECT array_agg(symbol) FROM daily_bars", ["YOUNG"]),
         ("SELECT array_agg(symbol) FROM bars_state", ["YOUNG"]),
         ("SELECT array_agg(query) FROM searches", ["YOUNG"]),

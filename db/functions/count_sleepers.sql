@@ -1,0 +1,8 @@
+-- The list of an account that falls asleep stops counting; when the account comes back, it counts again.
+CREATE OR REPLACE FUNCTION count_sleepers() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM symbols WHERE symbol IN (SELECT i.symbol FROM watchlist_items i WHERE i.user_id = NEW.id) ORDER BY symbol FOR UPDATE;
+    UPDATE symbols s SET watchers = greatest(0, s.watchers + CASE WHEN NEW.asleep THEN -1 ELSE 1 END)
+    FROM watchlist_items i WHERE i.user_id = NEW.id AND i.symbol = s.symbol;
+    RETURN NULL;
+END $$;

@@ -1,0 +1,17 @@
+-- Somebody else asks for what is queued already: it stays longer, and stands in the better of the two classes. A request that moves up
+-- is asked for by the newcomer from then on; as the listing knew or not is known from the first.
+CREATE OR REPLACE FUNCTION raise_queued(
+    p_function text, p_subjects text[], p_newcomers text[], p_class text, p_asker text, p_now timestamptz, p_stay interval,
+    p_forced boolean
+) RETURNS void LANGUAGE sql AS $$
+    UPDATE demand SET
+        expires = greatest(expires, p_now + p_stay),
+        since = CASE WHEN class_rank(p_class) < class_rank(class) THEN p_now ELSE since END,
+        asker = CASE WHEN class_rank(p_class) < class_rank(class) THEN p_asker ELSE asker END,
+        groups = CASE WHEN p_forced THEN '{}'
+            WHEN class_rank(p_class) >= class_rank(class) THEN groups
+            WHEN p_class = 'stranger' THEN '{waiting,stranger}'
+            ELSE array_remove(CASE WHEN groups = '{}' THEN '{waiting}' ELSE groups END, 'stranger') END,
+        class = CASE WHEN class_rank(p_class) < class_rank(class) THEN p_class ELSE class END
+    WHERE function = p_function AND subject = ANY (p_subjects) AND subject <> ALL (p_newcomers)
+$$;

@@ -1,0 +1,149 @@
+"""Who waits for a first answer: what it costs while nothing can be granted, and what is refused at once."""
+
+import asyncio
+import time
+from typing import Any
+
+import asyncpg
+import pytest
+
+from api.state import RESOURCES
+from common.core.limits import parse_limits
+from common.core.models import Listed
+from common.store import ledger, listings
+from common.store.pool import connection
+from tests.api.conftest import Client, OpenApi, Provider, User, register
+
+COMMITS = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+SECONDS = 6.0
+RESTED = 11.0  # seconds: then the server has counted all that the joining cost
+AT_ONCE = 0.9
+
+
+async def spend(client: Client) -> None:
+    """A call that the journal counts from now on."""
+    assert client.app is not None
+    resources = client.app[RESOURCES]
+    async with connection(resources.db) as held:
+        await held.execute(
+            """
+            INSERT INTO calls (account, function, subjects, class, granted_at, ends_at, outcome, caller)
+            VALUES ($1, 'GLOBAL_QUOTE', '{MSFT}', 'user', ledger_now(), ledger_now(), 'ok', 'test')
+            """,
+            resources.ask.account,
+        )
+
+
+async def list_symbols(db: asyncpg.Pool, *symbols: str) -> None:
+    """The provider's listing has these and no others."""
+    async with connection(db) as held:
+        listed = [Listed(symbol, symbol, "NYSE", "Stock", None) for symbol in symbols]
+        assert await listings.replace_listing(held, "simulated", listed, await ledger.select_now(held))
+
+
+async def ask(client: Client, path: str, user: User | None = None) -> tuple[int, dict[str, Any], float]:
+    began = time.monotonic()
+    async with client.get(path, headers=user.headers if user else {}) as answer:
+        body = await answer.json()
+        assert (str(body["retry_after"]) if answer.status == 503 else None) == answer.headers.get("Retry-After")
+        return answer.status, body, time.monotonic() - began
+
+
+async def commits(db: asyncpg.Pool) -> float:
+    """Transactions a second. A server counts those of a connection within a second, of one that rests within ten."""
+    before = await db.fetchval(COMMITS)
+    await asyncio.sleep(SECONDS)
+    return float(await db.fetchval(COMMITS) - before) / SECONDS
+
+
+async def test_twenty_who_wait_on_a_spent_budget_cost_few_transactions(
+    open_api: OpenApi, provider: Provider, db: asyncpg.Pool
+) -> None:
+    api = await open_api(limits=parse_limits("1/1min", "limits"))
+    await spend(api)
+    await asyncio.sleep(1.5)
+    quiet = await commits(db)
+    users = [await register(api, f"user{number}") for number in range(7)]
+    waiting = [
+        asyncio.create_task(ask(api, f"/api/stock/S{number}?wait=20", users[number // 3])) for number in range(20)
+    ]
+    await asyncio.sleep(RESTED)
+    busy = await commits(db)
+    queued = await db.fetchval("SELECT count(*) FROM demand")
+    answers = await asyncio.gather(*waiting)
+
+    assert 20 == queued
+    assert busy - quiet <= 10
+    assert {(503, "quote_pending")} == {(status, body["code"]) for status, body, _ in answers}
+    assert [] == await provider.asked()
+
+
+@pytest.mark.parametrize("path", ["/api/stock/TSCO.LON", "/api/stock/TSCO.LON/chart"])
+async def test_a_strangers_symbol_that_the_listing_lacks_costs_no_call_and_a_users_does(
+    api: Client, provider: Provider, db: asyncpg.Pool, ada: User, path: str
+) -> None:
+    await list_symbols(db, "AAPL", "IBM")
+    status, body, took = await ask(api, f"{path}?wait=10")
+
+    assert (404, "unknown_symbol") == (status, body["code"])
+    assert body["error"] == (
+        "TSCO.LON is not in the provider's listing; a logged-in user may have it asked for all the same"
+    )
+    assert took < AT_ONCE
+    assert ([], 0) == (await provider.asked(), await db.fetchval("SELECT count(*) FROM demand"))
+    assert (await ask(api, f"{path}?wait=10", ada))[0] in (200, 404)
+    assert ["TSCO.LON"] == await provider.asked()
+
+
+async def test_a_strangers_symbol_that_is_listed_or_was_quoted_is_asked_for(
+    api: Client, provider: Provider, db: asyncpg.Pool, ada: User
+) -> None:
+    await ask(api, "/api/stock/ORCL?wait=10", ada)
+    await list_symbols(db, "AAPL", "IBM")
+    listed = await ask(api, "/api/stock/IBM?wait=10")
+    quoted = await ask(api, "/api/stock/ORCL/chart?wait=10")
+
+    assert [200, 200] == [listed[0], quoted[0]]
+    assert ["ORCL", "IBM", "ORCL"] == await provider.asked()
+
+
+async def test_a_refused_key_is_said_at_once_to_all_who_ask_then(api: Client, provider: Provider, ada: User) -> None:
+    await provider.fault("notice:bad_key")
+    await ask(api, "/api/stock/IBM?wait=10", ada)
+    answers = [
+        await ask(api, path, user)
+        for path in ("/api/stock/MSFT?wait=10", "/api/stock/IBM?wait=10", "/api/stock/IBM/chart?wait=10")
+        for user in (ada, None)
+    ]
+
+    assert {(503, "provider_unavailable")} == {(status, body["code"]) for status, body, _ in answers}
+    assert max(took for _, _, took in answers) < AT_ONCE
+    assert all(14 * 60 < body["retry_after"] <= 15 * 60 for _, body, _ in answers)
+    assert ["IBM"] == await provider.asked()
+
+
+async def test_a_gate_that_closes_is_said_to_those_who_wait_already(api: Client, provider: Provider, ada: User) -> None:
+    await provider.fault("http_503")
+    answers = await asyncio.gather(*(ask(api, f"/api/stock/{name}?wait=15", ada) for name in ("IBM", "MSFT", "AAPL")))
+
+    assert {(503, "provider_unavailable")} == {(status, body["code"]) for status, body, _ in answers}
+    assert max(took for _, _, took in answers) < 5
+    assert all(1 <= body["retry_after"] <= 15 for _, body, _ in answers)
+    assert 3 == len(await provider.asked())
+
+
+@pytest.mark.parametrize("path", ["/api/stock/IBM?wait=10", "/api/stock/IBM/chart?wait=10", "/api/search/tesco"])
+async def test_a_call_serves_who_waits_in_another_process_within_a_second(
+    open_api: OpenApi, provider: Provider, path: str
+) -> None:
+    processes = [await open_api(), await open_api()]
+    await provider.fault("slow", delay=0.5)
+
+    async def served(number: int) -> float:
+        assert 200 == (await ask(processes[number], path))[0]
+        return time.monotonic()
+
+    times = await asyncio.gather(served(0), served(1))
+
+    assert abs(times[0] - times[1]) < 1
+    assert 1 == len(await provider.asked())

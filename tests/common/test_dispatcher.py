@@ -1,0 +1,176 @@
+"""The one loop of a process that makes calls while somebody waits: whom it serves, wakes, and outlives."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import aiohttp
+import pytest
+
+from common.core.limits import parse_limits
+from common.core.models import CallClass, Function
+from common.core.outcomes import Hold
+from common.dispatcher import Dispatcher, Key
+from common.resources import Resources
+from common.store import gate, ledger, line
+from common.store.pool import connection
+
+HOUR = timedelta(hours=1)
+SOON = 1.0  # seconds
+IBM, CHART = (Function.QUOTE, "IBM"), (Function.DAILY, "IBM")
+
+
+@asynccontextmanager
+async def running(resources: Resources) -> AsyncIterator[Dispatcher]:
+    dispatcher = Dispatcher(resources)
+    task = asyncio.create_task(dispatcher.run())
+    try:
+        yield dispatcher
+    finally:
+        task.cancel()
+        await dispatcher.close()
+
+
+@pytest.fixture
+async def dispatcher(resources: Resources) -> AsyncIterator[Dispatcher]:
+    async with running(resources) as started:
+        yield started
+
+
+async def join(resources: Resources, key: Key) -> None:
+    async with connection(resources.db) as held:
+        await line.join_line(held, resources.ask, key[0], [key[1]], CallClass.USER)
+
+
+async def slow_down(resources: Resources, seconds: float) -> None:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.put(f"{resources.provider.base_url}/_fault", json={"kind": "slow", "delay": seconds}) as answer,
+    ):
+        assert 200 == answer.status
+
+
+async def journal(resources: Resources) -> list[tuple[str, str | None]]:
+    async with connection(resources.db) as held:
+        return [tuple(row) for row in await held.fetch("SELECT function, outcome FROM calls ORDER BY id")]
+
+
+async def waited(dispatcher: Dispatcher, key: Key, *, seconds: float = 5.0) -> float:
+    """For how long a waiter waits until there is news."""
+    began = time.monotonic()
+    with dispatcher.waiting(key) as waiter:
+        await waiter.wait(seconds)
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("key", [IBM, CHART, (Function.SEARCH, "TESCO")])
+async def test_whoever_waits_is_served_and_woken_when_the_call_is_settled(
+    resources: Resources, dispatcher: Dispatcher, key: Key
+) -> None:
+    await join(resources, key)
+    took = await waited(dispatcher, key)
+
+    assert took < SOON
+    assert [(key[0], "ok")] == await journal(resources)
+
+
+async def test_a_call_outlives_a_request_that_went_away(resources: Resources, dispatcher: Dispatcher) -> None:
+    await slow_down(resources, 0.5)
+    await join(resources, IBM)
+    assert 0.2 <= await waited(dispatcher, IBM, seconds=0.2)
+    gone = await journal(resources)
+    await dispatcher.close()
+
+    assert ([("GLOBAL_QUOTE", None)], [("GLOBAL_QUOTE", "ok")]) == (gone, await journal(resources))
+
+
+async def test_a_waiter_whose_task_is_cancelled_is_forgotten_and_its_call_is_not_lost(
+    resources: Resources, dispatcher: Dispatcher
+) -> None:
+    await slow_down(resources, 0.5)
+    await join(resources, IBM)
+    waiting = asyncio.create_task(waited(dispatcher, IBM))
+    await asyncio.sleep(0.2)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    await dispatcher.close()
+
+    assert [("GLOBAL_QUOTE", "ok")] == await journal(resources)
+
+
+async def test_without_anybody_who_waits_no_call_is_made(resources: Resources, dispatcher: Dispatcher) -> None:
+    await join(resources, IBM)
+    await asyncio.sleep(SOON)
+    quiet = await journal(resources)
+    await waited(dispatcher, CHART, seconds=0.5)
+
+    assert ([], [("GLOBAL_QUOTE", "ok")]) == (quiet, await journal(resources))  # whoever's demand it is
+
+
+async def test_one_call_wakes_all_who_wait_for_it_and_nobody_else(resources: Resources, dispatcher: Dispatcher) -> None:
+    await join(resources, IBM)
+    other = asyncio.create_task(waited(dispatcher, CHART, seconds=0.4))  # which is not queued, so it is told so
+    took = await asyncio.gather(*(waited(dispatcher, IBM) for _ in range(20)))
+
+    assert max(took) < SOON
+    assert [("GLOBAL_QUOTE", "ok")] == await journal(resources)
+    assert await other >= 0.3
+
+
+async def test_what_another_process_served_or_refused_is_told_within_a_second(resources: Resources) -> None:
+    """The budget is spent: this process asks the ledger in a minute again."""
+    spent = replace(resources, ask=replace(resources.ask, limits=parse_limits("1/1min", "limits")))
+    async with connection(resources.db) as held:
+        await held.execute(
+            """
+            INSERT INTO calls (account, function, subjects, class, granted_at, ends_at, outcome, caller)
+            VALUES ($1, 'GLOBAL_QUOTE', '{MSFT}', 'user', ledger_now(), ledger_now(), 'ok', 'another')
+            """,
+            resources.ask.account,
+        )
+    await join(resources, CHART)
+    async with running(spent) as dispatcher:
+        waiting = asyncio.create_task(waited(dispatcher, CHART))
+        await asyncio.sleep(0.7)
+        assert not waiting.done()
+        async with connection(resources.db) as held:
+            await held.execute("DELETE FROM demand")
+        served = time.monotonic()
+        await waiting
+
+    assert time.monotonic() - served < SOON
+    assert 1 == len(await journal(resources))
+
+
+@pytest.mark.parametrize(("reason", "closed"), [("bad_key", True), ("provider_down", True), ("operator", False)])
+async def test_a_closed_gate_is_told_at_once_and_a_hold_is_waited_for(
+    resources: Resources, dispatcher: Dispatcher, reason: str, closed: bool
+) -> None:
+    async with connection(resources.db) as held:
+        until = await ledger.select_now(held) + HOUR
+        await gate.upsert_hold(held, resources.ask.account, Hold(until, reason, probing=closed))
+    await join(resources, IBM)
+    took = await waited(dispatcher, IBM, seconds=0.8)
+
+    assert closed == (took < 0.7)
+    assert (reason if closed else None) == (dispatcher.closed.reason if dispatcher.closed else None)
+    assert [] == await journal(resources)
+
+
+async def test_new_demand_is_served_at_once_while_the_loop_sleeps(resources: Resources, dispatcher: Dispatcher) -> None:
+    first = asyncio.create_task(waited(dispatcher, (Function.DAILY, "NOT QUEUED"), seconds=3))
+    await asyncio.sleep(0.3)
+    await join(resources, IBM)
+
+    assert await waited(dispatcher, IBM) < 0.3
+    first.cancel()
+    await asyncio.wait({first})
+
+
+async def test_without_the_database_each_waiter_is_told_to_look(resources: Resources, dispatcher: Dispatcher) -> None:
+    await resources.db.close()
+
+    assert await waited(dispatcher, IBM) < SOON

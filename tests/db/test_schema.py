@@ -1,0 +1,7 @@
+"""The schema as it can be read stands in one file, and is what the migrations make."""
+
+from tests.db.schema import SCHEMA, dump
+
+
+def test_the_schema_file_is_what_the_migrations_make(database_url: str) -> None:
+    assert SCHEMA.read_text() == dump(database_url), "run `make schema`"
