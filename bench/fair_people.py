@@ -1,0 +1,150 @@
+"""What people do in a virtual day, with the calls that the API makes for it: api/live.py, api/watchlist.py, api/reads.py."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+
+from bench.fair_day import Day
+from common.core.gate import GATE_REASONS
+from common.core.models import CallClass, Function, Listed
+from common.core.shares import misses_a_minute
+from common.errors import WatchlistFull
+from common.line import turn_now
+from common.store import line, listings, reports, symbols, watchlists
+from common.store.pool import Connection, connection, transaction
+from common.store.users import insert_user
+
+MISS_WAIT = timedelta(seconds=2)  # as the setting's default
+LONGEST_STAY = timedelta(days=1)  # as in api/live.py
+
+INSERT_QUOTES = """
+    INSERT INTO quotes (symbol, source, price, trading_day, fetched_at)
+    SELECT unnest($1::text[]), $2, 100, $3, ledger_now()
+"""
+INSERT_WATCHED = """
+    INSERT INTO symbols (symbol, watchers) SELECT symbol, watchers FROM unnest($1::text[], $2::int[]) AS watched (symbol, watchers)
+"""
+
+
+async def list_symbols(day: Day, listed: Iterable[str]) -> None:
+    """The provider's listing, of now."""
+    rows = [Listed(symbol, "", "NYSE", "Stock", None) for symbol in listed]
+    async with connection(day.resources.db) as held:
+        await listings.replace_listing(held, day.resources.settings.source, rows, day.now)
+
+
+async def open_accounts(day: Day, count: int) -> list[int]:
+    """New accounts; their ids."""
+    async with connection(day.resources.db) as held:
+        users = [
+            await insert_user(held, f"user{n}", f"user{n}@example.com", "hash", "scheme") for n in range(1, count + 1)
+        ]
+    return [user.id for user in users]
+
+
+async def watch(day: Day, watchers: Mapping[str, int]) -> None:
+    """Symbols that have so many watchers."""
+    async with connection(day.resources.db) as held:
+        await held.execute(INSERT_WATCHED, list(watchers), list(watchers.values()))
+
+
+async def quote(day: Day, wanted: Sequence[str]) -> None:
+    """Each has a quote that was fetched just now."""
+    settings, calendar = day.resources.settings, day.calendar
+    newest, clock = day.trading_day(calendar, day.now), calendar.clock(day.now)
+    if settings.provider_data == "end_of_day":
+        clock = calendar.close_clock(newest)
+    async with connection(day.resources.db) as held:
+        await held.execute(
+            "UPDATE symbols SET source = $2, clock = $3 WHERE symbol = ANY ($1)", wanted, settings.source, clock
+        )
+        await held.execute(INSERT_QUOTES, wanted, settings.source, newest)
+
+
+async def ask_live(day: Day, function: Function, subject: str, call_class: CallClass, asker: str) -> str:
+    """Somebody asks for what nobody has yet and waits for two seconds: the line's verdict, or `unknown`."""
+    ask = day.resources.ask
+    async with connection(day.resources.db) as held:
+        if function is Function.QUOTE and await symbols.select_unknown(held, ask, subject):
+            return "unknown"
+        verdict = await line.join_line(
+            held, ask, function, [subject], call_class, asker=asker, most=misses_a_minute(ask.limits)
+        )
+        if verdict == "held":
+            await _keep_held(day, held, function, subject)
+    if verdict == "joined":
+        day.plan(day.now + MISS_WAIT, partial(_keep_pending, day, function, subject))
+        day.wake()
+    return verdict
+
+
+async def _keep_held(day: Day, held: Connection, function: Function, subject: str) -> None:
+    """As `Live._refuse_held`: where the provider fails nobody is told to come back."""
+    book = await reports.select_ledger(held, day.resources.ask.account)
+    if book["held_until"] is not None and book["held_for"] not in GATE_REASONS:
+        left = book["held_until"] - day.now
+        if left > MISS_WAIT:
+            await line.update_stay(held, function, subject, min(LONGEST_STAY, left) + line.STAY)
+
+
+async def _keep_pending(day: Day, function: Function, subject: str) -> None:
+    """As `Live._pending`: who was not served is told to come back, and the request keeps its place until then."""
+    resources = day.resources
+    async with connection(resources.db) as held:
+        rank = await line.select_rank(held, function, subject)
+        if rank is not None:
+            turn = await turn_now(held, resources)
+            barred = await line.select_barred(held, resources.ask, turn, function, subject)
+            wait = max(rank * resources.policy.gap, barred)
+            await line.update_stay(held, function, subject, min(LONGEST_STAY, wait) + line.STAY)
+
+
+async def add_to_list(day: Day, user: int, symbol: str, *, known: bool = False) -> None:
+    """As POST /api/watchlist. `known`: the API has a quote of it."""
+    ask, settings = day.resources.ask, day.resources.settings
+    with suppress(WatchlistFull):
+        async with transaction(day.resources.db) as held:
+            if not known:
+                if await symbols.select_unknown(held, ask, symbol):
+                    return
+                most = misses_a_minute(ask.limits)
+                await line.join_line(
+                    held,
+                    ask,
+                    Function.QUOTE,
+                    [symbol],
+                    CallClass.USER,
+                    stay=line.ADDED_STAY,
+                    asker=f"user:{user}",
+                    most=most,
+                )
+            await watchlists.insert_item(held, user, symbol, most=settings.max_watchlist_size)
+    day.wake()
+
+
+async def clear_list(day: Day, user: int) -> None:
+    """As DELETE /api/watchlist/SYMBOL for all of them."""
+    async with connection(day.resources.db) as held:
+        for symbol in await watchlists.select_items(held, user):
+            await watchlists.delete_item(held, user, symbol)
+
+
+async def count_reads(day: Day, reads: Mapping[str, int]) -> None:
+    """Readers of quotes since the last time, by symbol."""
+    async with connection(day.resources.db) as held:
+        await symbols.update_reads(held, reads, day.resources.settings.reads_half_life)
+
+
+async def count_queued(day: Day, call_class: CallClass) -> int:
+    """Requests of a class in the line."""
+    async with connection(day.resources.db) as held:
+        return int(await held.fetchval("SELECT count(*) FROM demand WHERE class = $1", call_class))
+
+
+async def days_behind(day: Day, wanted: Sequence[str]) -> dict[str, int]:
+    """How many closed sessions each symbol's quote lacks."""
+    async with connection(day.resources.db) as held:
+        rows = await held.fetch("SELECT symbol, trading_day FROM quotes WHERE symbol = ANY ($1)", wanted)
+    closed = day.calendar.last_closed(day.now) or 0
+    return {row["symbol"]: closed - day.calendar.sessions_until(row["trading_day"]) for row in rows}
