@@ -11,6 +11,7 @@ from datetime import timedelta
 from common.core.limits import DAY, MINUTE, Rule, slowest
 
 UNLISTED = 0.2  # of a rule: symbols that the listing lacks and that do not exist, asked for on credit
+UNWATCHED = 0.3  # of a minute: refreshes of what nobody watches, while somebody watches something
 QUARTER = 4  # one requester has at most a quarter of its class's share of a day; what nobody watches, of background's
 
 
@@ -55,6 +56,7 @@ def _of_a_minute(rule: Rule, shares: Shares) -> list[Ceiling]:
         Ceiling("stranger", _part(rule, shares.stranger), rule.period),
         Ceiling("trial", _part(rule, shares.trial), min(rule.period * stretch, DAY - timedelta(seconds=1))),
         Ceiling("unlisted", _part(rule, UNLISTED), rule.period),
+        Ceiling("unwatched", _part(rule, UNWATCHED), rule.period),
     ]
 
 

@@ -6,16 +6,21 @@ CREATE OR REPLACE FUNCTION background_candidates(
     p_half_life interval, p_bulk boolean, p_most integer
 ) RETURNS TABLE (symbol text, rank double precision) LANGUAGE sql STABLE AS $$
     SELECT oldest.symbol, oldest.rank
-    FROM generate_series(CASE WHEN p_watched THEN 0 ELSE -4 END, (
-        SELECT s.level FROM symbols s WHERE s.source = p_source AND s.level IS NOT NULL ORDER BY s.level DESC LIMIT 1
-    )) AS levels (level)
+    FROM (
+        SELECT generate_series(0, (
+            SELECT s.level FROM symbols s WHERE s.source = p_source AND s.level >= 0 ORDER BY s.level DESC LIMIT 1
+        ))
+        UNION ALL SELECT generate_series(-1004, (
+            SELECT s.level FROM symbols s WHERE s.source = p_source AND s.level < 0 ORDER BY s.level DESC LIMIT 1
+        )) WHERE NOT p_watched
+    ) AS levels (level)
     CROSS JOIN LATERAL (
         SELECT s.symbol, weight_of(s.watchers, s.pinned, decayed(s.reads, s.reads_at, p_now, p_half_life))
             * CASE p_power WHEN 2 THEN (p_clock - s.clock) * (p_clock - s.clock) ELSE power(p_clock - s.clock, p_power) END AS rank
         FROM symbols s
         WHERE p_power > 0 AND s.source = p_source AND s.level = levels.level AND s.clock < p_clock
             AND weight_of(s.watchers, s.pinned, decayed(s.reads, s.reads_at, p_now, p_half_life)) IS NOT NULL
-            AND NOT (p_bulk AND s.symbol ~ '[.:]') AND NOT (p_watched AND s.watchers = 0)
+            AND NOT (p_bulk AND s.symbol ~ '[.:]')
             AND NOT EXISTS (SELECT FROM attempts a WHERE a.account = p_account AND a.symbol = s.symbol AND a.failures > 0)
             AND NOT EXISTS (
                 SELECT FROM demand d WHERE d.function = 'GLOBAL_QUOTE' AND d.subject = s.symbol AND NOT is_ready(NULL, d.taken_until, p_now)

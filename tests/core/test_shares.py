@@ -18,9 +18,9 @@ def of(limits: str, period: timedelta, *, quoted: int = 0) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("limits", "expected"),
     [
-        ("5/1min", {"waiting": 4, "stranger": 1, "unlisted": 1}),
-        ("75/1min", {"waiting": 60, "stranger": 15, "trial": 3, "unlisted": 15}),
-        ("1/1min", {"waiting": 1, "stranger": 1, "unlisted": 1}),
+        ("5/1min", {"waiting": 4, "stranger": 1, "unlisted": 1, "unwatched": 1}),
+        ("75/1min", {"waiting": 60, "stranger": 15, "trial": 3, "unlisted": 15, "unwatched": 22}),
+        ("1/1min", {"waiting": 1, "stranger": 1, "unlisted": 1, "unwatched": 1}),
         ("10/1s", {}),
     ],
 )

@@ -302,7 +302,9 @@ async def test_a_sleeping_accounts_first_quotes_wait(db: asyncpg.Pool, clock: Cl
     assert ("A",) == (await granted(db, asks(), turn())).subjects
 
 
-@pytest.mark.parametrize(("watchers", "reads", "level"), [(0, 0, -4), (1, 0, 0), (0, 1, 0), (0, 0.4, -4), (3, 1, 6)])
+@pytest.mark.parametrize(
+    ("watchers", "reads", "level"), [(0, 0, -1004), (1, 0, 0), (0, 1, -1000), (0, 0.4, -1004), (3, 1, 6), (0, 4, -994)]
+)
 async def test_a_pin_that_nobody_wants_weighs_half_a_watcher(
     db: asyncpg.Pool, clock: Clock, watchers: int, reads: float, level: int
 ) -> None:
@@ -312,7 +314,7 @@ async def test_a_pin_that_nobody_wants_weighs_half_a_watcher(
         )
         weight = await held.fetchval("SELECT weight_of(watchers, pinned, reads) FROM symbols")
         assert level == await held.fetchval("SELECT level FROM symbols")
-    assert weight == (0.5 if level < 0 else watchers + reads)
+    assert weight == (0.5 if level == -1004 else watchers + reads)
 
 
 async def test_pins_have_a_quarter_of_backgrounds_day_while_people_want_something(
@@ -408,3 +410,42 @@ async def test_failures_in_a_row_are_counted_until_an_answer(db: asyncpg.Pool, c
         again = await gate.update_failed(held, asks(), clock.now)
     assert again is not None
     assert 1 == again.in_a_row
+
+
+async def test_what_only_strangers_read_does_not_dilute_the_lists(db: asyncpg.Pool, clock: Clock) -> None:
+    limits = "30/1min"
+    await quoted(db, **{f"W{n}": float(n) for n in range(8)})
+    async with connection(db) as held:
+        await held.execute(
+            """
+            INSERT INTO symbols (symbol, reads, reads_at, source, clock)
+            SELECT 'R' || n, 5, ledger_now(), $1, 0 FROM generate_series(1, 200) AS n
+            """,
+            SOURCE,
+        )
+
+    made = []
+    for n in range(90):
+        clock.pass_(2.1)
+        grant = await granted(db, asks(limits), turn(limits=limits, gap=2, clock=20_000 + 2 * n))
+        made.append(grant.subjects[0])
+        await answer(db, grant)
+
+    assert 0.25 * 90 <= sum(symbol.startswith("R") for symbol in made) <= 0.3 * 90 + 3
+
+
+async def test_where_nobody_watches_anything_readers_have_all_of_background(db: asyncpg.Pool, clock: Clock) -> None:
+    async with connection(db) as held:
+        await held.execute(
+            """
+            INSERT INTO symbols (symbol, reads, reads_at, source, clock)
+            SELECT 'R' || n, 5, ledger_now(), $1, n FROM generate_series(1, 9) AS n
+            """,
+            SOURCE,
+        )
+
+    for n in range(5):
+        grant = await granted(db, asks(), turn(clock=20_000 + n))
+        assert (f"R{n + 1}",) == grant.subjects
+        await answer(db, grant)
+        clock.pass_(12)
