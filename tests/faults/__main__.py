@@ -13,7 +13,7 @@ class Verdict:
     """What the scenarios recorded."""
 
     def __init__(self) -> None:
-        self.scenarios = self.passed = 0
+        self.scenarios = self.passed = self.attacks = 0
         self.counts: Counter[str] = Counter()
         self.heal = {"usual": 0.0, "apart": 0.0, "held": 0.0}  # the worst of each way to heal
 
@@ -21,11 +21,14 @@ class Verdict:
         if report.when == "call":
             told: dict[str, Any] = dict(report.user_properties)
             self.scenarios += 1
+            self.attacks += "test_attacks.py" in report.nodeid
             self.passed += report.passed
             self.counts.update(told.get("counts", {}))
             for kind, healed in told.get("healed", {}).items():
                 self.heal[kind] = max(self.heal[kind], *healed.values())
                 print(f"\n  {report.nodeid.partition('[')[2][:-1]}, {kind}: {_rounded(healed)}", flush=True)
+            if "figures" in told:
+                print(f"\n  {report.nodeid.rpartition('::')[2]}: {told['figures']}", flush=True)
         elif report.failed:
             self.scenarios += 1
 
@@ -42,6 +45,7 @@ def main() -> int:
     kinds = ("over_limit_calls", "status_500", "lost_writes", "price_went_back")
     told = {
         "scenarios": verdict.scenarios,
+        "attacks": verdict.attacks,
         "passed": verdict.passed,
         **{kind: verdict.counts[kind] for kind in kinds},
         "worst_heal_s": round(verdict.heal["usual"], 1),
