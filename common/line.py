@@ -98,18 +98,21 @@ async def carry_out(resources: Resources, permit: Permit) -> Outcome:
     """Make the call, then save, settle and publish. Never raises for what the provider or a store does."""
     grant = permit.grant
     answer: Answer = ()
+    outcome, wait = Outcome.OK, None
     try:
         answer = await fetch(resources.provider, permit)
-        outcome = Outcome.OK
     except Refusal as refusal:
-        outcome = refusal.outcome
+        outcome, wait = refusal.outcome, refusal.wait
         _log_refusal(grant, refusal)
     note_call(grant, outcome)
     resources.health.note("provider", up=outcome not in NO_ANSWER, reason=outcome)
     try:
-        settled = await asyncio.shield(settle(resources, grant, outcome, answer, asked=permit.asked))
+        settled = await asyncio.shield(settle(resources, grant, outcome, answer, wait=wait, asked=permit.asked))
     except StoreUnavailable:
         log.warning("call_unsettled", call=grant.id, subjects=grant.subjects, outcome=outcome)
+        return outcome
+    except Exception:  # a task's boundary: whatever went wrong with one call, those beside it go on
+        log.exception("call_unsettled", call=grant.id, subjects=grant.subjects, outcome=outcome)
         return outcome
     note_waits(settled.waits)
     for quote in settled.quotes:

@@ -5,16 +5,19 @@ deadline is checked after the connection is made and just before the write; what
 """
 
 import time
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 from aiohttp.connector import Connection
 from yarl import URL
 
-from common.core.alpha_vantage import Answer, Refusal, decipher, query
+from common.core.alpha_vantage import TOO_MANY, Answer, Refusal, decipher, query
 from common.core.models import Function
 from common.core.outcomes import Outcome
+from common.core.retry_after import read_http_date, read_wait
 from common.store.ledger import Grant
 
 CONNECT = 3.0  # seconds
@@ -29,13 +32,24 @@ SIMULATOR = "X-Quotewell-Simulator"
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Where the provider is and whose key pays; `timeout` in seconds for a whole call."""
+    """Where the provider is and whose key pays; `timeout` in seconds for a whole call; `entitlement` as in `query`."""
 
     http: aiohttp.ClientSession
     base_url: str
     key: str = field(repr=False)
     timeout: float
     source: str
+    entitlement: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    """`simulated`: it says that its prices are; `wait`: for how long it asks to be left alone."""
+
+    status: int
+    body: bytes
+    simulated: bool
+    wait: timedelta | None
 
 
 @dataclass(slots=True)
@@ -77,25 +91,27 @@ async def fetch(provider: Provider, permit: Permit) -> Answer:
     """Make the one call that a permit allows; raise `Refusal` for every other end than the data asked for."""
     grant = permit.grant
     try:
-        status, body, simulated = await _get(provider, permit)
+        response = await _get(provider, permit)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         outcome = Outcome.UNAVAILABLE if permit.sent else Outcome.UNSENT
         raise Refusal(outcome, f"the call failed: {type(error).__name__}") from None
-    if status == 200 and simulated != (provider.source == "simulated"):
+    if response.status == 200 and response.simulated != (provider.source == "simulated"):
         raise Refusal(Outcome.BAD_KEY, "the prices are simulated where real ones are expected, or the reverse")
     try:
-        answer = decipher(grant.function, grant.subjects, status, body)
+        answer = decipher(grant.function, grant.subjects, response.status, response.body, wait=response.wait)
     except Refusal as refusal:
         refusal.notice = refusal.notice.replace(provider.key, "***")[:LONGEST_NOTICE]
         raise
-    if not simulated and len(provider.key) >= KEYS and provider.key.encode() in body:
+    if not response.simulated and len(provider.key) >= KEYS and provider.key.encode() in response.body:
         raise Refusal(Outcome.UNKNOWN_NOTICE, "the answer repeats the key: it is neither kept nor shown")
     return answer
 
 
-async def _get(provider: Provider, permit: Permit) -> tuple[int, bytes, bool]:
-    parameters = {**query(permit.grant.function, permit.grant.subjects), "apikey": provider.key}
-    accept = "*/*" if permit.grant.function is Function.LISTING else "application/json"
+async def _get(provider: Provider, permit: Permit) -> _Response:
+    """The answer; of one whose status says it all no byte is waited for."""
+    function, subjects = permit.grant.function, permit.grant.subjects
+    parameters = {**query(function, subjects, entitlement=provider.entitlement), "apikey": provider.key}
+    accept = "*/*" if function is Function.LISTING else "application/json"
     _permit.set(permit)
     total = min(provider.timeout, permit.asked + ANSWER_BY - time.monotonic())
     async with provider.http.get(
@@ -104,8 +120,15 @@ async def _get(provider: Provider, permit: Permit) -> tuple[int, bytes, bool]:
         allow_redirects=False,
         timeout=aiohttp.ClientTimeout(total=max(total, 0.001), connect=CONNECT),
     ) as response:
-        body = await _read(response, LARGEST_LISTING if permit.grant.function is Function.LISTING else LARGEST)
-        return response.status, body, SIMULATOR in response.headers
+        most = LARGEST_LISTING if function is Function.LISTING else LARGEST
+        body = b"" if response.status == TOO_MANY else await _read(response, most)
+        return _Response(response.status, body, SIMULATOR in response.headers, _wait(response.headers))
+
+
+def _wait(headers: Mapping[str, str]) -> timedelta | None:
+    """By the answer's own clock, if it tells its time."""
+    sent = read_http_date(headers.get("Date", "")) or datetime.now(UTC)
+    return read_wait(headers.get("Retry-After", ""), sent)
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:

@@ -60,6 +60,7 @@ async def open_resources(settings: Settings, *, name: str, patience: float) -> A
             settings.provider_key,
             settings.provider_timeout.total_seconds(),
             settings.source,
+            settings.entitlement,
         )
         ask = Ask(
             settings.account,

@@ -3,7 +3,7 @@
 It writes within the transaction of a settlement (common/settlement.py); slot, line and gate are settled there.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 import structlog
 
 from common.core.alpha_vantage import Answer
+from common.core.fields import printable
 from common.core.models import Bar, Function, Listed, Match, Price, Quote
 from common.core.outcomes import FIRST_QUARANTINE
+from common.core.trading_day import is_abroad, latest_day
 from common.resources import Resources
-from common.sessions import open_calendar
+from common.sessions import can_trade, open_calendar
 from common.store import bars, history, listings, quotes, searches, symbols
 from common.store.ledger import Grant
 from common.store.pool import Connection
@@ -47,7 +49,7 @@ async def write_no_answer(held: Connection, resources: Resources, grant: Grant, 
 
 async def _write_prices(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Written:
     """Quotes of a sane day are saved; a symbol that was asked for and not answered is the symbol's failure."""
-    prices = [item for item in answer if isinstance(item, Price) and item.trading_day <= _latest_day(at)]
+    prices = [item for item in answer if isinstance(item, Price) and item.trading_day <= latest_day(item.symbol, at)]
     fetched = [Quote(price, resources.settings.source, at) for price in prices]
     saved = [quote for quote in fetched if await quotes.upsert_quote(held, quote)]
     await history.insert_history(held, saved, gap=_history_gap(resources, grant, at))
@@ -75,15 +77,25 @@ async def _advance_clocks(held: Connection, resources: Resources, fetched: list[
 
 async def _write_bars(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Written:
     """Bars of sane days are saved; where there is none, it is as if none had come."""
-    sane = [item for item in answer if isinstance(item, Bar) and item.day <= _latest_day(at)]
+    source, symbol = resources.settings.source, grant.subjects[0]
+    sane = [item for item in answer if isinstance(item, Bar) and item.day <= latest_day(symbol, at)]
     if not sane:
         await write_no_answer(held, resources, grant, at)
         return [], []
-    source, symbol = resources.settings.source, grant.subjects[0]
     await bars.upsert_bars(held, source, symbol, sane)
+    await _take_back(held, source, symbol, [item.day for item in sane])
     await bars.upsert_bars_fetched(held, source, symbol, at)
     log.info("bars_refreshed", call=grant.id, symbol=symbol, rows=len(sane))
     return [], []
+
+
+async def _take_back(held: Connection, source: str, symbol: str, days: Sequence[date]) -> None:
+    """A bar that an answer over its day does not hold, of a day without a session, was the provider's error. One of a session stays."""
+    others = await bars.select_other_days(held, source, symbol, days)
+    gone = [day for day in others if not can_trade(day, abroad=is_abroad(symbol))]
+    if gone:
+        await bars.delete_bars(held, source, symbol, gone)
+        log.info("bars_taken_back", symbol=symbol, days=[day.isoformat() for day in gone])
 
 
 async def _write_matches(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Written:
@@ -103,20 +115,11 @@ async def _write_listing(held: Connection, resources: Resources, grant: Grant, a
     return [], []
 
 
-def _latest_day(at: datetime) -> date:
-    """The provider's day may be ahead of ours."""
-    return at.date() + timedelta(days=1)
-
-
 def _readable(row: Row) -> Row:
-    """PostgreSQL refuses a NUL and half a surrogate pair; nobody wants to read another control character either."""
+    """A row whose texts a column can hold."""
     texts = {name: value for name in row.__slots__ if isinstance(value := getattr(row, name), str)}
-    odd: dict[str, Any] = {name: _printable(text) for name, text in texts.items() if not text.isprintable()}
+    odd: dict[str, Any] = {name: printable(text) for name, text in texts.items() if not text.isprintable()}
     return replace(row, **odd) if odd else row
-
-
-def _printable(text: str) -> str:
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 WRITERS: dict[Function, Writer] = {

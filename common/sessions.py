@@ -36,6 +36,16 @@ def nyse(last_year: int) -> Calendar:
     )
 
 
+def can_trade(day: date, *, abroad: bool) -> bool:
+    """Whether there can have been a session. Of exchanges abroad only their weekends are known."""
+    return day.weekday() < 5 and (abroad or day not in _holidays(day.year))
+
+
+@lru_cache(maxsize=64)
+def _holidays(year: int) -> frozenset[date]:
+    return frozenset(holidays.financial_holidays("NYSE", years=year, categories=PUBLIC))
+
+
 def _session(day: date, close: time) -> Session:
     return _at(day, OPEN), _at(day, close)
 

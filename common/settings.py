@@ -79,6 +79,11 @@ class Settings:
         return 4 if self.environment == "testing" else 12
 
     @property
+    def entitlement(self) -> str:
+        """What a call claims of the plan's rights: `realtime`, `delayed`, or nothing, which gets prices of the end of the day."""
+        return self.provider_data if self.bulk and self.provider_data != "end_of_day" else ""
+
+    @property
     def source(self) -> str:
         """What an answer says its prices are: `alphavantage` or `simulated`."""
         return "simulated" if self.simulated else "alphavantage"

@@ -6,7 +6,7 @@ It decides nothing: what an outcome means stands in common/core/outcomes.py, whe
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -29,6 +29,18 @@ log = structlog.get_logger(__name__)
 
 SETTLE_WITHIN = 12.0  # seconds: after that the slot is counted from the lease's end
 QUOTES = (Function.QUOTE, Function.BULK)
+AWAY = (
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.LockNotAvailableError,
+)  # the store's own trouble
+UNWRITABLE = (
+    asyncpg.PostgresError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    ValueError,
+)  # an answer that cannot be written
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,43 +51,65 @@ class Settled:
     waits: Sequence[tuple[CallClass, timedelta]] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a call ended; `wait`: for how long the provider asks to be left alone; `asked` as in `settle`."""
+
+    outcome: Outcome
+    answer: Answer
+    wait: timedelta | None
+    asked: float | None
+
+
 async def settle(
-    resources: Resources, grant: Grant, outcome: Outcome, answer: Answer, *, asked: float | None = None
+    resources: Resources,
+    grant: Grant,
+    outcome: Outcome,
+    answer: Answer,
+    *,
+    wait: timedelta | None = None,
+    asked: float | None = None,
 ) -> Settled:
     """Write the outcome and what follows from it, in one transaction; a lost store is tried again until the lease is over. An answer that
-    the database refuses is none: the call ends as one without data, whatever was wrong.
+    the database refuses is none: the call ends as one without data, whatever was wrong, and is remembered so.
 
-    `asked`: when the ledger was asked for the call (monotonic seconds); None where its own clock alone counts.
+    `wait`: for how long the provider asks to be left alone. `asked`: when the ledger was asked for the call (monotonic seconds); None
+    where its own clock alone counts.
     """
     async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type(StoreUnavailable),
+        retry=retry_if_exception_type((StoreUnavailable, *AWAY)),
         stop=stop_after_delay(SETTLE_WITHIN),
         wait=wait_random_exponential(multiplier=0.1, max=1),
         reraise=True,
     ):
         with attempt:
-            try:
-                return await _settle(resources, grant, outcome, answer, asked)
-            except (
-                asyncpg.DataError,
-                asyncpg.IntegrityConstraintViolationError,
-                asyncpg.CardinalityViolationError,
-            ):
-                log.exception("answer_refused", call=grant.id, subjects=grant.subjects)
-                return await _settle(resources, grant, Outcome.NO_DATA, (), asked)
+            return await _settle_or_refuse(resources, grant, _End(outcome, answer, wait, asked))
     raise AssertionError("AsyncRetrying ends with a result or an error")
 
 
-async def _settle(resources: Resources, grant: Grant, outcome: Outcome, answer: Answer, asked: float | None) -> Settled:
+async def _settle_or_refuse(resources: Resources, grant: Grant, end: _End) -> Settled:
+    try:
+        return await _settle(resources, grant, end)
+    except AWAY:
+        raise
+    except UNWRITABLE:
+        if end.outcome is not Outcome.OK:
+            raise
+        log.exception("answer_refused", call=grant.id, subjects=grant.subjects)
+        return await _settle(resources, grant, replace(end, outcome=Outcome.NO_DATA, answer=()))
+
+
+async def _settle(resources: Resources, grant: Grant, end: _End) -> Settled:
     async with transaction(resources.db) as held:
         await ledger.lock_ledger(held)
-        took = None if asked is None else timedelta(seconds=time.monotonic() - asked)
-        return await _write_outcome(held, resources, grant, outcome, answer, took)
+        took = None if end.asked is None else timedelta(seconds=time.monotonic() - end.asked)
+        return await _write_outcome(held, resources, grant, end, took)
 
 
 async def _write_outcome(
-    held: Connection, resources: Resources, grant: Grant, outcome: Outcome, answer: Answer, took: timedelta | None
+    held: Connection, resources: Resources, grant: Grant, end: _End, took: timedelta | None
 ) -> Settled:
+    outcome = end.outcome
     if outcome is Outcome.UNSENT:
         if await give_back(held, grant):
             await _close_gate(held, resources, grant, outcome, await ledger.select_now(held))
@@ -84,9 +118,9 @@ async def _write_outcome(
     if at is None:
         return Settled()
     if outcome is Outcome.OK:
-        settled = await _write_success(held, resources, grant, answer, at)
+        settled = await _write_success(held, resources, grant, end.answer, at)
     else:
-        settled = await _write_refusal(held, resources, grant, outcome, at)
+        settled = await _write_refusal(held, resources, grant, outcome, end.wait, at)
     await _tell_jobs(held, grant, outcome, grant.subjects)
     return settled
 
@@ -104,7 +138,7 @@ async def _write_success(held: Connection, resources: Resources, grant: Grant, a
 
 
 async def _write_refusal(
-    held: Connection, resources: Resources, grant: Grant, outcome: Outcome, at: datetime
+    held: Connection, resources: Resources, grant: Grant, outcome: Outcome, wait: timedelta | None, at: datetime
 ) -> Settled:
     account = resources.ask.account
     if outcome is Outcome.NOT_ENTITLED and grant.function is Function.BULK:
@@ -121,7 +155,7 @@ async def _write_refusal(
     if outcome in NO_ANSWER:
         await _close_gate(held, resources, grant, outcome, at)
     else:
-        await _note_answered(held, resources, outcome, at)
+        await _note_answered(held, resources, outcome, wait, at)
     if outcome in TRANSIENT | THROTTLES:
         await line.release_unserved(held, grant.id, jitter=_jitter(), counts=outcome in TRANSIENT)
         return Settled()
@@ -137,7 +171,9 @@ async def _close_gate(held: Connection, resources: Resources, grant: Grant, outc
             await gate.update_closed(held, resources.ask.account, hold, at)
 
 
-async def _note_answered(held: Connection, resources: Resources, outcome: Outcome, at: datetime) -> None:
+async def _note_answered(
+    held: Connection, resources: Resources, outcome: Outcome, wait: timedelta | None, at: datetime
+) -> None:
     """An answer opens the gate. A throttle closes it until its window has passed; "day used up" of a provider whose day we do not know,
     for longer each time."""
     account, policy = resources.ask.account, resources.policy
@@ -146,7 +182,7 @@ async def _note_answered(held: Connection, resources: Resources, outcome: Outcom
         await gate.upsert_hold(held, account, hold_without_day(failures.in_a_row if failures else 1, at))
         return
     await gate.update_answered(held, account)
-    if (hold := hold_after(outcome, resources.ask.limits, at)) is not None:
+    if (hold := hold_after(outcome, resources.ask.limits, at, wait)) is not None:
         await gate.upsert_hold(held, account, hold)
 
 

@@ -88,10 +88,15 @@ def _match(security: Security, score: float, now: datetime) -> Mapping[str, str]
 
 
 def bulk_quotes(quotes: Iterable[tuple[str, Quote]], now: datetime) -> Body:
-    """The time has no zone; it is New York's."""
-    stamp = now.astimezone(NEW_YORK).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    data = [_bulk_row(symbol, quote, stamp) for symbol, quote in quotes]
+    """The time has no zone; it is New York's, of the last trade: the close, where the day is over."""
+    data = [_bulk_row(symbol, quote, _traded_at(quote, now)) for symbol, quote in quotes]
     return {"endpoint": "Realtime Bulk Quotes", "message": "success", "data": data}
+
+
+def _traded_at(quote: Quote, now: datetime) -> str:
+    local = now.astimezone(NEW_YORK)
+    running = quote.bar.day == local.date()
+    return local.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] if running else f"{quote.bar.day} 16:00:00.000"
 
 
 def _bulk_row(symbol: str, quote: Quote, stamp: str) -> Mapping[str, str]:

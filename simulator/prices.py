@@ -80,6 +80,17 @@ def bars_at(walk: Walk, now: datetime, count: int) -> list[Bar]:
     return bars
 
 
+def closed_quote(walk: Walk, now: datetime) -> Quote:
+    """The last finished day: what end-of-day data know."""
+    bar, before = closed_bars(walk, now, 2)
+    return Quote(bar, before.close)
+
+
+def closed_bars(walk: Walk, now: datetime, count: int) -> list[Bar]:
+    """The latest `count` finished bars, newest first."""
+    return bars_at(walk, now, count + 1)[1:]
+
+
 def _running_bar(walk: Walk, session: Session, now: datetime) -> Bar:
     path = _current_path(walk, session)
     tick = session.start + (int(now.timestamp()) - session.start) // TICK * TICK

@@ -17,11 +17,13 @@ from simulator.bodies import (
 from simulator.finding import find
 from simulator.markets import market_status
 from simulator.notices import NOTICES, notice
-from simulator.prices import bars_at, quote_at
+from simulator.prices import Bar, Quote, bars_at, closed_bars, closed_quote, quote_at
 from simulator.universe import US, Security, Universe
 
 COMPACT, FULL = 100, 500  # rows
 BULK = 100  # symbols that one bulk call honours
+PRICED = ("GLOBAL_QUOTE", "TIME_SERIES_DAILY")  # bulk quotes have a refusal of their own
+ENTITLEMENTS = ("realtime", "delayed")
 _DELAY = timedelta(minutes=15)
 
 Params = Mapping[str, str]
@@ -29,7 +31,11 @@ Params = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """What the pretended provider has and grants: `entitled` to premium functions, `unknown` as in Config."""
+    """What the pretended provider has and grants: `entitled` to premium functions, `unknown` as in Config.
+
+    Who is entitled says which prices a call wants (`entitlement`), else they are those of the last finished day. Other keys get the
+    running day without it, as the plans of old did, and are refused with it.
+    """
 
     universe: Universe
     entitled: bool
@@ -45,6 +51,8 @@ def answer(provider: Provider, params: Params, now: datetime) -> Answer:
         return refusal("demo_key")
     if function not in FUNCTIONS:
         return refusal("no_such_function", function=function)
+    if function in PRICED and params.get("entitlement") in ENTITLEMENTS and not provider.entitled:
+        return refusal("not_entitled")
     return FUNCTIONS[function](provider, params, now)
 
 
@@ -62,8 +70,25 @@ def _global_quote(provider: Provider, params: Params, now: datetime) -> Answer:
     if security is None:
         return _unknown_quote(provider.unknown)
     delayed = params.get("entitlement") == "delayed"
-    quote = quote_at(security.walk, now - _DELAY if delayed else now)
-    return Answer("ok", global_quote(security.symbol, quote, delayed=delayed))
+    return Answer("ok", global_quote(security.symbol, _quote(provider, params, security, now), delayed=delayed))
+
+
+def _quote(provider: Provider, params: Params, security: Security, now: datetime) -> Quote:
+    at = _seen_at(provider, params, now)
+    return closed_quote(security.walk, now) if at is None else quote_at(security.walk, at)
+
+
+def _bars(provider: Provider, params: Params, security: Security, now: datetime, count: int) -> list[Bar]:
+    at = _seen_at(provider, params, now)
+    return closed_bars(security.walk, now, count) if at is None else bars_at(security.walk, at, count)
+
+
+def _seen_at(provider: Provider, params: Params, now: datetime) -> datetime | None:
+    """Until when a call sees the market; None: no further than the last finished day."""
+    entitlement = params.get("entitlement")
+    if entitlement == "delayed":
+        return now - _DELAY
+    return now if entitlement == "realtime" or not provider.entitled else None
 
 
 def _unknown_quote(form: str) -> Answer:
@@ -79,7 +104,7 @@ def _time_series_daily(provider: Provider, params: Params, now: datetime) -> Ans
     security = _living(provider, params.get("symbol", ""))
     if security is None:
         return Answer("no_data", notice("bad_request", function="TIME_SERIES_DAILY"))
-    bars = bars_at(security.walk, now, FULL if full else COMPACT)
+    bars = _bars(provider, params, security, now, FULL if full else COMPACT)
     return Answer("ok", daily_series(params["symbol"], bars, full=full))
 
 
@@ -97,7 +122,7 @@ def _realtime_bulk_quotes(provider: Provider, params: Params, now: datetime) -> 
     if not asked:
         return refusal("bad_request", function="REALTIME_BULK_QUOTES")
     found = [security for symbol in asked[:BULK] if (security := _living(provider, symbol)) and security.region == US]
-    quotes = [(security.symbol, quote_at(security.walk, now)) for security in found]
+    quotes = [(security.symbol, _quote(provider, params, security, now)) for security in found]
     return Answer("ok" if quotes else "no_data", bulk_quotes(quotes, now))
 
 

@@ -1,28 +1,85 @@
-"""One field of the provider's answers: text, number or day, each of which it can say null for in many ways."""
+"""One field of the provider's answers: text, name, number or day, each of which it can say null for in many ways.
 
+What is read here can be stored and shown: no control characters, no markup, no number or day beyond its bounds.
+"""
+
+import re
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from html import unescape
+from html.entities import html5
 from typing import Any
 
+from common.core.symbols import normalize_symbol
+from common.errors import InvalidSymbol
+
 NULLS = frozenset({"None", "-", ".", "null", "N/A", "n/a", ""})
+LONGEST_TEXT = 200  # characters that are kept
+LONGEST_NUMBER = 40  # characters
+EARLIEST, LATEST = date(1700, 1, 1), date(2199, 12, 31)  # no exchange is older
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?![0-9])(.*)", re.DOTALL)
+_REFERENCE = re.compile(r"&(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 
 def read_text(value: Any) -> str:
-    """What the provider wrote; nothing for each of its ways to say null."""
-    text = "" if value is None else str(value).strip()
-    return "" if text in NULLS else text
+    """What the provider wrote, in characters that can be read; nothing for each of its ways to say null."""
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        return ""
+    text = str(value)
+    text = text.strip() if text.isprintable() else printable(text)
+    return "" if text in NULLS else text[:LONGEST_TEXT]
+
+
+def printable(text: str) -> str:
+    """PostgreSQL refuses a NUL and half a surrogate pair; nobody wants to read another control character either."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def read_name(value: Any) -> str:
+    """A text with its markup read: `AT&AMP;T` and `MACY&#39;S`, escaped twice too. A reference without its `;` is no reference."""
+    text = read_text(value)
+    return read_text(_REFERENCE.sub(_character, _REFERENCE.sub(_character, text))) if "&" in text else text
+
+
+def read_symbol(value: Any) -> str:
+    """A symbol as the provider spells it, in capitals; nothing for what nobody could ask for."""
+    symbol = read_name(value).upper()
+    try:
+        normalize_symbol(symbol)
+    except InvalidSymbol:
+        return ""
+    return symbol
+
+
+def _character(reference: re.Match[str]) -> str:
+    """Names are mostly in capitals, and so are the references in them: `&AMP;`, `&EACUTE;`, `&APOS;`."""
+    name = reference[1]
+    if name.startswith("#"):
+        return unescape(reference[0])
+    return next(
+        (html5[f"{spelt};"] for spelt in (name, name.capitalize(), name.lower()) if f"{spelt};" in html5), reference[0]
+    )
 
 
 def read_decimal(value: Any) -> Decimal | None:
     """A number of at most 40 characters between 1e-12 and 1e12, or zero. `adjusted` and not `abs`: that one can overflow."""
     text = read_text(value)
-    if not text or len(text) > 40:
+    if len(text) > LONGEST_NUMBER or _NUMBER.fullmatch(text) is None:
         return None
     try:
         number = Decimal(text)
     except InvalidOperation:
         return None
-    return number if number.is_finite() and -12 <= number.adjusted() < 12 else None
+    if not -12 <= number.adjusted() < 12:
+        return None
+    return number if number else number.copy_abs()
+
+
+def read_positive(value: Any) -> Decimal | None:
+    """A price: the provider writes an unknown one as zero, too."""
+    number = read_decimal(value)
+    return number if number is not None and number > 0 else None
 
 
 def read_integer(value: Any) -> int | None:
@@ -31,7 +88,17 @@ def read_integer(value: Any) -> int | None:
 
 
 def read_date(value: Any) -> date | None:
+    return read_moment(value)[0]
+
+
+def read_moment(value: Any) -> tuple[date | None, tuple[int, ...]]:
+    """A day and the numbers of the time behind it: none, if it is a day alone."""
+    found = _DAY.fullmatch(read_text(value))
+    if found is None:
+        return None, ()
     try:
-        return date.fromisoformat(str(value)[:10])
+        day = date.fromisoformat(found[1])
     except ValueError:
-        return None
+        return None, ()
+    numbers = re.findall(r"[0-9]{1,9}", found[2])
+    return (day if EARLIEST <= day <= LATEST else None), tuple(map(int, numbers))

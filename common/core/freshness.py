@@ -48,7 +48,7 @@ def shape(quote: Quote, freshness: Freshness) -> dict[str, object]:
         "symbol": price.symbol,
         "price": float(price.price),
         "change": _number(price.change),
-        "change_percent": None if price.change_percent is None else str(price.change_percent),
+        "change_percent": _text(price.change_percent),
         "volume": price.volume,
         "timestamp": price.trading_day.isoformat(),
         "open": _number(price.open),
@@ -67,7 +67,12 @@ def shape(quote: Quote, freshness: Freshness) -> dict[str, object]:
 
 
 def _number(value: Decimal | None) -> float | None:
-    return None if value is None else float(value)
+    return None if value is None else float(value) or 0.0
+
+
+def _text(value: Decimal | None) -> str | None:
+    """Without an exponent, and without a sign that means nothing."""
+    return None if value is None else format(value or value.copy_abs(), "f")
 
 
 def _time(at: datetime) -> str:

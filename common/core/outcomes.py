@@ -5,10 +5,11 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from common.core.limits import MINUTE, Rule
+from common.core.limits import DAY, MINUTE, Rule
 
 NEW_YORK = ZoneInfo("America/New_York")
 FIRST_QUARANTINE = timedelta(minutes=5)
+RETRY_AFTER = "retry_after"  # a hold of the length that the provider named
 
 
 class Outcome(StrEnum):
@@ -44,10 +45,13 @@ class Hold:
     probing: bool
 
 
-def hold_after(outcome: Outcome, limits: tuple[Rule, ...], now: datetime) -> Hold | None:
-    """What a throttle notice asks for: silence until its window has passed. `now` is the ledger's time of the response."""
+def hold_after(outcome: Outcome, limits: tuple[Rule, ...], now: datetime, wait: timedelta | None = None) -> Hold | None:
+    """What a throttle asks for: silence until its window has passed. `now` is the ledger's time of the response; `wait` is how long the
+    provider said, which is believed from a minute to a day."""
     if outcome not in THROTTLES:
         return None
+    if wait is not None and wait > MINUTE:
+        return Hold(now + min(wait, DAY), RETRY_AFTER, probing=False)
     if outcome is Outcome.DAY_USED_UP:
         return Hold(next_quota_day(now), outcome, probing=True)
     short = [rule.period for rule in limits if rule.period < MINUTE]

@@ -43,6 +43,31 @@ async def upsert_bars(connection: Connection, source: str, symbol: str, bars: Se
     )
 
 
+async def select_other_days(connection: Connection, source: str, symbol: str, days: Sequence[date]) -> list[date]:
+    """Days of bars that lie between the first and the last of these, and are none of them."""
+    rows = await connection.fetch(
+        """
+        SELECT day FROM daily_bars WHERE source = $1 AND symbol = $2 AND day BETWEEN $3 AND $4 AND day <> ALL ($5::date[]) ORDER BY day
+        """,
+        source,
+        symbol,
+        min(days),
+        max(days),
+        list(days),
+    )
+    return [row["day"] for row in rows]
+
+
+async def delete_bars(connection: Connection, source: str, symbol: str, days: Sequence[date]) -> None:
+    """Take back the bars of these days."""
+    await connection.execute(
+        "DELETE FROM daily_bars WHERE source = $1 AND symbol = $2 AND day = ANY ($3::date[])",
+        source,
+        symbol,
+        list(days),
+    )
+
+
 async def upsert_bars_fetched(connection: Connection, source: str, symbol: str, at: datetime) -> None:
     """Bars have come; what was refused before is forgotten."""
     await connection.execute(

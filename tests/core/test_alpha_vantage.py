@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.core.alpha_vantage import BULK_LIMIT, Answer, Refusal, decipher, notice, query
+from common.core.alpha_vantage import BULK_LIMIT, Answer, Refusal, decipher, query
 from common.core.models import Bar, Function, Listed, Match, Price
 from common.core.outcomes import Outcome
 
@@ -84,7 +84,17 @@ DECISIONS = [
     ("not_acceptable_406.json", Function.QUOTE, 406, Outcome.UNAVAILABLE),
     ("quote.json", Function.QUOTE, 500, Outcome.UNAVAILABLE),
     ("quote.json", Function.QUOTE, 302, Outcome.UNAVAILABLE),
-    ("notice_bad_key.json", Function.QUOTE, 429, Outcome.UNAVAILABLE),
+    ("quote.json", Function.QUOTE, 401, Outcome.UNAVAILABLE),
+    ("quote.json", Function.QUOTE, 403, Outcome.UNAVAILABLE),
+    ("notice_day_used_up.json", Function.QUOTE, 403, Outcome.UNAVAILABLE),
+    ("page_200.html", Function.QUOTE, 403, Outcome.UNAVAILABLE),
+    ("notice_bad_key.json", Function.QUOTE, 500, Outcome.UNAVAILABLE),
+    ("notice_bad_key.json", Function.QUOTE, 401, Outcome.BAD_KEY),
+    ("notice_demo_key.json", Function.LISTING, 403, Outcome.BAD_KEY),
+    ("notice_bad_key.json", Function.QUOTE, 429, Outcome.THROTTLED_MINUTE),
+    ("quote.json", Function.QUOTE, 429, Outcome.THROTTLED_MINUTE),
+    ("page_200.html", Function.LISTING, 429, Outcome.THROTTLED_MINUTE),
+    ("notice_throttled_second.json", Function.BULK, 429, Outcome.THROTTLED_MINUTE),
     ("page_200.html", Function.QUOTE, 200, Outcome.UNAVAILABLE),
     ("page_200.html", Function.LISTING, 200, Outcome.UNAVAILABLE),
     ("quote_truncated.json", Function.QUOTE, 200, Outcome.UNAVAILABLE),
@@ -116,6 +126,7 @@ DECISIONS = [
     ("notice_day_used_up.json", Function.QUOTE, 200, Outcome.DAY_USED_UP),
     ("notice_day_used_up_old.json", Function.SEARCH, 200, Outcome.DAY_USED_UP),
     ("notice_day_used_up.json", Function.LISTING, 200, Outcome.DAY_USED_UP),
+    ("notice_day_used_up_other_periods.json", Function.QUOTE, 200, Outcome.DAY_USED_UP),
     # 8: bad request
     ("notice_bad_request.json", Function.DAILY, 200, Outcome.BAD_REQUEST),
     ("notice_no_such_function.json", Function.BULK, 200, Outcome.BAD_REQUEST),
@@ -158,7 +169,38 @@ def test_every_sample_of_a_notice_stands_in_the_table() -> None:
         ("quote_delayed.json", Function.QUOTE, ("IBM",), (IBM,)),
         ("quote_fund.json", Function.QUOTE, ("FTIAX",), (FUND,)),
         ("quote_nulls.json", Function.QUOTE, ("ZZZT",), (Price("ZZZT", Decimal("0.0040"), date(2026, 1, 2)),)),
+        (
+            "quote_zeros.json",
+            Function.QUOTE,
+            ("IBM",),
+            (
+                replace(
+                    IBM,
+                    change=Decimal(0),
+                    change_percent=Decimal(0),
+                    open=None,
+                    high=None,
+                    low=None,
+                    previous_close=None,
+                ),
+            ),
+        ),
+        (
+            "quote_small_change.json",
+            Function.QUOTE,
+            ("IBM",),
+            (replace(IBM, change=Decimal(0), change_percent=Decimal("0.00000008")),),
+        ),
         ("search_none.json", Function.SEARCH, ("zzz",), ()),
+        (
+            "search_odd_rows.json",
+            Function.SEARCH,
+            ("tesco",),
+            (
+                Match("M&M.BSE", "MAHINDRA & MAHINDRA LTD", "Equity", "United Kingdom", "GBX", Decimal("0.7273")),
+                Match("TSCO.LON", "Tesco's <b>stores</b>", "Equity", "United Kingdom", "GBX", Decimal("0.7273")),
+            ),
+        ),
         (
             "search.json",
             Function.SEARCH,
@@ -189,6 +231,15 @@ def test_every_sample_of_a_notice_stands_in_the_table() -> None:
             ),
         ),
         (
+            "daily_two_rows_a_day.json",
+            Function.DAILY,
+            ("IBM",),
+            (
+                bar(date(2026, 11, 25), "299.5000", "302.0000", "298.7500", "300.8000", volume=2950117),
+                bar(date(2026, 11, 27), "301.0000", "304.5000", "300.1000", "304.1000", volume=3120450),
+            ),
+        ),
+        (
             "daily_without_volume.json",
             Function.DAILY,
             ("IBM",),
@@ -202,6 +253,15 @@ def test_every_sample_of_a_notice_stands_in_the_table() -> None:
             Function.DAILY,
             ("IBM",),
             (bar(date(2026, 1, 2), "292.1000", "295.0000", "291.5000", "293.8000", volume=2950117),),
+        ),
+        (
+            "listing_with_bom.csv",
+            Function.LISTING,
+            ("",),
+            (
+                Listed("MMM", "3M Company", "NYSE", "Stock", date(1970, 1, 2)),
+                Listed("JPC", "NUVEEN PREFERRED & INCOME SECURITIES FUND", "NYSE", "Stock", date(2003, 3, 26)),
+            ),
         ),
         (
             "listing.csv",
@@ -268,29 +328,6 @@ def test_a_volume_that_cannot_be_one_is_unknown_and_the_price_stands(volume: obj
 @pytest.mark.parametrize("function", list(Function))
 def test_what_is_no_object_is_unavailable(body: bytes, function: Function) -> None:
     assert Outcome.UNAVAILABLE == refused(function, ("IBM",), body).outcome
-
-
-# The notices whose texts hold the phrases of several lines.
-@pytest.mark.parametrize(
-    ("text", "outcome"),
-    [
-        ("1 request per second; 25 requests per day; premium endpoints; call frequency", Outcome.THROTTLED_SECOND),
-        ("5 calls per minute and 500 calls per day; a premium endpoint", Outcome.THROTTLED_MINUTE),
-        ("a premium feature; the parameter apikey is invalid or missing", Outcome.NOT_ENTITLED),
-        ("The **demo** API key; 25 requests per day; invalid api call", Outcome.BAD_KEY),
-        ("We have detected your API key as X; this function does not exist", Outcome.DAY_USED_UP),
-        ("INVALID API CALL.", Outcome.BAD_REQUEST),
-        ("", Outcome.UNKNOWN_NOTICE),
-    ],
-)
-def test_the_order_decides_between_texts_that_speak_of_several_things(text: str, outcome: Outcome) -> None:
-    assert outcome == notice(text)
-
-
-def test_the_recorded_notice_for_a_second_is_such_a_text() -> None:
-    [text] = json.loads(sample("notice_throttled_second.json")).values()
-
-    assert all(phrase in text for phrase in ("rate limit", "25 requests per day", "premium endpoints"))
 
 
 @pytest.mark.parametrize("key", ["Note", "Information", "Error Message", "note", " INFORMATION ", "error message\n"])

@@ -143,6 +143,36 @@ def test_a_quote_reads_as_one_flat_object_with_numbers() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("percent", "text"),
+    [
+        ("8e-08", "0.00000008"),
+        ("-8E-8", "-0.00000008"),
+        ("1E+3", "1000"),
+        ("2.5e11", "250000000000"),
+        ("1e-12", "0.000000000001"),
+        ("0.4200", "0.4200"),
+        ("-0.4207", "-0.4207"),
+        ("0.0000", "0.0000"),
+        ("0", "0"),
+        ("-0.0000", "0.0000"),  # as an older process wrote it
+        ("0E+5", "0"),
+    ],
+)
+def test_a_percentage_is_written_as_people_write_numbers(percent: str, text: str) -> None:
+    price = Price("IBM", Decimal(1), FRIDAY, change_percent=Decimal(percent))
+    body = shape(Quote(price, "alphavantage", at("2026-11-20T16:00")), Freshness(at("2026-11-20T16:01"), stale=False))
+
+    assert text == body["change_percent"]
+
+
+def test_a_change_of_minus_zero_is_none() -> None:
+    price = Price("IBM", Decimal(1), FRIDAY, change=Decimal("-0.0000"))
+    body = shape(Quote(price, "alphavantage", at("2026-11-20T16:00")), Freshness(at("2026-11-20T16:01"), stale=False))
+
+    assert "0.0" == json.dumps(body["change"])
+
+
 def test_what_is_unknown_reads_as_null_and_a_stale_quote_tells_its_reason() -> None:
     body = shape(quote("2026-11-20T16:00"), Freshness(at("2026-11-20T16:01"), stale=True, reason="budget"))
 

@@ -42,6 +42,29 @@ def test_a_throttle_holds_until_its_window_has_passed(outcome: Outcome, limits: 
     assert hold == Hold(NOW + timedelta(seconds=seconds), outcome, probing=False)
 
 
+@pytest.mark.parametrize(
+    ("wait", "seconds", "reason"),
+    [
+        (None, 60, "throttled_minute"),
+        (0, 60, "throttled_minute"),
+        (30, 60, "throttled_minute"),
+        (60, 60, "throttled_minute"),
+        (61, 61, "retry_after"),
+        (3600, 3600, "retry_after"),
+        (86400, 86400, "retry_after"),
+        (10**8, 86400, "retry_after"),
+    ],
+)
+def test_a_wait_that_the_provider_names_is_kept_from_a_minute_to_a_day(
+    wait: int | None, seconds: int, reason: str
+) -> None:
+    named = None if wait is None else timedelta(seconds=wait)
+
+    assert Hold(NOW + timedelta(seconds=seconds), reason, probing=False) == hold_after(
+        Outcome.THROTTLED_MINUTE, FREE, NOW, named
+    )
+
+
 def test_a_day_that_is_used_up_ends_with_one_probe() -> None:
     hold = hold_after(Outcome.DAY_USED_UP, FREE, NOW)
 
