@@ -227,7 +227,9 @@ def numbers(row: object) -> Iterator[Decimal | int]:
 def believe(answer: Answer) -> None:
     for row in answer:
         assert all(text.isprintable() and text == text.strip() and len(text) <= 200 for text in texts(row))
-        assert all(abs(number) < 10**12 and re.fullmatch(r"-?[0-9.]+", format(number, "f")) for number in numbers(row))
+        assert all(
+            -(10**12) < number < 10**12 and re.fullmatch(r"-?[0-9.]+", format(number, "f")) for number in numbers(row)
+        )
         match row:
             case Price():
                 assert row.symbol in SYMBOLS
