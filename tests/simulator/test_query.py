@@ -40,10 +40,37 @@ def test_a_quote_has_its_ten_numbered_fields_as_strings() -> None:
 
 
 def test_a_delayed_quote_says_so_and_is_fifteen_minutes_old() -> None:
-    delayed = ask(function="GLOBAL_QUOTE", symbol="IBM", entitlement="delayed")
+    delayed = ask(PREMIUM, function="GLOBAL_QUOTE", symbol="IBM", entitlement="delayed")
     earlier = ask(function="GLOBAL_QUOTE", symbol="IBM", now=NOW - timedelta(minutes=15))
 
     assert {"Global Quote - DATA DELAYED BY 15 MINUTES": earlier["Global Quote"]} == delayed
+
+
+@pytest.mark.parametrize("now", [NOW, NOW + timedelta(days=1), NOW + timedelta(hours=12)])
+def test_without_an_entitlement_a_premium_key_sees_the_last_finished_day(now: datetime) -> None:
+    quote = ask(PREMIUM, now=now, function="GLOBAL_QUOTE", symbol="IBM")["Global Quote"]
+    series = ask(PREMIUM, now=now, function="TIME_SERIES_DAILY", symbol="IBM")["Time Series (Daily)"]
+    [row] = ask(PREMIUM, now=now, function="REALTIME_BULK_QUOTES", symbol="IBM")["data"]
+    running = ask(PREMIUM, now=now, function="TIME_SERIES_DAILY", symbol="IBM", entitlement="realtime")
+    days = sorted(running["Time Series (Daily)"], reverse=True)
+
+    assert (100, days[1:100]) == (len(series), sorted(series, reverse=True)[:99])
+    assert ("2026-11-19", series[days[1]]["4. close"]) == (quote["07. latest trading day"], quote["05. price"])
+    assert ("2026-11-19 16:00:00.000", quote["05. price"]) == (row["timestamp"], row["close"])
+    assert quote["08. previous close"] == series[days[2]]["4. close"]
+
+
+@pytest.mark.parametrize("function", ["GLOBAL_QUOTE", "TIME_SERIES_DAILY"])
+def test_a_premium_key_with_its_entitlement_sees_what_other_keys_see_without_one(function: str) -> None:
+    realtime = ask(PREMIUM, function=function, symbol="IBM", entitlement="realtime")
+
+    assert ask(function=function, symbol="IBM") == realtime
+
+
+@pytest.mark.parametrize("entitlement", ["realtime", "delayed"])
+@pytest.mark.parametrize("function", ["GLOBAL_QUOTE", "TIME_SERIES_DAILY"])
+def test_an_entitlement_that_the_key_lacks_is_refused(function: str, entitlement: str) -> None:
+    assert "notice:not_entitled" == outcome(function=function, symbol="IBM", entitlement=entitlement)
 
 
 @pytest.mark.parametrize("symbol", ["NOPE", "DEAD", "BRK.B"])
@@ -116,7 +143,8 @@ def test_new_yorks_zone_follows_the_season(month: int, zone: str) -> None:
 
 
 def test_bulk_quotes_agree_with_single_ones() -> None:
-    body = ask(PREMIUM, function="REALTIME_BULK_QUOTES", symbol="IBM,NOPE,DEAD,TSCO.LON,AAPL")
+    symbols = "IBM,NOPE,DEAD,TSCO.LON,AAPL"
+    body = ask(PREMIUM, function="REALTIME_BULK_QUOTES", symbol=symbols, entitlement="realtime")
     quote = ask(function="GLOBAL_QUOTE", symbol="IBM")["Global Quote"]
     row = body["data"][0]
 
