@@ -15,6 +15,7 @@ from common.core.models import Price
 from common.core.outcomes import Outcome
 from common.core.refresh import OPEN_POWER, Turn
 from common.core.shares import Shares, ceilings
+from common.core.trading_day import latest_day
 from common.resources import Resources, open_resources
 from common.settings import Settings
 from common.settlement import settle
@@ -99,6 +100,6 @@ async def _rate(resources: Resources) -> float:
             await asyncio.sleep(0)
             async with connection(resources.db) as held:
                 _, grant = await grant_call(held, replace(resources.ask, limits=LIMITS), await _turn(held))
-        prices = tuple(Price(symbol, Decimal(1), grant.granted_at.date()) for symbol in grant.subjects)
+        prices = tuple(Price(symbol, Decimal(1), latest_day(symbol, grant.granted_at)) for symbol in grant.subjects)
         await settle(resources, grant, Outcome.OK, prices)
     return 60 * SETTLED / (time.perf_counter() - begun)

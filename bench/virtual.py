@@ -12,6 +12,7 @@ from decimal import Decimal
 from common.core.ledger_clock import LedgerClock
 from common.core.models import Price
 from common.core.outcomes import Outcome
+from common.core.trading_day import latest_day
 from common.line import ask
 from common.provider import Permit
 from common.resources import Resources, open_resources
@@ -77,7 +78,7 @@ class World:
     async def _answer_due(self, answered: Callable[[str, datetime], None]) -> None:
         while self.under_way and self.under_way[0][0] <= self.now:
             _, grant = self.under_way.pop(0)
-            prices = tuple(Price(symbol, Decimal(1), self.now.date()) for symbol in grant.subjects)
+            prices = tuple(Price(symbol, Decimal(1), latest_day(symbol, self.now)) for symbol in grant.subjects)
             await settle(self.resources, grant, Outcome.OK, prices)
             for symbol in grant.subjects:
                 answered(symbol, self.now)

@@ -139,6 +139,24 @@ def test_a_setting_is_read(name: str, text: str, field: str, value: object) -> N
     assert value == getattr(Settings.from_env({**DEVELOPMENT, name: text}), field)
 
 
+@pytest.mark.parametrize(
+    ("plan", "data", "entitlement"),
+    [
+        *((plan, "", "realtime") for plan in PLANS if plan.startswith("premium")),
+        ("premium-75", "realtime", "realtime"),
+        ("premium-75", "delayed", "delayed"),
+        ("premium-75", "end_of_day", ""),
+        *((plan, data, "") for plan in ("free", "standard", "") for data in ("realtime", "delayed", "end_of_day", "")),
+    ],
+)
+def test_a_plan_that_is_sold_with_an_entitlement_claims_the_one_that_the_data_need(
+    plan: str, data: str, entitlement: str
+) -> None:
+    env = {**STORES, "ALPHA_VANTAGE_API_KEY": KEY, "ALPHA_VANTAGE_PLAN": plan, "PROVIDER_DATA": data}
+
+    assert entitlement == Settings.from_env(env).entitlement
+
+
 def test_an_empty_host_counts_as_unset() -> None:
     assert Settings.from_env({**DEVELOPMENT, "HOST": ""}).host == "127.0.0.1"
 

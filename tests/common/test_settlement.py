@@ -1,7 +1,7 @@
 """What the end of a call leaves in the tables, for each function: from the line over the simulator to the stores."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import aiohttp
@@ -10,7 +10,7 @@ import pytest
 from common import line
 from common.core.limits import LEASE, parse_limits
 from common.core.models import Bar, CallClass, Function, Listed, Match, Price
-from common.core.outcomes import FIRST_QUARANTINE, Outcome
+from common.core.outcomes import FIRST_QUARANTINE, NEW_YORK, Outcome
 from common.core.search import build_index
 from common.provider import Permit
 from common.resources import Resources
@@ -131,7 +131,7 @@ async def test_daily_bars_are_saved_with_the_time_of_the_response(resources: Res
 
 async def test_bars_of_days_to_come_are_not_believed(resources: Resources) -> None:
     permit = await permit_for(resources, Function.DAILY, "AAPL", CallClass.USER)
-    today = datetime.now(UTC).date()
+    today = datetime.now(NEW_YORK).date()
     one = bar(today)
 
     await settle(resources, permit.grant, Outcome.OK, (one, replace(one, day=date(9999, 1, 1))))

@@ -12,6 +12,7 @@ from common.core.limits import parse_limits
 from common.core.models import CallClass, Function, Price
 from common.core.outcomes import Hold, Outcome
 from common.core.refresh import Policy
+from common.core.trading_day import latest_day
 from common.errors import InvalidRequest, InvalidSymbol, NotFound, UnknownSymbol
 from common.operations import refreshing
 from common.operations.refreshing import JobReport, queue_all, queue_refresh, report_job
@@ -145,7 +146,7 @@ async def test_what_a_bulk_call_did_not_bring_is_no_success(process: Resources) 
     bulky = replace(process, ask=replace(process.ask, bulk=True))
     job = (await queue(bulky, "AAPL", "IBM")).id
     grant = (await take(bulky)).grant
-    await settle(bulky, grant, Outcome.OK, (Price("AAPL", Decimal(1), grant.granted_at.date()),))
+    await settle(bulky, grant, Outcome.OK, (Price("AAPL", Decimal(1), latest_day("AAPL", grant.granted_at)),))
     report = await report_job(bulky, job)
 
     assert {"AAPL": "ok", "IBM": "no_data"} == {item.symbol: item.outcome for item in report.items}

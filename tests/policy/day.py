@@ -18,6 +18,7 @@ from common.core.models import CallClass, Function, Price
 from common.core.outcomes import Outcome
 from common.core.refresh import LAG
 from common.core.staleness import zipf
+from common.core.trading_day import latest_day
 from common.provider import Permit
 from common.resources import Resources
 from common.sessions import open_calendar
@@ -53,7 +54,7 @@ def knows_all(_grant: Grant, _now: datetime) -> Outcome:
 def prices_of_today(calendar: Calendar, now: datetime) -> date:
     """The trading day of a price: prices move in the session."""
     session = calendar.last_session(now)
-    return now.date() if session is None else session[0].date()
+    return latest_day("S0001", now) if session is None else session[0].date()
 
 
 class Unjumped(LedgerClock):

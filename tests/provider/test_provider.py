@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -134,6 +134,45 @@ async def test_keywords_reach_the_provider_unchanged(
     await fetch(own, permit(Function.SEARCH, keywords))
 
     assert asked == [{"function": "SYMBOL_SEARCH", "keywords": keywords, "apikey": KEY}]
+
+
+@pytest.mark.parametrize("entitlement", ["", "realtime", "delayed"])
+async def test_a_call_for_prices_carries_the_entitlement_of_the_plan(
+    aiohttp_server: AiohttpServer, provider: Provider, entitlement: str
+) -> None:
+    asked: dict[str, str] = {}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked[request.query["function"]] = request.query.get("entitlement", "")
+        return web.json_response({}, headers={SIMULATOR: "1"})
+
+    own = replace(provider, base_url=await served_by(aiohttp_server, answer), entitlement=entitlement)
+    for function in Function:
+        await refused(own, permit(function))
+
+    priced = (Function.QUOTE, Function.BULK, Function.DAILY)
+    assert {function: entitlement if function in priced else "" for function in Function} == asked
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "wait"),
+    [
+        (429, {"Retry-After": "30"}, 30),
+        (429, {}, None),
+        (429, {"Date": "Fri, 27 Nov 2026 19:00:00 GMT", "Retry-After": "Fri, 27 Nov 2026 19:05:00 GMT"}, 300),
+    ],
+)
+async def test_a_status_that_throttles_says_for_how_long(
+    aiohttp_server: AiohttpServer, provider: Provider, status: int, headers: dict[str, str], wait: int | None
+) -> None:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, headers=headers, body=b"x" * (2 << 20))
+
+    own = replace(provider, base_url=await served_by(aiohttp_server, answer))
+    refusal = await refused(own, permit())
+
+    assert Outcome.THROTTLED_MINUTE == refusal.outcome
+    assert (None if wait is None else timedelta(seconds=wait)) == refusal.wait
 
 
 @pytest.mark.parametrize(

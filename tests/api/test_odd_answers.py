@@ -1,0 +1,24 @@
+"""A chart that the database refuses: said once, and not asked for again."""
+
+import pytest
+
+from api.state import RESOURCES
+from common.store.pool import connection
+from tests.api.conftest import Client, Provider
+
+
+@pytest.mark.parametrize("path", ["/api/stock/IBM/chart?wait=10", "/api/stock/IBM/chart?days=5&wait=10"])
+async def test_a_chart_that_the_database_refuses_is_remembered_as_unknown(
+    api: Client, provider: Provider, path: str
+) -> None:
+    async with connection(api.app[RESOURCES].db) as held:
+        await held.execute("ALTER TABLE daily_bars ADD CONSTRAINT refused CHECK (close < 0)")
+    try:
+        for _ in range(3):
+            async with api.get(path) as answer:
+                assert (404, "unknown_symbol") == (answer.status, (await answer.json())["code"])
+    finally:
+        async with connection(api.app[RESOURCES].db) as held:
+            await held.execute("ALTER TABLE daily_bars DROP CONSTRAINT refused")
+
+    assert ["IBM"] == await provider.asked()
