@@ -28,6 +28,7 @@ REASONS = {
     "unsent": "the provider cannot be reached; it is tried again by itself",
     "day_used_up": "the provider says that the key's calls of the day are used up; it is tried again by itself",
     "throttled_minute": "the provider asks for slower calls; they go on within a minute",
+    "retry_after": "the provider named a time before which it takes no call; they go on by themselves",
     "throttled_second": "the provider asks for slower calls; they go on within a minute",
     "operator": "an operator holds all calls; `quotewell budget release` ends it",
     "clock_jump": "the database's clock jumped, so calls wait until that is over",

@@ -31,6 +31,7 @@ REASONS = {  # why calls are held: what to do
     "operator": "`quotewell budget release` ends the hold",
     "clock_jump": "the database's clock jumped ahead; it ends by itself",
     "day_used_up": "the provider says that the day's quota is used up; it ends by itself",
+    "retry_after": "the provider named the time; it ends by itself",
     "bad_key": "the key is refused; see ALPHA_VANTAGE_API_KEY",
     "provider_down": "one call tries now and then, and the first answer ends it; see `quotewell calls` for how the last ones ended",
 }

@@ -18,7 +18,7 @@ LONGEST_TEXT = 200  # characters that are kept
 LONGEST_NUMBER = 40  # characters
 EARLIEST, LATEST = date(1700, 1, 1), date(2199, 12, 31)  # no exchange is older
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?![0-9])(.*)", re.DOTALL)
+_DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})((?:[ TZ+-].*)?)", re.DOTALL)
 _REFERENCE = re.compile(r"&(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 
@@ -28,7 +28,7 @@ def read_text(value: Any) -> str:
         return ""
     text = str(value)
     text = text.strip() if text.isprintable() else printable(text)
-    return "" if text in NULLS else text[:LONGEST_TEXT]
+    return "" if text in NULLS else text[:LONGEST_TEXT].rstrip()
 
 
 def printable(text: str) -> str:

@@ -52,7 +52,8 @@ def test_a_day_has_one_bar_its_own_or_else_the_latest(rows: dict[str, object], c
 
 
 @pytest.mark.parametrize(
-    "day", ["2026-W48-5", "20261127", "2026-11-31", "0000-01-01", "١٩٩٩-01-01", "1969-12-31", "9999-12-31"]
+    "day",
+    ["2026-W48-5", "20261127", "2026-11-31", "0000-01-01", "١٩٩٩-01-01", "1969-12-31", "2026-11-26x", "9999-12-31"],
 )
 def test_a_row_whose_day_is_none_is_no_bar(day: str) -> None:
     assert [date(2026, 11, 27)] == list(closes(daily({day: "1", "2026-11-27": "1"})))
