@@ -41,8 +41,9 @@ REFUSING = {
 
 
 async def permit_for(resources: Resources, function: Function, subject: str) -> Permit:
+    """An operator's call, for it is made whatever is known already."""
     async with connection(resources.db) as held:
-        assert "joined" == await rows.join_line(held, resources.ask, function, [subject], CallClass.USER)
+        assert "joined" == await rows.join_line(held, resources.ask, function, [subject], CallClass.OPERATOR)
     permit = await line.ask(resources)
     assert isinstance(permit, Permit)
     assert (function, (subject,)) == (permit.grant.function, permit.grant.subjects)
@@ -298,6 +299,7 @@ async def test_no_odd_answer_leaves_a_call_unsettled(resources: Resources, asked
 
     async with connection(resources.db) as held:
         assert outcome == await held.fetchval("SELECT outcome FROM calls WHERE id = $1", grant.id)
+        assert 0 == await held.fetchval("SELECT count(*) FROM calls WHERE outcome IS NULL")
 
 
 def read(function: Function, subjects: tuple[str, ...], body: bytes) -> tuple[Outcome, Answer]:

@@ -39,23 +39,45 @@ NESTED = st.recursive(ODD, lambda inner: st.lists(inner, max_size=3) | st.dictio
 LIKELY = NUMBERS | st.floats(0, 1000) | NESTED
 
 
-def _row(prefix: dict[str, str], days: tuple[str, ...] = (), texts: tuple[str, ...] = ()) -> st.SearchStrategy[object]:
-    """A row whose fields are mostly of the right kind, some of them missing."""
-    kinds = {name: DAYS | NESTED if name in days else TEXTS | NESTED if name in texts else LIKELY for name in prefix}
-    return st.fixed_dictionaries({}, optional={prefix[name]: kind for name, kind in kinds.items()})
+def _row(good: dict[str, str]) -> st.SearchStrategy[object]:
+    """A good row, of which up to three fields are odd."""
+    return st.dictionaries(st.sampled_from(list(good)), LIKELY | DAYS | TEXTS, max_size=3).map(
+        lambda odd: {**good, **odd}
+    )
 
 
-_QUOTE = ("symbol", "open", "high", "low", "price", "volume", "latest trading day", "previous close", "change")
+_PRICES = {"open": "133.36", "high": "136.05", "low": "133.18", "close": "133.69", "volume": "2850210"}
 QUOTE = _row(
-    {name: f"{at:02}. {name}" for at, name in enumerate([*_QUOTE, "change percent"], 1)},
-    days=("latest trading day",),
-    texts=("symbol",),
+    {
+        "01. symbol": "IBM",
+        "02. open": "133.36",
+        "03. high": "136.05",
+        "04. low": "133.18",
+        "05. price": "133.69",
+        "06. volume": "2850210",
+        "07. latest trading day": "2026-01-02",
+        "08. previous close": "133.13",
+        "09. change": "0.56",
+        "10. change percent": "0.4207%",
+    }
 )
-_BULK = ("symbol", "timestamp", "open", "high", "low", "close", "volume", "previous_close", "change", "change_percent")
-BULK = _row({name: name for name in _BULK}, days=("timestamp",), texts=("symbol",))
-BAR = _row({name: f"{at}. {name}" for at, name in enumerate(("open", "high", "low", "close", "volume"), 1)})
-_MATCH = ("symbol", "name", "type", "region", "currency", "matchScore")
-MATCH = _row({name: f"{at}. {name}" for at, name in enumerate(_MATCH, 1)}, texts=_MATCH[:-1])
+_TODAY = {
+    "timestamp": "2026-01-02 15:59:00.123",
+    "previous_close": "133.13",
+    "change": "0.56",
+    "change_percent": "0.42",
+}
+BULK = st.sampled_from(SYMBOLS).flatmap(lambda symbol: _row({"symbol": symbol, **_TODAY, **_PRICES}))
+BAR = _row({f"{at}. {name}": value for at, (name, value) in enumerate(_PRICES.items(), 1)})
+_MATCH = {
+    "symbol": "TSCO.LON",
+    "name": "Tesco PLC",
+    "type": "Equity",
+    "region": "",
+    "currency": "GBX",
+    "matchScore": "1",
+}
+MATCH = _row({f"{at}. {name}": value for at, (name, value) in enumerate(_MATCH.items(), 1)})
 CELL = (DAYS | TEXTS).map(lambda text: text.replace("\ud800", "?"))
 HEADER = "symbol,name,exchange,assetType,ipoDate,delistingDate,status"
 
@@ -67,9 +89,11 @@ def _csv(rows: list[list[str]]) -> bytes:
 
 OBJECTS = {
     Function.QUOTE: QUOTE.map(lambda row: {"Global Quote": row}),
-    Function.BULK: st.lists(BULK | NESTED, max_size=4).map(lambda rows: {"message": "success", "data": rows}),
-    Function.DAILY: st.dictionaries(DAYS, BAR | NESTED, max_size=4).map(lambda rows: {"Time Series (Daily)": rows}),
-    Function.SEARCH: st.lists(MATCH | NESTED, max_size=4).map(lambda rows: {"bestMatches": rows}),
+    Function.BULK: st.lists(BULK | BULK | NESTED, max_size=4).map(lambda rows: {"message": "success", "data": rows}),
+    Function.DAILY: st.dictionaries(DAYS, BAR | BAR | NESTED, max_size=4).map(
+        lambda rows: {"Time Series (Daily)": rows}
+    ),
+    Function.SEARCH: st.lists(MATCH | MATCH | NESTED, max_size=4).map(lambda rows: {"bestMatches": rows}),
 }
 BODIES: dict[Function, st.SearchStrategy[bytes]] = {
     **{function: rows.map(lambda content: json.dumps(content).encode()) for function, rows in OBJECTS.items()},
