@@ -6,6 +6,7 @@ that the ledger or the policy decides.
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -104,6 +105,9 @@ async def carry_out(resources: Resources, permit: Permit) -> Outcome:
     except Refusal as refusal:
         outcome, wait = refusal.outcome, refusal.wait
         _log_refusal(grant, refusal)
+    except Exception as error:  # a task's boundary: the call is settled, and those beside it go on
+        outcome = Outcome.UNAVAILABLE if permit.sent else Outcome.UNSENT
+        _log_defect(grant, error)
     note_call(grant, outcome)
     resources.health.note("provider", up=outcome not in NO_ANSWER, reason=outcome)
     try:
@@ -111,7 +115,7 @@ async def carry_out(resources: Resources, permit: Permit) -> Outcome:
     except StoreUnavailable:
         log.warning("call_unsettled", call=grant.id, subjects=grant.subjects, outcome=outcome)
         return outcome
-    except Exception:  # a task's boundary: whatever went wrong with one call, those beside it go on
+    except Exception:  # the same boundary
         log.exception("call_unsettled", call=grant.id, subjects=grant.subjects, outcome=outcome)
         return outcome
     note_waits(settled.waits)
@@ -119,6 +123,13 @@ async def carry_out(resources: Resources, permit: Permit) -> Outcome:
         await publish(resources, quote)
         log.info("quote_refreshed", call=grant.id, symbol=quote.symbol, **{"class": grant.call_class})
     return outcome
+
+
+def _log_defect(grant: Grant, error: Exception) -> None:
+    """Where it happened, and not the text: that one may hold the address, and so the key."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{place.filename}:{place.lineno}"
+    log.error("call_failed", call=grant.id, subjects=grant.subjects, error=type(error).__name__, where=where)
 
 
 def _log_refusal(grant: Grant, refusal: Refusal) -> None:

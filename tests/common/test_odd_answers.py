@@ -136,6 +136,23 @@ async def test_trouble_of_the_stores_own_is_no_fault_of_the_answer(
     assert [("IBM", None)] == await outcomes(resources)  # counted from the lease's end
 
 
+async def test_a_defect_in_one_call_takes_no_call_beside_it_down(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(function: Function, subjects: tuple[str, ...], *args: object, **named: object) -> Answer:
+        return decipher(function, subjects, *args, **named) if subjects != ("IBM",) else 1 / 0  # type: ignore[arg-type,return-value]
+
+    monkeypatch.setattr("common.provider.decipher", broken)
+    async with connection(resources.db) as held:
+        for symbol in ("AAPL", "IBM", "MSFT"):
+            await rows.join_line(held, resources.ask, Function.QUOTE, [symbol], CallClass.USER)
+    left = iter([True, True, True, False])
+
+    await line.work(resources, keep_on=lambda: next(left))
+
+    assert [("AAPL", "ok"), ("IBM", "unavailable"), ("MSFT", "ok")] == await outcomes(resources)
+
+
 def today() -> date:
     return datetime.now(NEW_YORK).date()
 
