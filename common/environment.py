@@ -1,5 +1,5 @@
 """How one variable of the environment is read: each kind of value, and what was expected where it is wrong. It knows no setting by name,
-but for those that make up Redis's address."""
+but for the stores' addresses."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from common.core.symbols import normalize_symbol
 from common.errors import InvalidSettings, InvalidSymbol
+from common.store.address import SCHEMES, read_address
 
 T = TypeVar("T")
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:([0-9]{1,5}|\*))?")
@@ -88,7 +89,7 @@ def store_url(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> st
     if not url:
         raise InvalidSettings(f"{name}: expected a URL, not nothing; `make run` brings stores of its own")
     if not _is_store_url(url, schemes):
-        starts = " or ".join(f"{scheme}:" for scheme in schemes)
+        starts = " or ".join(f"{scheme}:" for scheme in schemes if "+" not in scheme)
         raise InvalidSettings(
             f"{name}: expected a URL that starts with {starts}; in its password / ? # are written %2F %3F %23"
         )
@@ -104,6 +105,13 @@ def _is_store_url(url: str, schemes: tuple[str, ...]) -> bool:
     except ValueError:
         return False
     return parts.scheme in schemes and "@" not in parts.path + parts.query + parts.fragment
+
+
+def database_url(env: Mapping[str, str]) -> str:
+    """PostgreSQL's address as it was given. Each driver reads it for itself (`common/store/address.py`); here it is seen that it can."""
+    url = store_url(env, "DATABASE_URL", SCHEMES)
+    read_address(url)
+    return url
 
 
 def redis_url(env: Mapping[str, str]) -> str:

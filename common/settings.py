@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from common.core.limits import LEASE, PLANS, Rule, longest_period, parse_limits
-from common.environment import base_url, choice, days, number, origins, redis_url, seconds, share, store_url, symbols
+from common.environment import base_url, choice, database_url, days, number, origins, redis_url, seconds, share, symbols
 from common.errors import InvalidSettings
 
 ENVIRONMENTS = ("development", "testing", "production")
@@ -111,7 +111,7 @@ class Settings:
             port=number(env, "PORT", int, 5001, 0, 65535),
             metrics_port=_metrics_port(env, "METRICS_PORT"),
             worker_metrics_port=_metrics_port(env, "WORKER_METRICS_PORT"),
-            database_url=store_url(env, "DATABASE_URL", ("postgres", "postgresql")),
+            database_url=database_url(env),
             redis_url=redis_url(env),
             provider_key=key or "simulator",
             provider_base_url=provider or (ALPHA_VANTAGE if key else f"http://127.0.0.1:{simulator_port}"),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psycopg
 
+from db.session import open_session
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -25,7 +27,7 @@ class Applied:
 def note_applied(database_url: str, *, migrations: Path = MIGRATIONS) -> None:
     """Keep the hashes of what is applied; those that are kept already stay as they are, and what was rolled back is forgotten."""
     hashes = _hashes(migrations)
-    with psycopg.connect(database_url, connect_timeout=10) as connection:
+    with open_session(database_url) as connection:
         connection.execute(
             "CREATE TABLE IF NOT EXISTS _yoyo_hash (migration_id text PRIMARY KEY, sha256 text NOT NULL)"
         )
@@ -45,7 +47,7 @@ def note_applied(database_url: str, *, migrations: Path = MIGRATIONS) -> None:
 def select_applied(database_url: str, *, migrations: Path = MIGRATIONS) -> Applied:
     """Reads only: a database that was never migrated stays as it is."""
     ours = _hashes(migrations)
-    with psycopg.connect(database_url, autocommit=True, connect_timeout=10) as connection:
+    with open_session(database_url, autocommit=True) as connection:
         ran = _select(connection, "_yoyo_migration", "SELECT migration_id, NULL FROM _yoyo_migration")
         kept = _select(connection, "_yoyo_hash", "SELECT migration_id, sha256 FROM _yoyo_hash")
     return Applied(

@@ -12,17 +12,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode
 
 import psycopg
 from yoyo import get_backend, read_migrations
 
+from common.environment import database_url
 from common.errors import InvalidSettings, StoreUnavailable
+from common.store.address import read_address
 from db.applied import MIGRATIONS, note_applied
 from db.functions import apply_functions, forget_functions
+from db.session import keywords, open_session
 
 ADVISORY_LOCK = 7_305_808_869_229_538_660  # a number of our own among the advisory locks of the database
 LOCK_SECONDS = 60.0
+LOCK_SESSION = "SELECT pg_try_advisory_lock(%s)"
+LOCK_TRANSACTION = "SELECT pg_try_advisory_xact_lock(%s)"
 SESSION = "-c client_connection_check_interval=1s"
 
 
@@ -70,8 +75,10 @@ def _named(migration: str) -> Iterator[None]:
 
 @contextmanager
 def _yoyo(database_url: str) -> Iterator[Any]:
-    url = _driver_url(database_url)
-    with _alone(database_url), get_backend(url) as backend:
+    """Yoyo's backend. Through a pooler no statement stays prepared."""
+    with _alone(database_url), get_backend(_driver_url(database_url)) as backend:
+        if read_address(database_url).pooled:
+            backend.connection.prepare_threshold = None
         backend.break_lock()  # no live migrator can hold the row: it would hold the advisory lock
         with backend.lock():
             yield backend
@@ -79,10 +86,17 @@ def _yoyo(database_url: str) -> Iterator[Any]:
 
 @contextmanager
 def _alone(database_url: str) -> Iterator[None]:
-    """Hold the advisory lock. It is tried for, not waited for: a waiting statement would stall CREATE INDEX CONCURRENTLY for ever."""
+    """Hold the advisory lock. It is tried for, not waited for: a waiting statement would stall CREATE INDEX CONCURRENTLY for ever.
+
+    A pooler keeps no session for us but within a transaction; an idle one of READ COMMITTED stalls nothing either.
+    """
+    pooled = read_address(database_url).pooled
     deadline = time.monotonic() + LOCK_SECONDS
-    with psycopg.connect(database_url, autocommit=True, connect_timeout=10) as connection:
-        while connection.execute("SELECT pg_try_advisory_lock(%s)", (ADVISORY_LOCK,)).fetchone() != (True,):
+    with open_session(database_url, autocommit=not pooled) as connection:
+        if pooled:
+            connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        attempt = LOCK_TRANSACTION if pooled else LOCK_SESSION
+        while connection.execute(attempt, (ADVISORY_LOCK,)).fetchone() != (True,):
             if time.monotonic() > deadline:
                 raise StoreUnavailable(
                     f"another migration has been running for {LOCK_SECONDS:g} s; start again when it is done"
@@ -93,12 +107,7 @@ def _alone(database_url: str) -> Iterator[None]:
 
 def _driver_url(database_url: str) -> str:
     """The URL in yoyo's spelling, for psycopg 3, with our session's settings after the operator's own."""
-    parts = urlsplit(database_url)
-    if parts.scheme not in ("postgres", "postgresql"):
-        raise InvalidSettings("DATABASE_URL: expected a URL that starts with postgres: or postgresql:")
-    query = dict(parse_qsl(parts.query))
-    query["options"] = f"{query.get('options', '')} {SESSION}".strip()
-    return urlunsplit(parts._replace(scheme="postgresql+psycopg", query=urlencode(query)))
+    return f"postgresql+psycopg:///?{urlencode(keywords(database_url, SESSION))}"
 
 
 def failure(error: Exception) -> str:
@@ -113,12 +122,9 @@ def failure(error: Exception) -> str:
 
 def main() -> int:
     """Print one line; exit with 0, with 2 for a wrong setting, with 1 if it failed and may be tried again."""
-    url = os.environ.get("DATABASE_URL", "").strip()
     os.environ.setdefault("LOGNAME", "quotewell")  # yoyo logs a user name; a container's user may have none
     try:
-        if not url:
-            raise InvalidSettings("DATABASE_URL: expected a URL, not nothing")
-        applied = migrate(url, migrations=MIGRATIONS)
+        applied = migrate(database_url(os.environ), migrations=MIGRATIONS)
     except (InvalidSettings, StoreUnavailable, psycopg.Error, ValueError) as error:
         print(failure(error), file=sys.stderr)
         return 2 if isinstance(error, InvalidSettings) else 1

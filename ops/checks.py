@@ -73,8 +73,17 @@ async def check_database(resources: Resources) -> AsyncIterator[Check]:
                 began = time.time()
                 yield check_clock(began, await select_now(held), time.time())
     except StoreUnavailable as error:
-        told = f"refuses: {first_line(error)}" if isinstance(error, StoreUnfit) else "does not answer"
-        yield Check("PostgreSQL", "problem", f"{where} {told}", "see that it runs, and that DATABASE_URL leads to it")
+        yield check_refusal(where, error)
+
+
+def check_refusal(where: str, error: StoreUnavailable) -> Check:
+    """What the server said, or the machine; a pooler's refusal of our settings has a remedy of its own."""
+    reason = first_line(error) if error.__cause__ and str(error.__cause__) else ""
+    told = f"{'refuses' if isinstance(error, StoreUnfit) else 'does not answer'}{reason and f': {reason}'}"
+    todo = "see that it runs, and that DATABASE_URL leads to it"
+    if "startup parameter" in reason:
+        todo = "lead DATABASE_URL past the pooler, or add pgbouncer=true to it"
+    return Check("PostgreSQL", "problem", f"{where} {told}", todo)
 
 
 def _version(name: str, version: str, where: str, *, fits: bool) -> Check:

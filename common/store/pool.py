@@ -9,6 +9,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from common.errors import StoreUnavailable, StoreUnfit
+from common.store.address import read_address
 
 ACQUIRE = 0.7  # seconds
 SESSION = {  # a client that froze, or that a network lost, must not keep the ledger's lock
@@ -19,6 +20,7 @@ SESSION = {  # a client that froze, or that a network lost, must not keep the le
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
+POOLED_SESSION = {"timezone": "UTC"}  # a pooler refuses the others; a client that froze is its own to cut off
 LOST = (
     OSError,
     TimeoutError,
@@ -42,22 +44,41 @@ UNFIT = (  # another database is meant, ours is not migrated yet, or a password 
     asyncpg.UndefinedFunctionError,
 )
 
+REFUSED = (  # by the server or by asyncpg itself, ahead of any statement
+    asyncpg.PostgresError,
+    asyncpg.ClientConfigurationError,
+    ValueError,  # a host that cannot be one
+    EOFError,
+)
+AWAY = (  # no refusal for long: it starts, stops, or has no room
+    OSError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.ConnectionFailureError,
+)
+
 Connection: TypeAlias = PoolConnectionProxy
 
 
 def open_pool(url: str, *, name: str, size: int, patience: float) -> asyncpg.Pool:
     """A pool that opens without a server: connections are made when they are wanted.
 
-    `name` shows in pg_stat_activity; `patience` is how many seconds one statement may take.
+    `name` shows in pg_stat_activity unless the URL has another; `patience` is how many seconds one statement may take.
     """
+    address = read_address(url)
     return asyncpg.create_pool(
-        url,
+        **address.pool,
         min_size=0,
         max_size=size,
         timeout=ACQUIRE,
         command_timeout=patience,
         max_inactive_connection_lifetime=60,
-        server_settings={"application_name": name, **SESSION},
+        server_settings={
+            "application_name": name,
+            **address.settings,
+            **(POOLED_SESSION if address.pooled else SESSION),
+        },
     )
 
 
@@ -128,7 +149,9 @@ async def _acquire(pool: asyncpg.Pool) -> Connection:
         async with asyncio.timeout(ACQUIRE):
             held: Connection = await pool.acquire()
             return held
-    except LOST as error:
+    except (*LOST, *REFUSED) as error:
+        if isinstance(error, REFUSED) and not isinstance(error, AWAY):
+            raise StoreUnfit("the database refuses the connection; nothing was written") from error
         busy = pool.get_idle_size() == 0 and pool.get_size() >= pool.get_max_size()
         if not isinstance(error, TimeoutError):
             await _forget_idle(pool)

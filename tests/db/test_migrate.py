@@ -177,9 +177,9 @@ def test_the_command_says_in_one_line_what_it_did(
         ("", 2),
         ("mysql://user:hunter2@localhost/x", 2),
         ("user:hunter2@localhost/x", 2),
-        ("postgresql://user:hunter2@localhost:hunter2/x", 1),
+        ("postgresql://user:hunter2@localhost:hunter2/x", 2),
         ("postgresql://user:hunter2@127.0.0.1:1/x", 1),
-        ("postgresql://user:hunter2@127.0.0.1:1/x?hunter2=1", 1),
+        ("postgresql://user:hunter2@127.0.0.1:1/x?connect_timeout=hunter2", 2),
     ],
 )
 def test_a_wrong_url_is_named_and_its_password_is_not_repeated(
