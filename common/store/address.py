@@ -41,7 +41,7 @@ def _system_roots() -> str | None:
 
 
 def read_address(url: str, *, roots: Roots = _system_roots) -> Address:
-    """Read a URL, or raise `InvalidSettings` with the name of what is wrong. `roots`: the file of the certificates that are trusted here."""
+    """Read a URL, or raise `InvalidSettings` with the name of what is wrong. `roots`: the file of certificates that are trusted here."""
     parts = urlsplit(url)
     options = read_options(parts.query)
     options |= _tls(options, roots)

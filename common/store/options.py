@@ -30,10 +30,11 @@ MAPPED = (  # those of other libraries that mean something here
 )  # fmt: skip
 LEFT_OUT = frozenset({  # how another library pools, waits or spells
     "connection_limit", "pool_timeout", "socket_timeout", "max_connection_lifetime", "max_idle_connection_lifetime",
-    "single_use_connections", "supa", "workaround", "uselibpqcompat", "prepared_statement_cache_size", "async_fallback", "pool",
-    "pool_size", "max_overflow", "pool_recycle", "pool_pre_ping", "pool_max_conns", "pool_min_conns", "pool_max_conn_lifetime",
-    "pool_max_conn_idle_time", "pool_health_check_period", "conn_max_age", "conn_health_checks", "min_size", "max_size", "command_timeout", "tcpKeepAlive",
-    "loginTimeout", "connectTimeout", "socketTimeout", "reWriteBatchedInserts", "stringtype",
+    "single_use_connections", "supa", "workaround", "uselibpqcompat", "prepared_statement_cache_size",
+    "async_fallback", "pool", "pool_size", "max_overflow", "pool_recycle", "pool_pre_ping", "pool_max_conns",
+    "pool_min_conns", "pool_max_conn_lifetime", "pool_max_conn_idle_time", "pool_health_check_period", "conn_max_age",
+    "conn_health_checks", "min_size", "max_size", "command_timeout", "tcpKeepAlive", "loginTimeout", "connectTimeout",
+    "socketTimeout", "reWriteBatchedInserts", "stringtype",
 })  # fmt: skip
 SYNONYMS = {"database": "dbname", "currentSchema": "search_path", "ApplicationName": "application_name"}
 

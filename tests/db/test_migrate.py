@@ -195,3 +195,25 @@ def test_a_wrong_url_is_named_and_its_password_is_not_repeated(
     assert said.err.count("\n") == 1
     assert "hunter2" not in said.err
     assert "DATABASE_URL" in said.err or "migration failed" in said.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["pgbouncer=true", "schema=public&connection_limit=1", "keepalives=1&connect_timeout=5", "options=-c%20jit%3Doff"],
+)
+def test_migrations_run_by_a_url_with_options_of_other_libraries(database: str, folder: Path, options: str) -> None:
+    url = f"{database}&{options}"
+
+    assert 2 == len(migrate(url, migrations=folder))
+    assert 2 == len(rollback(url, migrations=folder))
+
+
+def test_through_a_pooler_a_second_migrator_waits_for_the_first(
+    database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{database}&pgbouncer=true"
+    monkeypatch.setattr(module, "LOCK_SECONDS", 0.3)
+    with module._alone(url), pytest.raises(StoreUnavailable, match="another migration"):
+        migrate(url, migrations=folder)
+
+    assert 2 == len(migrate(url, migrations=folder))

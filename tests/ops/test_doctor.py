@@ -1,5 +1,6 @@
 """`quotewell doctor`: what is wrong, how bad that is, and what to do; it costs no call."""
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from common.settings import Settings
 from ops.checks import check_clock, check_disk, check_memory, place
 from ops.vitals import allowed, check_key, check_provider
 from tests.ops.conftest import NOWHERE, Shell, Work
+from tests.postgres_front import in_front_of, listening, refusing
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 GIB = 1 << 30
@@ -192,3 +194,58 @@ def test_the_disk_is_told_where_there_is_no_home_yet(tmp_path: Path) -> None:
 )
 def test_a_place_never_holds_a_password(url: str, where: str) -> None:
     assert where == place(url)
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "message", "todo"),
+    [
+        ("28P01", 'password authentication failed for user "ada"', "see that it runs"),
+        ("53300", "sorry, too many clients already", "see that it runs"),
+        ("3D000", 'database "d" does not exist', "see that it runs"),
+        ("08P01", "unsupported startup parameter: idle_in_transaction_session_timeout", "add pgbouncer=true to it"),
+        ("XX000", "Tenant or user not found", "see that it runs"),
+    ],
+)
+async def test_a_database_that_refuses_is_told_in_its_own_words(
+    shell: Shell, sqlstate: str, message: str, todo: str
+) -> None:
+    async with listening(refusing(sqlstate, message)) as port:
+        url = f"postgresql://ada:CANARY@127.0.0.1:{port}/d?sslmode=disable"
+        said = await asyncio.to_thread(lambda: shell.say("doctor", DATABASE_URL=url))
+
+    assert (3, "") == (said.returncode, said.stderr)
+    assert message in " ".join(said.stdout.split())
+    assert todo in " ".join(said.stdout.split())
+    assert "CANARY" not in said.stdout
+
+
+async def test_a_database_without_tls_is_told_where_tls_is_required(shell: Shell, database_url: str) -> None:
+    async with listening(in_front_of(database_url)) as port:
+        url = f"postgresql://postgres@127.0.0.1:{port}/d?sslmode=require"
+        said = await asyncio.to_thread(lambda: shell.say("doctor", DATABASE_URL=url))
+
+    assert (3, "") == (said.returncode, said.stderr)
+    assert "rejected SSL upgrade" in said.stdout
+
+
+@pytest.mark.parametrize("command", ["doctor", "status", "migrate"])
+def test_an_option_that_nobody_knows_is_exit_code_2_and_named(shell: Shell, command: str) -> None:
+    url = "postgresql://ada:CANARY@h/d?sslmode=require&bogus=CANARY"
+    said = shell.say(command, DATABASE_URL=url)
+
+    assert 2 == said.returncode
+    assert "DATABASE_URL: expected no option bogus" in said.stdout + said.stderr
+    assert "CANARY" not in said.stdout + said.stderr
+    assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize("options", ["pgbouncer=true&connection_limit=1", "keepalives=1&application_name=mine"])
+async def test_all_is_well_by_a_url_with_options_of_other_libraries(
+    beside: Shell, work: Work, options: str, database_url: str
+) -> None:
+    there = Shell(beside.env | {"DATABASE_URL": f"{database_url}&{options}"})
+    async with work():
+        await there.ado("refresh", "AAPL")
+        await there.ado("status")
+
+    assert dict.fromkeys(WELL, "ok") == states(await there.ado("doctor"))
