@@ -1,8 +1,8 @@
 """Tokens: access tokens made here and checked by aiohttp-jwt inside a wrapper that closes its gaps; refresh tokens and tickets are
 random, and kept as hashes.
 
-Alone it accepts tokens without `exp`, answers 403 for a wrong scheme, and lets a crafted header end in a 500. So: our own reading
-of the header, our own required claims, its verdicts mapped to ours, and the real handler outside of it.
+Alone it accepts tokens without `exp`, answers 403 for a wrong scheme, lets a crafted header end in a 500, and knows no leeway. So: our
+own reading of the header, our own required claims, its verdicts mapped to ours, and the real handler outside of it.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import jwt
@@ -21,10 +22,15 @@ from common.errors import InvalidToken, TokenExpired
 ISSUER = "quotewell"
 AUDIENCE = "quotewell-api"
 CLAIMS = ("exp", "iat", "nbf", "sub", "jti", "iss", "aud", "typ", "sid")
+ALGORITHMS = ["HS256"]
+LEEWAY = 10.0  # seconds that the clock of the process that issued a token may be ahead of this one's
 LONGEST_HEADER = 4096
 IDS = re.compile(r"[1-9][0-9]{0,17} [1-9][0-9]{0,17}")
 
-Check = Callable[[web.Request, Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[web.StreamResponse]]
+REFUSALS = (web.HTTPUnauthorized, web.HTTPForbidden, jwt.InvalidTokenError)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Check = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 
 class Tokens:
@@ -64,8 +70,8 @@ class Tokens:
             raise InvalidToken("the token is not one of ours")
         try:
             await check(request, _answer_nothing)
-        except (web.HTTPUnauthorized, web.HTTPForbidden, ValueError, TypeError, RecursionError) as error:
-            if isinstance(error.__context__, jwt.ExpiredSignatureError):
+        except (*REFUSALS, ValueError, TypeError, RecursionError) as error:
+            if isinstance(error, jwt.ExpiredSignatureError) or isinstance(error.__context__, jwt.ExpiredSignatureError):
                 raise TokenExpired("the token has expired") from None
             raise InvalidToken("the token is not valid") from None
         claims: dict[str, Any] = request["payload"]
@@ -87,15 +93,37 @@ def _kid(secret: str) -> str:
 
 
 def _check(secret: str) -> Check:
+    """The middleware's check, and a second look at a token that it calls not yet valid."""
     check: Check = JWTMiddleware(
         secret,
-        algorithms=["HS256"],
+        algorithms=ALGORITHMS,
         token_getter=_bearer_later,
         is_revoked=_lacks_claims,
         audience=AUDIENCE,
         issuer=ISSUER,
     )
-    return check
+
+    async def check_with_leeway(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await check(request, handler)
+        except web.HTTPUnauthorized as error:
+            if not isinstance(error.__context__, jwt.ImmatureSignatureError):
+                raise
+        claims = _decode_early(_bearer(request), secret)
+        if await _lacks_claims(request, claims):
+            raise web.HTTPForbidden
+        request["payload"] = claims
+        return await handler(request)
+
+    return check_with_leeway
+
+
+def _decode_early(token: str, secret: str) -> dict[str, Any]:
+    """The claims of a token that is at most `LEEWAY` early. PyJWT's own leeway is one for all claims, and `exp` is to have none."""
+    decode = partial(jwt.decode, token, secret, algorithms=ALGORITHMS, audience=AUDIENCE, issuer=ISSUER)
+    decode(leeway=LEEWAY)
+    claims: dict[str, Any] = decode(options={"verify_iat": False, "verify_nbf": False})
+    return claims
 
 
 async def _bearer_later(request: web.Request) -> str:

@@ -5,10 +5,11 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from common.core.symbols import normalize_symbol
 from common.errors import InvalidSettings, InvalidSymbol
+from common.redis_address import spell
 from common.store.address import SCHEMES, read_address
 
 T = TypeVar("T")
@@ -115,25 +116,9 @@ def database_url(env: Mapping[str, str]) -> str:
 
 
 def redis_url(env: Mapping[str, str]) -> str:
-    """Redis's address; with TLS it says itself whether the certificate is verified.
-
-    So redis-py, kombu and whoever else opens it agree: left alone, redis-py verifies and kombu does not.
-    """
-    verifies = choice(env, "REDIS_TLS_VERIFY", ("on", "off"), "on") == "on"
+    """Redis's address, as redis-py, kombu and whoever else opens it read it alike. With TLS it says itself whether that is verified."""
+    verify = choice(env, "REDIS_TLS_VERIFY", ("on", "off"), "on") if env.get("REDIS_TLS_VERIFY") else None
     if env.get("REDIS_URL") or not env.get("REDIS_HOST"):
-        return _with_verification(store_url(env, "REDIS_URL", ("redis", "rediss")), "required" if verifies else "none")
+        return spell(store_url(env, "REDIS_URL", ("redis", "rediss")), verify)
     port = number(env, "REDIS_PORT", int, 6379, 1, 65535)
     return f"redis://{env['REDIS_HOST']}:{port}/0"
-
-
-def _with_verification(url: str, asked: str) -> str:
-    """An address that was read before is read as the same again. Options of its own must not say otherwise than the setting does."""
-    parts = urlsplit(url)
-    if parts.scheme != "rediss":
-        return url
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if options.setdefault("ssl_cert_reqs", asked) != asked or "ssl_check_hostname" in options:
-        raise InvalidSettings(
-            "REDIS_URL: expected no ssl_cert_reqs and no ssl_check_hostname; REDIS_TLS_VERIFY is on or off"
-        )
-    return parts._replace(query=urlencode(options, safe="/")).geturl()

@@ -14,6 +14,7 @@ from typing import Any
 
 import jwt
 import pytest
+import time_machine
 from aiohttp.test_utils import make_mocked_request
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from common.settings import Settings
 from tests.api.conftest import Client, OpenApi, User, register
 
 SECRET = "a secret of the tests, which is sixty-four bytes long or longer."
+NOON = 1_795_780_800  # a whole second
 KID = hashlib.sha256(SECRET.encode()).hexdigest()[:8]
 HEADER = {"alg": "HS256", "typ": "JWT", "kid": KID}
 CHALLENGE = 'Bearer realm="quotewell", error="invalid_token"'
@@ -164,6 +166,57 @@ async def test_an_expired_token_is_refused_with_a_code_of_its_own(
 
     assert (401, "token_expired") == (status, code)
     assert challenge is not None
+
+
+@pytest.mark.parametrize("early", [{"iat"}, {"nbf"}, {"iat", "nbf"}])
+@pytest.mark.parametrize("ahead", [1, 5, 10])
+async def test_a_token_from_a_clock_up_to_ten_seconds_ahead_is_accepted(
+    api: Client, ada: User, early: set[str], ahead: int
+) -> None:
+    text = token(claims(sub=str(ada.id), **dict.fromkeys(early, int(time.time()) + ahead)))
+    response = await api.get("/api/auth/me", headers={"Authorization": f"Bearer {text}"})
+
+    assert 200 == response.status
+
+
+@pytest.mark.parametrize("early", [{"iat": 30}, {"nbf": 30}, {"iat": 1, "nbf": 30}, {"iat": 30, "nbf": 1}])
+async def test_a_token_from_a_clock_further_ahead_is_refused(me: Me, early: dict[str, int]) -> None:
+    text = token(claims(**{name: int(time.time()) + ahead for name, ahead in early.items()}))
+
+    assert (401, "invalid_token", CHALLENGE) == await me(bearer(text))
+
+
+def test_the_leeway_ends_after_ten_seconds() -> None:
+    with time_machine.travel(NOON, tick=False):
+        taken = [is_taken(claims(iat=NOON + ahead, nbf=NOON + ahead)) for ahead in (0, 10, 11)]
+
+    assert [True, True, False] == taken
+
+
+def is_taken(content: dict[str, object]) -> bool:
+    request = make_mocked_request("GET", "/", headers=dict(bearer(token(content))))
+    try:
+        asyncio.run(Tokens(SECRET, ttl=timedelta(hours=1)).verify(request))
+    except InvalidToken:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("late", [0, 1, 5])
+async def test_an_expired_token_has_no_leeway_however_early_it_is(me: Me, late: int) -> None:
+    now = int(time.time())
+    _, code, _ = await me(bearer(token(claims(iat=now + 5, nbf=now + 5, exp=now - late))))
+
+    assert "token_expired" == code
+
+
+@pytest.mark.parametrize(
+    "change", [{"typ": "refresh"}, {"sub": "ada"}, {"jti": 7}, {"sid": None}, {"aud": "other"}, {"iss": "x"}]
+)
+async def test_an_early_token_must_hold_what_any_other_must(me: Me, change: dict[str, object]) -> None:
+    text = token(claims(**{"nbf": int(time.time()) + 5, **change}))
+
+    assert (401, "invalid_token", CHALLENGE) == await me(bearer(text))
 
 
 async def test_a_forged_token_is_not_called_expired(me: Me) -> None:
