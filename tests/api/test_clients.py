@@ -8,7 +8,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from multidict import CIMultiDict
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
+from api import clients
 from api.app import create_app
 from api.clients import address_of, network_of
 from api.middlewares import Handler, public
@@ -59,7 +61,6 @@ async def test_nobody_is_believed_without_trusted_proxies(behind: Client) -> Non
         (1, ["9.9.9.9", "1.2.3.4"], "1.2.3.4"),
         (1, [" 1.2.3.4 "], "1.2.3.4"),
         (1, ["1.2.3.4,"], PEER),
-        (1, ["1.2.3.4:80"], PEER),
         (1, ["unknown"], PEER),
         (1, ["1.2.3"], PEER),
         (1, ["fe80::1%" + "a" * 4000], PEER),
@@ -77,6 +78,77 @@ async def test_nobody_is_believed_without_trusted_proxies(behind: Client) -> Non
 )
 async def test_the_nth_from_the_right_is_the_client(behind: Client, lines: list[str], client: str) -> None:
     assert client == await who(behind, *lines)
+
+
+WRITTEN = {  # what a proxy may write: the client
+    "203.0.113.7": "203.0.113.7",
+    "203.0.113.7:51234": "203.0.113.7",
+    '"203.0.113.7"': "203.0.113.7",
+    '"203.0.113.7:51234"': "203.0.113.7",
+    "203.0.113.7:_hidden": "203.0.113.7",
+    "2001:db8::1": "2001:db8::/64",
+    "2001:DB8::A": "2001:db8::/64",
+    "[2001:db8::1]": "2001:db8::/64",
+    "[2001:db8::1]:443": "2001:db8::/64",
+    '"[2001:db8::1]:443"': "2001:db8::/64",
+    '"[2001:DB8::1]"': "2001:db8::/64",
+    ' " [2001:db8::1]:443 " ': "2001:db8::/64",
+    "fe80::1%eth0": "fe80::/64",
+    "[fe80::1%25eth0]:443": "fe80::/64",
+    "[::ffff:203.0.113.7]:443": "203.0.113.7",
+    "::FFFF:203.0.113.7": "203.0.113.7",
+    "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64",
+    "[2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff%interface12]:65535": "2001:db8:aaaa:bbbb::/64",
+}
+UNREAD = [
+    "unknown", "_hidden", '"_hidden:80"', "", '""', '"', "[", "]", "[]", "[]:80", ":80", ":", "203.0.113.7:",
+    "203.0.113.7:port",
+    "203.0.113.7:123456", "203.0.113", "203.0.113.256", "203.0.113.07", "[2001:db8::1", "2001:db8::1]",
+    "[2001:db8::1]443", "[2001:db8::1]:",
+    "2001:db8::1::2", '"203.0.113.7', "203.0.113.7 203.0.113.8", "203.0.113.7;x", "for=203.0.113.7",
+    "proxy.example", "%eth0", "é", "1" * 4000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("behind", [1], indirect=True)
+async def test_an_address_is_read_as_one_proxy_or_another_writes_it(behind: Client) -> None:
+    told = {text: await who(behind, f"198.51.100.9, {text}") for text in WRITTEN}
+
+    assert WRITTEN == told
+
+
+@pytest.mark.parametrize("behind", [2], indirect=True)
+async def test_it_is_the_nth_from_the_right_in_any_spelling(behind: Client) -> None:
+    told = {text: await who(behind, f"198.51.100.9:1, {text}", "[2001:db8:5::1]:9") for text in WRITTEN}
+
+    assert WRITTEN == told
+
+
+@pytest.mark.parametrize("behind", [1], indirect=True)
+async def test_what_is_no_address_leaves_the_peer_and_is_logged_once(behind: Client) -> None:
+    clients._logged.clear()
+    with capture_logs() as logs:
+        told = {text: await who(behind, f"198.51.100.9,{text}") for text in UNREAD}
+
+    assert dict.fromkeys(UNREAD, PEER) == told
+    assert ["unknown"] == [entry["value"] for entry in logs if entry["event"] == "forwarded_address_unread"]
+
+
+@pytest.mark.parametrize("behind", [2], indirect=True)
+async def test_a_request_past_the_proxies_is_not_logged(behind: Client) -> None:
+    clients._logged.clear()
+    with capture_logs() as logs:
+        told = [await who(behind, *lines) for lines in ([], [""], ["1.2.3.4"])]
+
+    assert [PEER] * 3 == told
+    assert [] == [entry for entry in logs if entry["event"] == "forwarded_address_unread"]
+
+
+@pytest.mark.parametrize("behind", [1], indirect=True)
+async def test_the_header_forwarded_is_nobodys_word(behind: Client) -> None:
+    answer = await behind.get("/who", headers={"Forwarded": 'for="203.0.113.7:51234"'})
+
+    assert PEER == await answer.text()
 
 
 @pytest.mark.parametrize(
