@@ -24,7 +24,7 @@ def by_redis_py(url: str) -> dict[str, Any]:
     """What redis-py connects with; making the connection shows that it takes every option."""
     pool = open_redis(url, timeout=1).connection_pool
     assert isinstance(pool, BlockingConnectionPool)
-    made, given = pool.make_connection(), pool.connection_kwargs
+    made, given = pool.make_connection(), pool.connection_kwargs  # type: ignore[no-untyped-call]
     secure = isinstance(made, SSLConnection)
     told = {name: given.get(name) for name in ("username", "password", "ssl_ca_certs")}
     verified = made.ssl_context.cert_reqs == ssl.CERT_REQUIRED if isinstance(made, SSLConnection) else None
