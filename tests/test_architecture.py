@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+PURE = ("rapidfuzz",)  # computes, and reads and asks nothing
 ROOT = Path(__file__).parents[1]
 PROCESSES = ("api", "worker", "scheduler", "ops", "simulator")
 PACKAGES = (*PROCESSES, "common", "db")
@@ -49,7 +50,8 @@ def forbidden(module: str, imported: str) -> bool:
     if within(module, "common") and within(imported, *PROCESSES, "db"):
         return True
     if within(module, "common.core"):
-        standard = imported.partition(".")[0] in sys.stdlib_module_names
+        outside = imported.partition(".")[0]
+        standard = outside in sys.stdlib_module_names or outside in PURE
         return not (standard or imported == "common" or within(imported, "common.core", "common.errors"))
     if within(module, "common.store", "common.provider"):
         return within(imported, "common.settings", "common.resources", "aiohttp.web", "aiohttp.web_request")
@@ -205,6 +207,7 @@ def test_a_text_that_breaks_the_rule_is_found(rule: Rule, module: str, text: str
         ("simulator.app", "from common.core.limits import Rule"),
         ("common.core.limits", "import re\nfrom datetime import timedelta\nfrom common.errors import InvalidSettings"),
         ("common.core.limits", "def f(now): return now.timestamp()"),
+        ("common.core.spelling", "from rapidfuzz.distance import OSA"),
         ("common.store.ledger", "import asyncpg\nfrom common.core.limits import Rule"),
         ("common.provider", "import aiohttp\nkey = provider.key\nparams = {'apikey': key}"),
         ("common.resources", "Provider(settings.provider_key)"),

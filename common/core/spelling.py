@@ -1,0 +1,51 @@
+"""Which known texts are near to a misspelt one. It knows distances, not names."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from rapidfuzz import process
+from rapidfuzz.distance import OSA, JaroWinkler
+
+SHORTEST = 4  # letters; a shorter text is near to too many
+LONGEST = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Spellings:
+    """Known texts by their length."""
+
+    by_length: Mapping[int, Sequence[str]]
+
+    def near(self, text: str) -> list[tuple[int, float, str]]:
+        """Texts with one error, two in eight letters or more, as (errors, unlikeness, text), the nearest first.
+
+        An error is a letter that is missing, one too many, another one, or two that changed places.
+        """
+        errors = allowed(text)
+        if not errors:
+            return []
+        lengths = range(len(text) - errors, len(text) + errors + 1)
+        known = list(chain.from_iterable(self.by_length.get(length, ()) for length in lengths))
+        hits = process.extract(text, known, scorer=OSA.distance, processor=None, score_cutoff=errors, limit=None)
+        return sorted((int(errors), _unlikeness(text, hit), hit) for hit, errors, _ in hits)
+
+
+def _unlikeness(typed: str, meant: str) -> float:
+    """From 0 to 1; letters that changed places are the likeliest error, one at the beginning the least likely."""
+    return 0.0 if sorted(typed) == sorted(meant) else JaroWinkler.distance(typed, meant)
+
+
+def allowed(text: str) -> int:
+    """How many errors a text may have."""
+    if not SHORTEST <= len(text) <= LONGEST:
+        return 0
+    return 1 if len(text) < 8 else 2
+
+
+def build_spellings(texts: Iterable[str]) -> Spellings:
+    by_length: dict[int, list[str]] = {}
+    for text in sorted(set(texts)):
+        if SHORTEST - 1 <= len(text) <= LONGEST + 2:
+            by_length.setdefault(len(text), []).append(text)
+    return Spellings(by_length)
