@@ -25,7 +25,6 @@ from common.core.chart import bars_due
 from common.core.market_time import fresh_until
 from common.core.models import Bar, Function
 from common.core.refresh import LAG
-from common.core.symbols import normalize_symbol
 from common.errors import InvalidRequest, InvalidSymbol, StoreUnavailable, UnknownSymbol
 from common.resources import Resources
 from common.sessions import open_calendar
@@ -106,7 +105,7 @@ class HistoryAnswer(Struct, frozen=True):
 )
 async def chart(request: web.Request) -> web.Response:
     """The last trading days, oldest first."""
-    symbol = normalize_symbol(request.match_info["symbol"])
+    symbol = requests.symbol_of(request)
     asked = requests.query(request, ChartQuery)
     days = asked.days
     resources, memory = request.app[RESOURCES], request.app[MEMORY]
@@ -199,7 +198,7 @@ async def history(request: web.Request) -> web.Response:
 
     Of those older than a week the last of each hour and of each trading day is kept.
     """
-    symbol = normalize_symbol(request.match_info["symbol"])
+    symbol = requests.symbol_of(request)
     asked = requests.query(request, HistoryQuery)
     since, until, after = _moment("from", asked.since), _moment("to", asked.until), _moment("after", asked.after)
     if since is not None and until is not None and since > until:

@@ -1,9 +1,11 @@
 """One process's copy of the provider's listing, as an index. It only looks for newer ones: workers fetch them."""
 
 import asyncio
+from collections.abc import Container
 from datetime import datetime
 
-from common.core.search import Index, build_index
+from common.core.finding import Index
+from common.core.search import build_index
 from common.errors import StoreUnavailable
 from common.resources import Resources
 from common.store import listings
@@ -19,6 +21,11 @@ class Listing:
     def __init__(self) -> None:
         self.index: Index = build_index(())
         self.refreshed_at: datetime | None = None
+
+    @property
+    def known(self) -> Container[str] | None:
+        """The symbols that there are; None: nobody can say yet."""
+        return self.index or None
 
     async def keep(self, resources: Resources) -> None:
         """Run until cancelled."""

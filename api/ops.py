@@ -165,7 +165,7 @@ async def follow_refresh(request: web.Request) -> web.Response:
     after, job = requests.query(request, JobQuery).after, request.match_info["job"]
     if re.fullmatch("[0-9]{1,19}", job) is None:
         raise NotFound(f"there is no job {job[:20]!r}; expected the id that queueing a refresh answered")
-    symbol = None if after is UNSET else normalize_symbol(after)
+    symbol = None if after is UNSET else normalize_symbol(after, known=())  # of an item, as it was queued
     return _answer(await report_job(request.app[RESOURCES], int(job), after=symbol))
 
 

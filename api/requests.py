@@ -15,6 +15,7 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from api import connections
+from api.state import LISTING
 from common.core.symbols import normalize_symbol
 from common.errors import InvalidRequest, UnsupportedMediaType
 
@@ -26,7 +27,7 @@ Symbol = Annotated[
     str,  # documented here, judged by normalize_symbol, which has a code of its own
     Meta(
         title="a symbol of 1 to 20 characters such as AAPL, BRK-B or TSCO.LON",
-        description="In any case; BRK.B and BRK-B are one.",
+        description="In any case; BRK.B, BRK/B and BRK-B are one where the provider lists BRK-B.",
         examples=["AAPL"],
         extra_json_schema={"pattern": "^[A-Za-z0-9^][A-Za-z0-9.&^+:=/-]{0,19}$"},
     ),
@@ -58,9 +59,19 @@ class SymbolsQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
     symbols: Symbols
 
-    def wanted(self) -> list[str]:
+    def wanted(self, request: web.Request) -> list[str]:
         """Each once, in the provider's spelling; raise `InvalidSymbol`."""
-        return list(dict.fromkeys(map(normalize_symbol, self.symbols)))
+        return list(dict.fromkeys(normalize(request, symbol) for symbol in self.symbols))
+
+
+def normalize(request: web.Request, text: str) -> str:
+    """A symbol as this process's copy of the listing spells it; raise `InvalidSymbol`."""
+    return normalize_symbol(text, request.app[LISTING].known)
+
+
+def symbol_of(request: web.Request) -> str:
+    """The symbol in a path."""
+    return normalize(request, request.match_info["symbol"])
 
 
 def route_of(request: web.Request) -> str | None:

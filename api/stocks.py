@@ -18,7 +18,6 @@ from api.requesters import reader_of, requester_of
 from api.state import MEMORY, QUOTES, READS, RESOURCES
 from common.core.freshness import Freshness, judge, shape
 from common.core.models import Quote
-from common.core.symbols import normalize_symbol
 from common.errors import InvalidSymbol, StoreUnavailable, UnknownSymbol
 from common.resources import Resources
 from common.sessions import open_calendar
@@ -85,7 +84,7 @@ class StocksAnswer(Struct, frozen=True):
     cached=True,
 )
 async def stock(request: web.Request) -> web.Response:
-    symbol = normalize_symbol(request.match_info["symbol"])
+    symbol = requests.symbol_of(request)
     resources, memory, quotes = request.app[RESOURCES], request.app[MEMORY], request.app[QUOTES]
     wait = wait_of(request, requests.query(request, StockQuery).wait)
     quote = await quotes.lookup(symbol)
@@ -107,7 +106,7 @@ async def stock(request: web.Request) -> web.Response:
 )
 async def stocks(request: web.Request) -> web.Response:
     """Many quotes from cache in one answer; what has none is named, with the reason."""
-    wanted = requests.query(request, requests.SymbolsQuery).wanted()
+    wanted = requests.query(request, requests.SymbolsQuery).wanted(request)
     body = await quotes_of(request, wanted)
     return web.json_response(body, headers={"Cache-Control": f"public, max-age={int(STALE_FOR)}"})
 

@@ -74,7 +74,7 @@ class StreamQuery(requests.SymbolsQuery, frozen=True, rename={"last_event_id": "
 async def stream(request: web.Request) -> web.StreamResponse:
     """Server-Sent Events `quote`, the current quotes first; `data` is the answer of `GET /api/stock/{symbol}`."""
     query, streams = requests.query(request, StreamQuery), request.app[STREAMS]
-    wanted, since = query.wanted(), await resumed(request, query.last_event_id)
+    wanted, since = query.wanted(request), await resumed(request, query.last_event_id)
     await remember(request, wanted)
     streams.admit()
 

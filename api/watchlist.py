@@ -14,7 +14,7 @@ from api.state import CALLER, LISTING, QUEUE, QUOTES, REQUEST_ID, RESOURCES
 from api.stocks import Missing, QuoteAnswer, quotes_of
 from common.core.models import CallClass, Function
 from common.core.shares import misses_a_minute
-from common.core.symbols import normalize_symbol
+from common.core.symbols import stored_as, stored_spellings
 from common.errors import (
     AlreadyOnWatchlist,
     InvalidRequest,
@@ -115,7 +115,7 @@ async def show(request: web.Request) -> web.Response:
     errors=(InvalidSymbol, UnknownSymbol, AlreadyOnWatchlist, WatchlistFull, StoreUnavailable),
 )
 async def add(request: web.Request) -> web.Response:
-    symbol = normalize_symbol((await requests.read(request, Addition)).symbol)
+    symbol = requests.normalize(request, (await requests.read(request, Addition)).symbol)
     resources = request.app[RESOURCES]
     known = await request.app[QUOTES].lookup(symbol)
     async with transaction(resources.db) as held:
@@ -149,9 +149,14 @@ async def _ask_for(held: Connection, resources: Resources, symbol: str, by: str)
     errors=(InvalidSymbol, NotOnWatchlist, StoreUnavailable),
 )
 async def remove(request: web.Request) -> web.Response:
-    symbol = normalize_symbol(request.match_info["symbol"])
+    """In any of the spellings in which it may have been added."""
+    symbol, user = requests.symbol_of(request), request[CALLER].id
+    stored = stored_spellings(request.match_info["symbol"], request.app[LISTING].known)
     async with connection(request.app[RESOURCES].db) as held:
-        if not await watchlists.delete_item(held, request[CALLER].id, symbol):
+        for spelt in stored:
+            if await watchlists.delete_item(held, user, spelt):
+                break
+        else:
             raise NotOnWatchlist(f"{symbol} is not on the watchlist")
     return web.json_response({"message": f"{symbol} was removed", "symbol": symbol}, headers=NO_STORE)
 
@@ -165,10 +170,12 @@ async def remove(request: web.Request) -> web.Response:
 )
 async def arrange(request: web.Request) -> web.Response:
     """Nothing is added or removed by it. What is added later comes last."""
-    wanted = [normalize_symbol(symbol) for symbol in (await requests.read(request, Arrangement)).watchlist]
+    given, known = (await requests.read(request, Arrangement)).watchlist, request.app[LISTING].known
     user = request[CALLER].id
     async with transaction(request.app[RESOURCES].db) as held:
         await watchlists.lock_list(held, user)
+        stored = set(await watchlists.select_items(held, user))
+        wanted = [stored_as(symbol, stored, known) for symbol in given]
         wrong = await watchlists.update_order(held, user, wanted)
     if wrong:
         told = f"{', '.join(wrong[:5])}{', ...' if len(wrong) > 5 else ''}"

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from common.core.symbols import normalize_symbol
+from common.operations.spelling import spell_one
 from common.operations.terms import ClassName, Time
 from common.resources import Resources
 from common.store import ledger, reports
@@ -70,8 +70,8 @@ async def report_calls(
     most: int = 50,
 ) -> CallsReport:
     """The last calls, 1 to 500; `outcome`: a word of the journal, or `in_flight` for those without. Raise `InvalidSymbol`."""
-    found = None if symbol is None else normalize_symbol(symbol)
     async with connection(resources.db) as held:
+        found = None if symbol is None else await spell_one(held, resources.settings.source, symbol)
         rows = await reports.select_calls(
             held, symbol=found, outcome=outcome, call_class=call_class, before=before, most=most
         )

@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from common.core.alpha_vantage import BULK_LIMIT
 from common.core.models import CallClass, Function
-from common.core.symbols import normalize_symbol
 from common.errors import InvalidRequest, NotFound, UnknownSymbol
 from common.operations.acts import note
 from common.operations.ages import asks_in_bulk, look
+from common.operations.spelling import spell
 from common.operations.terms import HIGHEST_ID, Time
 from common.resources import Resources
 from common.store import line, refreshes, reports
@@ -68,7 +68,8 @@ async def queue_refresh(
     Raise `InvalidRequest` for their number, `InvalidSymbol`, or `UnknownSymbol` naming those that the provider, asked within the
     hour, did not have: then nothing is queued.
     """
-    wanted = list(dict.fromkeys(map(normalize_symbol, symbols)))
+    async with connection(resources.db) as held:
+        wanted = list(dict.fromkeys(await spell(held, resources.settings.source, symbols)))
     if not 1 <= len(wanted) <= MOST_NAMED:
         raise InvalidRequest(
             f"symbols: expected 1 to {MOST_NAMED}, not {len(wanted)}; ask for more in several jobs, or for all"

@@ -6,10 +6,10 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from common.core.market_time import Calendar
-from common.core.symbols import normalize_symbol
 from common.errors import InvalidRequest, NotFound, UnknownSymbol
 from common.operations.acts import note
 from common.operations.ages import Ages, look, measure
+from common.operations.spelling import spell_one
 from common.operations.terms import ClassName, Time
 from common.resources import Resources
 from common.sessions import open_calendar
@@ -92,8 +92,9 @@ async def report_symbols(
 
 async def end_quarantine(resources: Resources, symbol: str, *, by: str, request_id: str | None = None) -> SymbolChange:
     """Forget what went wrong with it: it stands with the others again. Raise `InvalidSymbol`, or `NotFound` if it does not fail."""
-    name, account = normalize_symbol(symbol), resources.ask.account
+    account = resources.ask.account
     async with transaction(resources.db) as held:
+        name = await spell_one(held, resources.settings.source, symbol)
         if not await wanted.update_forgiven(held, account, name):
             raise NotFound(f"{name} does not fail; expected one of those that fail")
         await note(held, "quarantine_ended", by=by, subject=name, request_id=request_id)
@@ -102,8 +103,9 @@ async def end_quarantine(resources: Resources, symbol: str, *, by: str, request_
 
 async def pin(resources: Resources, symbol: str, *, by: str, request_id: str | None = None) -> SymbolChange:
     """Want it though nobody watches or reads it. Raise `InvalidSymbol`, or `UnknownSymbol` if the provider does not have it."""
-    name, account = normalize_symbol(symbol), resources.ask.account
+    account = resources.ask.account
     async with transaction(resources.db) as held:
+        name = await spell_one(held, resources.settings.source, symbol)
         if await select_unknown(held, resources.ask, name):
             raise UnknownSymbol(f"the provider does not have {name}; ask again after an hour if it should")
         changed = await wanted.upsert_kept(held, name)
@@ -117,12 +119,13 @@ async def unpin(resources: Resources, symbol: str, *, by: str, request_id: str |
 
     Raise `InvalidSymbol`, `NotFound` if it is not pinned, or `InvalidRequest` for one of OVERVIEW_SYMBOLS, which are always pinned.
     """
-    name, account = normalize_symbol(symbol), resources.ask.account
-    if name in resources.settings.overview_symbols:
-        raise InvalidRequest(
-            f"{name} is one of OVERVIEW_SYMBOLS, which are always pinned; take it out of that setting first"
-        )
+    account = resources.ask.account
     async with transaction(resources.db) as held:
+        name = await spell_one(held, resources.settings.source, symbol)
+        if name in resources.settings.overview_symbols:
+            raise InvalidRequest(
+                f"{name} is one of OVERVIEW_SYMBOLS, which are always pinned; take it out of that setting first"
+            )
         if not await wanted.update_unpinned(held, name):
             raise NotFound(f"{name} is not pinned; expected one of those that only=pinned lists")
         await note(held, "symbol_unpinned", by=by, subject=name, request_id=request_id)

@@ -1,6 +1,6 @@
 """The provider's listing of US symbols in PostgreSQL: one table a source, replaced as a whole, and when it is due again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -67,6 +67,19 @@ async def select_listing(connection: Connection, source: str) -> list[Listed]:
         "SELECT symbol, name, exchange, asset_type, listed_on FROM listings WHERE source = $1 ORDER BY symbol", source
     )
     return [Listed(**row) for row in rows]
+
+
+async def select_known(connection: Connection, source: str, symbols: Sequence[str]) -> frozenset[str] | None:
+    """Those of them that are listed; None: there is no listing yet."""
+    listed = await connection.fetchval(
+        """
+        SELECT ARRAY(SELECT symbol FROM listings WHERE source = $1 AND symbol = ANY ($2))
+        WHERE EXISTS (SELECT FROM listing_state WHERE source = $1)
+        """,
+        source,
+        list(symbols),
+    )
+    return None if listed is None else frozenset(listed)
 
 
 async def select_listing_state(connection: Connection, source: str) -> ListingState | None:

@@ -131,3 +131,14 @@ async def test_a_call_that_never_left_is_no_call_for_the_listing(db: asyncpg.Poo
     await call(db, Outcome.UNSENT)
 
     assert await due(db)
+
+
+async def test_of_some_symbols_those_that_are_listed_are_known(db: asyncpg.Pool) -> None:
+    async with connection(db) as held:
+        before = await listings.select_known(held, OURS, ["BRK-B"])
+        await listings.replace_listing(held, OURS, [row("BRK-B"), row("IBM")], START)
+        known = await listings.select_known(held, OURS, ["BRK-B", "BRK/B"])
+        none = await listings.select_known(held, OURS, [])
+        others = await listings.select_known(held, OTHER, ["BRK-B"])
+
+    assert (None, frozenset({"BRK-B"}), frozenset(), None) == (before, known, none, others)
