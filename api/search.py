@@ -1,9 +1,9 @@
-"""Search over HTTP: from the provider's listing, so that typing costs no call; the provider is asked only where that has no hit."""
+"""Search over HTTP: from the provider's listing, so that typing costs no call; the provider is asked only where that has no sure hit."""
 
 import json
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from aiohttp import web
@@ -17,14 +17,17 @@ from api.requesters import requester_of
 from api.state import LISTING, LIVE, MEMORY, RESOURCES
 from api.stocks import STALE_FOR
 from common.core.models import Function, Match
-from common.core.search import normalize_query
-from common.errors import InvalidRequest, StoreUnavailable
+from common.core.names import readable
+from common.core.search import STRONG, merge, normalize_query
+from common.errors import InvalidRequest, NotNow, StoreUnavailable
 from common.resources import Resources
 from common.store import searches
 from common.store.pool import connection
 from common.store.searches import Search
 
 GOOD_FOR = 60.0  # seconds that an answer is kept: a new listing may have come
+WEAK_GOOD_FOR = 5.0  # seconds, while the provider has not answered yet
+WEAK_WAIT = timedelta(seconds=2)  # for the provider, where there is something to show without it
 
 routes = web.RouteTableDef()
 
@@ -53,10 +56,13 @@ Matches = Annotated[list[MatchAnswer], Meta(max_length=10)]
 async def search(request: web.Request) -> web.Response:
     query = normalize_query(request.match_info["query"])
     resources, memory, listing = request.app[RESOURCES], request.app[MEMORY], request.app[LISTING]
-    if local := listing.index.find(query):
+    local = listing.index.find(query)
+    if any(match.score >= STRONG for match in local):
         return memory.answers.keep(request.raw_path, _answer(local, listing.refreshed_at, resources)).respond(request)
+    if local:
+        return memory.answers.keep(request.raw_path, await _widen(request, query, local)).respond(request)
     try:
-        found = await _ask(request, query)
+        found = await _ask(request, query, resources.settings.miss_wait)
     except StoreUnavailable:
         if (kept := memory.answers.last(request.raw_path)) is None:
             raise
@@ -64,7 +70,17 @@ async def search(request: web.Request) -> web.Response:
     return memory.answers.keep(request.raw_path, _answer(found.matches, found.found_at, resources)).respond(request)
 
 
-async def _ask(request: web.Request, query: str) -> Search:
+async def _widen(request: web.Request, query: str, local: Sequence[Match]) -> Answer:
+    """Misspelt words and parts of words beside what the provider answers; alone, and not for long, where it does not answer in time."""
+    resources = request.app[RESOURCES]
+    try:
+        found = await _ask(request, query, min(WEAK_WAIT, resources.settings.miss_wait))
+    except NotNow:
+        return _answer(local, request.app[LISTING].refreshed_at, resources, good_for=WEAK_GOOD_FOR)
+    return _answer(merge(query, local, found.matches), found.found_at, resources)
+
+
+async def _ask(request: web.Request, query: str, patience: timedelta) -> Search:
     """What the provider answered to this query; an old answer is served while a new one is asked for."""
     resources, live = request.app[RESOURCES], request.app[LIVE]
 
@@ -78,19 +94,20 @@ async def _ask(request: web.Request, query: str) -> Search:
     found = await look()
     if found is not None and found.found_at + resources.settings.search_ttl >= datetime.now(UTC):
         return found
-    by, wait = await requester_of(request), resources.settings.miss_wait.total_seconds()
-    wish = Wish(Function.SEARCH, query, by, wait)
+    wish = Wish(Function.SEARCH, query, await requester_of(request), patience.total_seconds())
     if found is None:
         return await live.obtain(wish, look=look, unknown=unknown)
     live.refresh(wish)
     return found
 
 
-def _answer(matches: Sequence[Match], at: datetime | None, resources: Resources) -> Answer:
+def _answer(
+    matches: Sequence[Match], at: datetime | None, resources: Resources, *, good_for: float = GOOD_FOR
+) -> Answer:
     rows = [
         {
             "symbol": match.symbol,
-            "name": match.name,
+            "name": readable(match.name),
             "type": match.type,
             "region": match.region,
             "currency": match.currency,
@@ -98,6 +115,6 @@ def _answer(matches: Sequence[Match], at: datetime | None, resources: Resources)
         for match in matches[:10]
     ]
     now = time.time()
-    good = min(resources.settings.search_ttl.total_seconds(), GOOD_FOR)
+    good = min(resources.settings.search_ttl.total_seconds(), good_for)
     body = json.dumps(rows, separators=(",", ":")).encode()
     return Answer(body, at or resources.started, now + good, int(STALE_FOR), now + good)
