@@ -5,7 +5,7 @@ BIN := .venv/bin
 EMBEDDED := $(BIN)/python -m common.embedded
 
 .PHONY: setup run test faults soak load deploy-check check migrate lock schema licences audit clean \
-	bench-refresh bench-fair bench-read bench-watchlist bench-stream bench-login bench-versus
+	bench-refresh bench-fair bench-read bench-watchlist bench-stream bench-login bench-versus bench-search
 
 setup: .venv/ready
 
@@ -72,6 +72,9 @@ bench-login: setup
 
 bench-versus: setup
 	$(BIN)/python -m bench.versus
+
+bench-search: setup
+	$(BIN)/python -m bench.search
 
 # Whose work production stands on. Needs the Python and the system of the image, for some packages are not for all.
 licences: setup

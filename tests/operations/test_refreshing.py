@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from common import line
 from common.core.limits import parse_limits
-from common.core.models import CallClass, Function, Price
+from common.core.models import CallClass, Function, Listed, Price
 from common.core.outcomes import Hold, Outcome
 from common.core.refresh import Policy
 from common.core.trading_day import latest_day
@@ -19,7 +19,9 @@ from common.operations.refreshing import JobReport, queue_all, queue_refresh, re
 from common.resources import Resources
 from common.settlement import settle
 from common.store import gate, ledger, refreshes
+from common.store.ledger import select_now
 from common.store.line import join_line
+from common.store.listings import replace_listing
 from common.store.pool import connection
 from common.store.symbols import upsert_pins
 from tests.operations.conftest import BY, acts, after, break_provider, execute, serve, take
@@ -55,6 +57,16 @@ async def test_symbols_are_queued_once_each_as_the_operators(process: Resources)
         report.queued_by,
     )
     assert [("refresh_queued", BY, f"job {report.id}: 2 symbols")] == await acts(process)
+
+
+async def test_symbols_are_spelt_as_the_listing_in_the_database_has_them(process: Resources) -> None:
+    """As `quotewell refresh brk/b` does, which has no copy of it."""
+    listed = [Listed(symbol, symbol, "NYSE", "Stock", None) for symbol in ("BRK-B", "BP")]
+    async with connection(process.db) as held:
+        await replace_listing(held, process.settings.source, listed, await select_now(held))
+    report = await queue(process, "brk/b", "BRK B", "brk.b", "bp.l")
+
+    assert {"BP.L": "waiting", "BRK-B": "waiting"} == states(report)
 
 
 async def test_a_job_is_done_when_every_symbol_is_settled(process: Resources) -> None:
