@@ -63,7 +63,7 @@ SCORES = {
     Tier.NEAR: Decimal("0.4"),
     Tier.WITHIN: Decimal("0.3"),
 }
-_SYMBOL = re.compile(r"[\w^:./ -]+")  # `at&t` is a name, though there may be an ATT
+_SYMBOL = re.compile(r"[\w^:./ $#-]+")  # `at&t` is a name, though there may be an ATT
 OF_SYMBOL = frozenset({Tier.SYMBOL, Tier.SHORT_SYMBOL, Tier.SYMBOL_START})
 STRONG = SCORES[Tier.WORD_STARTS]  # below are misspelt words and parts of words
 Place = tuple[int, int, int]  # where a row stands among those found: group, tier, place within it
@@ -138,7 +138,7 @@ class Index:
         yield Tier.HEAD, [*(() if short else self.aliases.starting(typed)), *self.heads.equal(typed)[:BEST]]
         yield Tier.SYMBOL_START, () if short else self._by_symbol_start(typed)
         yield Tier.START, nsmallest(BEST, self.names.starting(typed))
-        yield Tier.WORDS, self._by_words(words, self.words.equal)
+        yield Tier.WORDS, self._by_words(words, self._told)
         yield Tier.WORD_STARTS, self._by_words(words, self.words.starting)
 
     def _by_symbol(self, words: Sequence[str]) -> Sequence[int]:
@@ -155,6 +155,11 @@ class Index:
 
     def _symbol_place(self, row: int) -> tuple[int, int, int]:
         return self.kinds[row], len(self.matches[row].symbol), row
+
+    def _told(self, word: str) -> Sequence[int]:
+        """The rows whose name has a word, or whose symbol it is: `Apple (AAPL)`."""
+        named, symbols = self.words.equal(word), self.symbols.equal(word)
+        return [*named, *symbols] if symbols else named
 
     def _by_words(self, words: Sequence[str], find: "Find") -> Sequence[int]:
         return nsmallest(BEST, _common(find(word) for word in dict.fromkeys(words)))
@@ -189,7 +194,7 @@ class Index:
         return nsmallest(BEST, _common(groups.values()) or self._with_rarest(words))
 
     def _with_rarest(self, words: Iterable[str]) -> Sequence[int]:
-        told = [rows for word in words if len(word) >= SHORTEST and (rows := self.words.equal(word))]
+        told = [rows for word in words if len(word) >= SHORTEST and (rows := self._told(word))]
         return min((rows for rows in told if len(rows) <= RARE), key=len, default=())
 
     def _within(self, part: str) -> Iterator[int]:

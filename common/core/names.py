@@ -13,6 +13,7 @@ _CLASS = re.compile(r"\s+-\s.*|\s*\([^()]*\)\s*$")  # `- Class A`, `- Warrants (
 
 SILENT = frozenset({"AND", "THE"})
 SHORT = {
+    "BROTHERS": "BROS",
     "CORPORATION": "CORP",
     "COMPANY": "CO",
     "COMPANIES": "COS",
@@ -79,4 +80,4 @@ def trimmed(words: Sequence[str]) -> list[str]:
 
 
 def _begins_legal(word: str) -> bool:
-    return len(word) > 3 and any(form.startswith(word) for form in SHORT)
+    return len(word) > 3 and any(form.startswith(word) for form, short in SHORT.items() if short in LEGAL)

@@ -65,15 +65,15 @@ def build_index(listed: Iterable[Listed]) -> Index:
     listed_rows = {symbol: row for row, symbol in enumerate(order)}
     names = {
         "aliases": build_keys(_aliases(listed_rows)),
-        "cores": build_keys(("".join(cores[symbol]), row) for symbol, row in listed_rows.items() if cores[symbol]),
-        "heads": build_keys(chain.from_iterable(_heads(cores[symbol], row) for symbol, row in listed_rows.items())),
+        "cores": build_keys(("".join(cores[symbol]), row) for row, symbol in enumerate(order) if cores[symbol]),
+        "heads": build_keys(chain.from_iterable(_heads(cores[symbol], row) for row, symbol in enumerate(order))),
         "words": build_keys((word, row) for row, words in enumerate(told) for word in words),
     }
     return Index(
         matches=[_match(given[symbol]) for symbol in order],
         listed=listed_rows,
         kinds=bytes(kinds[symbol] for symbol in order),
-        symbols=build_keys(("".join(words_of(symbol)), row) for symbol, row in listed_rows.items()),
+        symbols=build_keys(("".join(words_of(symbol)), row) for row, symbol in enumerate(order)),
         names=build_keys((line.replace(" ", ""), row) for row, line in enumerate(lines) if line),
         spellings=build_spellings(chain.from_iterable(keys.texts for keys in names.values())),
         text="\n".join([*lines, ""]),

@@ -151,10 +151,15 @@ def reference(listed: Sequence[Listed], query: str) -> list[str]:
 
     def tier(row: Listed) -> int:
         own, joined = row.name.split(), row.name.replace(" ", "")
+        told = {*own, row.symbol}
         by_symbol = row.symbol.startswith(typed)
         tests = (
             (row.symbol == typed, joined == typed, by_symbol and len(typed) <= 3, typed in accumulate(own), by_symbol),
-            (joined.startswith(typed), set(words) <= set(own), all(any(o.startswith(w) for o in own) for w in words)),
+            (
+                joined.startswith(typed),
+                set(words) <= told,
+                all(any(one.startswith(word) for one in own) for word in words),
+            ),
         )
         return next((number for number, met in enumerate([*tests[0], *tests[1]]) if met), 99)
 
@@ -339,6 +344,13 @@ def test_what_is_near_to_nothing_finds_nothing(query: str) -> None:
 )
 def test_shares_go_before_funds_and_these_before_other_papers_and_venues(query: str, expected: list[str]) -> None:
     assert expected == [match.symbol for match in AS_LISTED.find(query)]
+
+
+@pytest.mark.parametrize(
+    "query", ["$AAPL", "#aapl", "Apple (AAPL)", "AAPL apple", "apple inc aapl", "NASDAQ:AAPL", "aapl stock", "AAPL US"]
+)
+def test_a_symbol_is_found_as_it_is_written_elsewhere(query: str) -> None:
+    assert "AAPL" == AS_LISTED.find(normalize_query(query))[0].symbol
 
 
 def test_a_name_with_a_sign_is_no_symbol_of_the_same_letters() -> None:
