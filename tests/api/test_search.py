@@ -8,7 +8,6 @@ from api.state import LISTING
 from common.core.models import Listed
 from common.core.search import build_index
 from tests.api.conftest import Client, OpenApi, Provider, User
-from tests.api.test_past import body
 
 LISTED = [
     Listed("AAPL", "Apple Inc", "NASDAQ", "Stock", None),
@@ -47,8 +46,12 @@ async def test_a_sure_hit_costs_no_call(listed: Client, provider: Provider, quer
 
 
 async def test_names_are_shown_without_markup(listed: Client) -> None:
-    _, [fund] = await body(listed, "/api/search/iai")
-    _, [restaurant] = await body(listed, "/api/search/mcd")
+    async def first(query: str) -> dict[str, str]:
+        response = await listed.get(f"/api/search/{query}")
+        rows: list[dict[str, str]] = await response.json()
+        return rows[0]
+
+    fund, restaurant = await first("iai"), await first("mcd")
 
     assert "ISHARES U.S. BROKER-DEALERS & SECURITIES EXCHANGES ETF" == fund["name"]
     assert "McDonald's Corp" == restaurant["name"]
