@@ -134,24 +134,25 @@ class Index:
         yield Tier.SYMBOL, self._by_symbol(words) if is_symbol else ()
         yield Tier.ALIAS, self.aliases.equal(typed)
         yield Tier.NAME, self.cores.equal(typed)[:BEST]
-        yield Tier.SHORT_SYMBOL, self._by_symbol_start(typed) if short else ()
+        yield Tier.SHORT_SYMBOL, self._by_symbol_start(words) if short else ()
         yield Tier.HEAD, [*(() if short else self.aliases.starting(typed)), *self.heads.equal(typed)[:BEST]]
-        yield Tier.SYMBOL_START, () if short else self._by_symbol_start(typed)
+        yield Tier.SYMBOL_START, () if short else self._by_symbol_start(words)
         yield Tier.START, nsmallest(BEST, self.names.starting(typed))
         yield Tier.WORDS, self._by_words(words, self._told)
         yield Tier.WORD_STARTS, self._by_words(words, self.words.starting)
 
     def _by_symbol(self, words: Sequence[str]) -> Sequence[int]:
-        """Spelt so with a dash first: `brk b` is BRK-B, though there may be a BRKB."""
-        spelt = self.listed.get("-".join(words))
-        return [
-            *([] if spelt is None else [spelt]),
-            *(row for row in self.symbols.equal("".join(words)) if row != spelt),
-        ]
+        """Of BRKB and BRK-B the one that is typed goes first."""
+        rows = self._apart(self.symbols.equal("".join(words)), words)
+        return sorted(rows, key=lambda row: self.matches[row].symbol != words[0])
 
-    def _by_symbol_start(self, typed: str) -> Sequence[int]:
+    def _by_symbol_start(self, words: Sequence[str]) -> Sequence[int]:
         """Shorter ones first, of each kind."""
-        return nsmallest(BEST, self.symbols.starting(typed), key=self._symbol_place)
+        return nsmallest(BEST, self._apart(self.symbols.starting("".join(words)), words), key=self._symbol_place)
+
+    def _apart(self, rows: Sequence[int], words: Sequence[str]) -> Sequence[int]:
+        """What is typed apart, as `brk b` and `BP.L`, is no symbol without a sign."""
+        return rows if len(words) == 1 else [row for row in rows if not self.matches[row].symbol.isalnum()]
 
     def _symbol_place(self, row: int) -> tuple[int, int, int]:
         return self.kinds[row], len(self.matches[row].symbol), row

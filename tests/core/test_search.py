@@ -152,9 +152,15 @@ def reference(listed: Sequence[Listed], query: str) -> list[str]:
     def tier(row: Listed) -> int:
         own, joined = row.name.split(), row.name.replace(" ", "")
         told = {*own, row.symbol}
-        by_symbol = row.symbol.startswith(typed)
+        by_symbol = len(words) == 1 and row.symbol.startswith(typed)
         tests = (
-            (row.symbol == typed, joined == typed, by_symbol and len(typed) <= 3, typed in accumulate(own), by_symbol),
+            (
+                by_symbol and row.symbol == typed,
+                joined == typed,
+                by_symbol and len(typed) <= 3,
+                typed in accumulate(own),
+                by_symbol,
+            ),
             (
                 joined.startswith(typed),
                 set(words) <= told,
@@ -351,6 +357,14 @@ def test_shares_go_before_funds_and_these_before_other_papers_and_venues(query: 
 )
 def test_a_symbol_is_found_as_it_is_written_elsewhere(query: str) -> None:
     assert "AAPL" == AS_LISTED.find(normalize_query(query))[0].symbol
+
+
+def test_what_is_typed_apart_is_no_symbol_without_a_sign() -> None:
+    index = build_index([*LISTED, stock("BP", "BP plc"), stock("BPL", "Other Corp"), stock("BRKB", "Another Corp")])
+
+    assert "BPL" not in [match.symbol for match in index.find("BP.L") if match.score >= STRONG]
+    assert "BRK-B" == index.find("brk b")[0].symbol
+    assert ["BRKB", "BRK-B"] == [match.symbol for match in index.find("brkb")][:2]
 
 
 def test_a_name_with_a_sign_is_no_symbol_of_the_same_letters() -> None:
