@@ -8,9 +8,7 @@ from common.core.outcomes import Hold, Outcome
 
 FEW = 100  # calls a day: below it two failures in a row close the gate, and failures may take a fifth of the day; else three, and a tenth
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=15), timedelta(minutes=15)
-UNSENT_WAIT = timedelta(
-    seconds=55
-)  # at the longest: a request that was never written costs nothing, and is tried each minute
+UNSENT_WAIT = timedelta(minutes=1)  # at the longest: a request that was never written costs nothing
 LONGEST_DAY_WAIT = timedelta(hours=4)
 PROVIDER_DOWN = "provider_down"
 GATE_REASONS = frozenset({PROVIDER_DOWN, Outcome.BAD_KEY.value})
