@@ -64,7 +64,7 @@ class Allowance:
         if len(self._windows) < MOST_CLIENTS:
             self._windows.setdefault(client, window)
         window.used += 1
-        return Standing(self._name, self._quota, self._quota - window.used, math.ceil(window.ends - now))
+        return Standing(self._name, self._quota, self._quota - window.used, math.ceil(round(window.ends - now, 3)))
 
 
 class Allowances:

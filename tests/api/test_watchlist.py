@@ -16,6 +16,7 @@ from common.core.refresh import OPEN_POWER, Turn
 from common.core.search import build_index
 from common.store import feed, watchlists
 from common.store.ledger import Grant, Wait, grant_call
+from common.store.line import ADDED_STAY
 from common.store.pool import connection, transaction
 from tests.api.conftest import Client, OpenApi, Provider, User, a_quote, eventually, fill_line, register
 
@@ -261,7 +262,7 @@ async def test_a_symbol_without_a_quote_is_wanted_at_once(
     row = await db.fetchrow("SELECT function, subject, class, expires - since AS stay FROM demand")
 
     assert (row["function"], row["subject"], row["class"]) == ("GLOBAL_QUOTE", "BRK-B", CallClass.USER)
-    assert 60 == row["stay"].total_seconds()
+    assert ADDED_STAY == row["stay"]
     assert 1 == await redis.llen("celery:quotewell")
 
 
