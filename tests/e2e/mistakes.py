@@ -170,7 +170,7 @@ async def secrets_stand_in_urls(scene: Scene) -> None:
     ):
         for at in BOTH:
             told = await scene.ask("GET", f"{path}?{given}", at=at, headers=headers)
-            assert (path, status) == (path, told[0])
+            assert (path, status) == (path, told[0]), (path, told)
 
 
 async def tickets_are_used(scene: Scene) -> None:

@@ -140,7 +140,7 @@ class Scene:
 @asynccontextmanager
 async def open_scene() -> AsyncIterator[Scene]:
     """Everything runs: the service twice, worker and beat, all as talkative as they can be; and strangers with wrong passwords."""
-    async with open_stack("100/4s") as stack, real_provider(stack.simulator) as provider:
+    async with open_stack("100/4s", SIMULATOR_ENTITLED="1") as stack, real_provider(stack.simulator) as provider:
         canaries = Canaries()
         stack.env |= {
             "DATABASE_URL": _database_url(stack, canaries.plant("the password of PostgreSQL", ODD)),
