@@ -43,7 +43,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml api worker scheduler ops simulator db common
-	git ls-files -z -- ':!tests' ':!requirements' | xargs -0 $(BIN)/detect-secrets-hook --exclude-lines 'demo123|user:password@|DEVELOPMENT_SECRET =|nobody at all|"bench " \* 8|"apikey": "bench"'
+	git ls-files -z -- ':!tests' ':!requirements' | xargs -0 $(BIN)/detect-secrets-hook --exclude-lines 'demo123|user:password@|DEVELOPMENT_SECRET =|nobody at all|"bench " \* 8|"apikey": "bench"|"password": "password"|a1b2c3d4e5f6'
 
 migrate: setup
 	@QUOTEWELL_ENV=$${QUOTEWELL_ENV:-development} $(EMBEDDED) $(BIN)/python -m db.migrate
