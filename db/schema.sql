@@ -248,9 +248,9 @@ CREATE TABLE symbols (
     clock double precision DEFAULT 0 NOT NULL,
     level smallint GENERATED ALWAYS AS ((
 CASE
-    WHEN (watchers > 0) THEN floor((ln(((watchers)::double precision + reads)) / ln((1.25)::double precision)))
-    WHEN (reads >= (0.5)::double precision) THEN (floor((ln(GREATEST((1)::double precision, reads)) / ln((1.25)::double precision))) - (1000)::double precision)
-    WHEN pinned THEN ('-1004'::integer)::double precision
+    WHEN (watchers > 0) THEN floor((ln(((watchers)::double precision + reads)) / ln((1.5)::double precision)))
+    WHEN (reads >= (0.5)::double precision) THEN (floor((ln(GREATEST((1)::double precision, reads)) / ln((1.5)::double precision))) - (1000)::double precision)
+    WHEN pinned THEN ('-1002'::integer)::double precision
     ELSE NULL::double precision
 END)::smallint) STORED,
     CONSTRAINT symbols_watchers_check CHECK ((watchers >= 0))
@@ -259,7 +259,7 @@ COMMENT ON COLUMN symbols.reads IS 'reads as they weighed at reads_at; they deca
 COMMENT ON COLUMN symbols.kept IS 'pinned by an operator: the list of the overview does not unpin it';
 COMMENT ON COLUMN symbols.source IS 'whose quote we have; null: nobody''s';
 COMMENT ON COLUMN symbols.clock IS 'the market''s clock (open seconds) that the last answer, or the last try, was of';
-COMMENT ON COLUMN symbols.level IS 'the weight on a log scale; from -1004 on: nobody watches it; null: nobody wants it';
+COMMENT ON COLUMN symbols.level IS 'the weight on a log scale; from -1002 on: nobody watches it; null: nobody wants it';
 
 CREATE TABLE tickets (
     hash bytea NOT NULL,

@@ -131,7 +131,7 @@ async def select_weights(connection: Connection, source: str, *, most: int) -> t
     levels are."""
     roots = await connection.fetchval(
         """
-        SELECT coalesce(sum(n * sqrt(greatest(0.5, power(1.25, level + 0.5 + CASE WHEN level < 0 THEN 1000 ELSE 0 END)))), 0)::float8 FROM (
+        SELECT coalesce(sum(n * sqrt(greatest(0.5, power(1.5, level + 0.5 + CASE WHEN level < 0 THEN 1000 ELSE 0 END)))), 0)::float8 FROM (
             SELECT level, count(*) AS n FROM symbols WHERE source = $1 AND level IS NOT NULL GROUP BY level
         ) AS levels
         """,

@@ -1,5 +1,5 @@
 -- The symbols with a quote that background may refresh now, the highest weight * age**p_power first. Symbols of about one weight share a
--- level; among them the oldest leads, so that one row a level decides (a step of 1.25 costs 0.1 %). p_watched: only what somebody watches.
+-- level; among them the oldest leads, so that one row a level decides (a step of 1.5 costs 0.3 %). p_watched: only what somebody watches.
 -- p_clock is the market's clock that an answer of now would be of; power 0 leaves none.
 CREATE OR REPLACE FUNCTION background_candidates(
     p_account text, p_source text, p_watched boolean, p_now timestamptz, p_clock double precision, p_power double precision,
@@ -10,7 +10,7 @@ CREATE OR REPLACE FUNCTION background_candidates(
         SELECT generate_series(0, (
             SELECT s.level FROM symbols s WHERE s.source = p_source AND s.level >= 0 ORDER BY s.level DESC LIMIT 1
         ))
-        UNION ALL SELECT generate_series(-1004, (
+        UNION ALL SELECT generate_series(-1002, (
             SELECT s.level FROM symbols s WHERE s.source = p_source AND s.level < 0 ORDER BY s.level DESC LIMIT 1
         )) WHERE NOT p_watched
     ) AS levels (level)

@@ -57,13 +57,13 @@ CREATE INDEX IF NOT EXISTS credits_used ON credits (used_at);
 ALTER TABLE symbols ADD COLUMN IF NOT EXISTS source text;
 ALTER TABLE symbols ADD COLUMN IF NOT EXISTS clock double precision NOT NULL DEFAULT 0;
 ALTER TABLE symbols ADD COLUMN IF NOT EXISTS level smallint GENERATED ALWAYS AS (
-    CASE WHEN watchers > 0 THEN floor(ln(watchers + reads) / ln(1.25::double precision))
-        WHEN reads >= 0.5 THEN floor(ln(greatest(1::double precision, reads)) / ln(1.25::double precision)) - 1000
-        WHEN pinned THEN -1004 END::smallint
+    CASE WHEN watchers > 0 THEN floor(ln(watchers + reads) / ln(1.5::double precision))
+        WHEN reads >= 0.5 THEN floor(ln(greatest(1::double precision, reads)) / ln(1.5::double precision)) - 1000
+        WHEN pinned THEN -1002 END::smallint
 ) STORED;
 COMMENT ON COLUMN symbols.source IS 'whose quote we have; null: nobody''s';
 COMMENT ON COLUMN symbols.clock IS 'the market''s clock (open seconds) that the last answer, or the last try, was of';
-COMMENT ON COLUMN symbols.level IS 'the weight on a log scale; from -1004 on: nobody watches it; null: nobody wants it';
+COMMENT ON COLUMN symbols.level IS 'the weight on a log scale; from -1002 on: nobody watches it; null: nobody wants it';
 
 -- Ages go over, or a day's quota would be spent on what is there already. With end-of-day prices the clock counted sessions; now it counts
 -- open seconds: a session has 23,400, and 12,600 on the half days, whose numbers since 2024 these are.

@@ -303,7 +303,7 @@ async def test_a_sleeping_accounts_first_quotes_wait(db: asyncpg.Pool, clock: Cl
 
 
 @pytest.mark.parametrize(
-    ("watchers", "reads", "level"), [(0, 0, -1004), (1, 0, 0), (0, 1, -1000), (0, 0.4, -1004), (3, 1, 6), (0, 4, -994)]
+    ("watchers", "reads", "level"), [(0, 0, -1002), (1, 0, 0), (0, 1, -1000), (0, 0.4, -1002), (3, 1, 3), (0, 4, -997)]
 )
 async def test_a_pin_that_nobody_wants_weighs_half_a_watcher(
     db: asyncpg.Pool, clock: Clock, watchers: int, reads: float, level: int
@@ -314,7 +314,7 @@ async def test_a_pin_that_nobody_wants_weighs_half_a_watcher(
         )
         weight = await held.fetchval("SELECT weight_of(watchers, pinned, reads) FROM symbols")
         assert level == await held.fetchval("SELECT level FROM symbols")
-    assert weight == (0.5 if level == -1004 else watchers + reads)
+    assert weight == (0.5 if level == -1002 else watchers + reads)
 
 
 async def test_pins_have_a_quarter_of_backgrounds_day_while_people_want_something(
