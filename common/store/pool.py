@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TypeAlias
 
 import asyncpg
@@ -118,7 +118,7 @@ async def _borrowed(pool: asyncpg.Pool) -> AsyncIterator[tuple[Connection, Async
     """A connection, and what is to be done as it goes back. Nobody waits for that after a statement that took too long: its
     cancellation may take as long again."""
     held, leave = await _acquire(pool), AsyncExitStack()
-    leave.push_async_callback(pool.release, held, timeout=ACQUIRE)
+    leave.push_async_callback(_give_back, pool, held)
     try:
         yield held, leave
     except BaseException as error:
@@ -131,6 +131,12 @@ async def _borrowed(pool: asyncpg.Pool) -> AsyncIterator[tuple[Connection, Async
         raise
     else:
         await asyncio.shield(leave.aclose())
+
+
+async def _give_back(pool: asyncpg.Pool, held: Connection) -> None:
+    """Its work is done: one that can't be made ready for the next user in time is closed by asyncpg, and nothing is lost by it."""
+    with suppress(*LOST):
+        await pool.release(held, timeout=ACQUIRE)
 
 
 _leaving: set[asyncio.Future[bool | None]] = set()

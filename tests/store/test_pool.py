@@ -1,12 +1,14 @@
 """A client that stops amid its work must not stop the others."""
 
+import os
+import signal
 from contextlib import suppress
 
 import pytest
 
 from common.errors import StoreUnavailable
 from common.store.ledger import lock_ledger
-from common.store.pool import open_pool, transaction
+from common.store.pool import connection, open_pool, transaction
 from tests.e2e.stack import eventually
 
 LETS_GO = 8.0  # seconds: five are set, the server looks when they are over
@@ -47,4 +49,20 @@ async def test_a_statement_that_takes_too_long_gives_its_connection_back_aside(d
         return False
 
     await eventually(is_back, within=5, what="the connection is whole again")
+    pool.terminate()
+
+
+async def test_a_server_that_stalls_once_the_work_is_done_does_not_undo_it(database_url: str) -> None:
+    pool = await open_pool(database_url, name="stalls", size=1, patience=20)
+
+    async with transaction(pool) as held:
+        backend = await held.fetchval("SELECT pg_backend_pid()")
+    try:
+        async with connection(pool):
+            os.kill(backend, signal.SIGSTOP)  # it can't make the connection ready for the next user
+    finally:
+        os.kill(backend, signal.SIGCONT)
+
+    async with connection(pool) as held:
+        assert await held.fetchval("SELECT 1") == 1
     pool.terminate()
