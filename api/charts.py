@@ -22,9 +22,9 @@ from api.requesters import requester_of
 from api.state import LIVE, MEMORY, RESOURCES
 from api.stocks import PREFER, STALE_FOR, wait_of
 from common.core.chart import bars_due
+from common.core.closes import LAG
 from common.core.market_time import fresh_until
 from common.core.models import Bar, Function
-from common.core.refresh import LAG
 from common.errors import InvalidRequest, InvalidSymbol, StoreUnavailable, UnknownSymbol
 from common.resources import Resources
 from common.sessions import open_calendar

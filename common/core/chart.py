@@ -2,8 +2,8 @@
 
 from datetime import date, datetime, timedelta
 
+from common.core.closes import LAG
 from common.core.market_time import Calendar
-from common.core.refresh import LAG
 
 
 def bars_due(

@@ -12,11 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from common import line
+from common.core.closes import LAG, answered_clock
 from common.core.ledger_clock import LedgerClock
 from common.core.market_time import Calendar
 from common.core.models import CallClass, Function, Price
 from common.core.outcomes import Outcome
-from common.core.refresh import LAG
 from common.core.staleness import zipf
 from common.core.trading_day import latest_day
 from common.provider import Permit
@@ -66,7 +66,8 @@ class Unjumped(LedgerClock):
 
 @dataclass(slots=True)
 class Day:
-    """Runs from one moment to the next. `cap` bounds how long nobody asks, `latency` is the least and the most a call takes [s]."""
+    """Runs from one moment to the next. `cap` bounds how long nobody asks, `latency` is the least and the most a call takes [s],
+    `late` how long a symbol's prices stay behind those of the others."""
 
     resources: Resources
     clock: Clock
@@ -74,6 +75,7 @@ class Day:
     trading_day: Callable[[Calendar, datetime], date] = prices_of_today
     cap: timedelta = timedelta(minutes=1)
     latency: tuple[float, float] = (0.1, 0.5)
+    late: Mapping[str, timedelta] = field(default_factory=dict)
     record: Record = field(default_factory=Record)
     _random: random.Random = field(default_factory=lambda: random.Random(7))
     _planned: list[tuple[datetime, int, Callable[[], Awaitable[None]]]] = field(default_factory=list)
@@ -89,10 +91,9 @@ class Day:
 
     async def watch(self, watchers: Mapping[str, int]) -> None:
         """Symbols that are watched, and refreshed just now: as after a full sweep."""
-        newest, clock = self.trading_day(self.calendar, self.now), self.calendar.clock(self.now)
+        newest, data = self.trading_day(self.calendar, self.now), self.resources.policy.data
         self.record.weights |= watchers
-        self.record.since = clock
-        counts_days = self.resources.policy.data == "end_of_day"
+        self.record.since = self.calendar.clock(self.now)
         async with connection(self.resources.db) as held:
             await held.execute(
                 """
@@ -102,16 +103,16 @@ class Day:
                 list(watchers),
                 list(watchers.values()),
                 self.resources.settings.source,
-                self.calendar.close_clock(newest) if counts_days else clock,
+                answered_clock(self.calendar, newest, self.now, data),
             )
             await held.execute(
                 """
                 INSERT INTO quotes (symbol, source, price, trading_day, fetched_at)
-                SELECT unnest($1::text[]), $2, 100, $3, ledger_now()
+                SELECT unnest($1::text[]), $2, 100, unnest($3::date[]), ledger_now()
                 """,
                 list(watchers),
                 self.resources.settings.source,
-                newest,
+                [self._day_of(symbol) for symbol in watchers],
             )
 
     async def add(self, symbol: str) -> None:
@@ -168,8 +169,10 @@ class Day:
         self.record.calls.append(Call(self.now, ended, grant.function, grant.subjects, grant.call_class, outcome))
 
         async def end() -> None:
-            day = self.trading_day(self.calendar, self.now)
-            prices = [Price(symbol, Decimal(100), day) for symbol in grant.subjects if outcome is Outcome.OK]
-            await settle(self.resources, grant, outcome, tuple(prices))
+            prices = [Price(symbol, Decimal(100), self._day_of(symbol)) for symbol in grant.subjects]
+            await settle(self.resources, grant, outcome, tuple(prices) if outcome is Outcome.OK else ())
 
         self.plan(ended, end)
+
+    def _day_of(self, symbol: str) -> date:
+        return self.trading_day(self.calendar, self.now - self.late.get(symbol, timedelta()))
