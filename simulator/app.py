@@ -25,7 +25,7 @@ def create_app(config: Config) -> web.Application:
     """A simulator of its own: calls, limits and faults are not shared with another."""
     app = web.Application(middlewares=[_errors_as_json])
     app[DESK] = open_desk(config)
-    app.router.add_get("/query", query, allow_head=False)
+    app.router.add_get("/query", query, allow_head=True)
     app.add_routes(controls.routes)
     app.on_response_prepare.append(_mark)
     app.on_shutdown.append(_close)
@@ -33,7 +33,11 @@ def create_app(config: Config) -> web.Application:
 
 
 async def query(request: web.Request) -> web.StreamResponse:
-    """One call: noted on arrival, judged, perhaps broken, answered."""
+    """One call: noted on arrival, judged, perhaps broken, answered.
+
+    A HEAD counts as a GET does. The provider allows it (its `Allow` header says so), and its framework answers it by running the GET.
+    Whether it counts one is not recorded, so the worse is assumed.
+    """
     desk = request.app[DESK]
     function, symbol = request.query.get("function", ""), request.query.get("symbol", "").upper()
     now = desk.config.now()
@@ -57,6 +61,8 @@ async def _send(request: web.Request, desk: Desk, call: Call, given: Answer, fau
         await pause(desk.closing, fault.delay)
         key = request.query.get("apikey", "")
         response = broken_body(fault.kind, given, key=key, function=call.function)
+        if fault.retry_after is not None:
+            response.headers["Retry-After"] = fault.retry_after
     else:
         response = to_response(given)
     if request.transport is not None and not request.transport.is_closing():
@@ -81,8 +87,10 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
 
 
 async def _mark(request: web.Request, response: web.StreamResponse) -> None:
+    """Our own mark, and what lets a browser's page read the answer, as the provider does."""
     if request.path == "/query":
         response.headers[MARK] = "1"
+        response.headers["Access-Control-Allow-Origin"] = "*"
 
 
 async def _close(app: web.Application) -> None:
