@@ -22,6 +22,7 @@ from simulator.universe import US, Security, Universe
 COMPACT, FULL = 100, 500  # rows; the provider's full series, weeks and months go back twenty years
 BULK = 100  # symbols that one bulk call honours
 PRICED = frozenset({"GLOBAL_QUOTE", "TOP_GAINERS_LOSERS", *SERIES})  # bulk quotes have a refusal of their own
+LONG = frozenset({"OVERVIEW", "TOP_GAINERS_LOSERS", *(name for name, series in SERIES.items() if not series.daily)})
 ENTITLEMENTS = ("realtime", "delayed")
 _DELAY = timedelta(minutes=15)
 
@@ -71,6 +72,11 @@ def _in_form(params: Params, given: Answer) -> Answer:
         return given
     table = table_of(params["function"], given.body)
     return given if table is None else replace(given, body=table)
+
+
+def takes_long(params: Params) -> bool:
+    """Whether the answer draws years of days, or looks at every stock: a second, if nothing is cached."""
+    return params.get("function") in LONG or params.get("outputsize") == "full"
 
 
 def over_limit(params: Params, name: str) -> Mapping[str, object] | str:

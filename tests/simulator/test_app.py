@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
+from os import urandom
 from time import monotonic
 
 import pytest
@@ -97,6 +99,22 @@ async def test_calls_that_arrive_together_are_all_judged(aiohttp_client: Aiohttp
     calls = await (await client.get("/_calls")).json()
 
     assert (12, 7) == (calls["total"], calls["over_limit"])
+
+
+@pytest.mark.parametrize("params", [{"function": "TIME_SERIES_WEEKLY"}, {"function": "OVERVIEW"}])
+async def test_a_quote_does_not_wait_for_years_of_days(aiohttp_client: AiohttpClient, params: dict[str, str]) -> None:
+    cold = replace(config(), seed=int.from_bytes(urandom(4)))  # nothing of it is cached
+    client = await aiohttp_client(create_app(cold))
+    answered: list[str] = []
+
+    async def ask(**query: str) -> None:
+        response = await client.get("/query", params={**QUOTE, **query})
+        answered.append(query["function"])
+        assert 200 == response.status
+
+    await asyncio.gather(ask(**params, symbol="IBM"), ask(function="GLOBAL_QUOTE", symbol="IBM"))
+
+    assert ["GLOBAL_QUOTE", params["function"]] == answered
 
 
 async def test_an_answer_takes_as_long_as_the_latency(aiohttp_client: AiohttpClient) -> None:
