@@ -23,7 +23,7 @@ BEGIN
         ) AS i GROUP BY i.symbol ORDER BY i.symbol LIMIT greatest(0, (p_most - cardinality(filled)) / 2)
     ) AS f;
     SELECT filled || coalesce(array_agg(c.symbol ORDER BY c.rank DESC, c.symbol), '{}') INTO filled FROM background_candidates(
-        p_account, p_source, false, p_now, p_clock, p_power, p_half_life, p_span, true, p_most
+        p_account, p_source, false, false, p_now, p_clock, p_power, p_half_life, p_span, true, p_most
     ) AS c WHERE c.symbol <> ALL (filled);
     RETURN filled[:p_most];
 END $$;
