@@ -51,7 +51,7 @@ async def ask(resources: Resources) -> Permit | Wait:
 
 
 async def turn_now(held: Connection, resources: Resources) -> Turn:
-    """What may be done by the ledger's time. With end-of-day data, this is also where the hourly probe joins the line."""
+    """What may be done by the ledger's time. With end-of-day data, this is also where the probe joins the line."""
     now = await ledger.select_now(held)
     policy, calendar = resources.policy, open_calendar(resources.settings.market_hours, now)
     after = busy_after(policy, calendar, now)
