@@ -53,7 +53,7 @@ def test_a_newer_quote_of_the_newest_day_closes_its_bar(given: Quote, expected: 
     view = reconcile(chart(bar(FRIDAY), bar(MONDAY)), given, NYSE, LAG)
 
     assert (bar(FRIDAY), expected) == view.bars
-    assert (True, given.fetched_at, {MONDAY}) == (view.quoted, view.as_of, view.partial)
+    assert (True, given.fetched_at, frozenset({MONDAY})) == (view.quoted, view.as_of, view.partial)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,12 @@ def test_any_other_quote_changes_nothing(given: Quote | None) -> None:
     held = chart(bar(FRIDAY), bar(MONDAY))
     view = reconcile(held, given, NYSE, LAG)
 
-    assert (held.bars, held.fetched_at, False, {MONDAY}) == (view.bars, view.as_of, view.quoted, view.partial)
+    assert (held.bars, held.fetched_at, False, frozenset({MONDAY})) == (
+        view.bars,
+        view.as_of,
+        view.quoted,
+        view.partial,
+    )
 
 
 def test_a_quote_of_a_later_day_adds_its_bar_and_the_day_before_stays_as_it_was_fetched() -> None:
