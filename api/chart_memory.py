@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from api.answers import Answers
+from api.answers import Answer, Answers
 from common.core.chart import Chart
 
 MOST_CHARTS = 500  # some 60 kB each
@@ -48,10 +48,11 @@ class Charts:
             _, left = self._kept.popitem(last=False)
             self._drop(left)
 
-    def note_answered(self, symbol: str, path: str) -> None:
-        """Its chart is kept as an answer to this path."""
+    def keep_answer(self, symbol: str, path: str, answer: Answer) -> None:
+        """Have the answer ready until a newer quote ends it; not for a chart that has left, for nobody would end it."""
         if (kept := self._kept.get(symbol)) is not None:
             kept.paths.add(path)
+            self._answers.keep(path, answer)
 
     def end_answers(self, symbol: str) -> None:
         """A newer quote of it has come."""

@@ -111,8 +111,7 @@ async def chart(request: web.Request) -> web.Response:
     if asked.days == DEFAULT_DAYS:
         paths.append(f"/api/stock/{symbol}/chart")
     for path in paths:
-        memory.answers.keep(path, answer)
-        memory.charts.note_answered(symbol, path)
+        memory.charts.keep_answer(symbol, path, answer)
     return answer.respond(request)
 
 

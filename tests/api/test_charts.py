@@ -10,7 +10,10 @@ import pytest
 import time_machine
 from redis.asyncio import Redis
 
+from api.answers import Answer, Answers
+from api.chart_memory import Charts
 from api.state import MEMORY
+from common.core.chart import Chart
 from common.core.gate import GATE_REASONS
 from common.core.models import Bar, Price, Quote
 from common.core.outcomes import Outcome
@@ -260,3 +263,19 @@ async def test_bars_that_were_refused_lately_are_not_asked_for(open_api: OpenApi
         await chart(api)
 
     assert [] == await queued(db)
+
+
+async def test_a_chart_that_left_memory_takes_its_ready_answers_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would end them when a newer quote comes."""
+    monkeypatch.setattr("api.chart_memory.MOST_CHARTS", 1)
+    answers = Answers()
+    charts = Charts(answers)
+    answer = Answer(b"", NOON, 0.0, 5, good_until=2.0)
+    kept = Bar(MONDAY, Decimal(10), Decimal(12), Decimal(9), Decimal(11), 7)
+    for symbol in ("OLD", "NEW"):
+        charts.remember(Chart(symbol, "simulated", (kept,), NOON))
+        charts.keep_answer(symbol, symbol, answer)
+    charts.keep_answer("OLD", "late", answer)
+
+    assert [None, answer, None] == [answers.find(path, 1.0) for path in ("OLD", "NEW", "late")]
+    assert charts.last("OLD") is None
