@@ -21,9 +21,9 @@ from api.requesters import requester_of
 from api.state import LIVE, MEMORY, QUOTES, RESOURCES
 from api.stocks import PREFER, judge_now, pace_of, wait_of
 from common.core.chart import Chart, Due, View, chart_due, judge_chart, reconcile
+from common.core.closes import LAG
 from common.core.freshness import Freshness, time_of
 from common.core.models import Bar, Function, Quote
-from common.core.refresh import LAG
 from common.errors import InvalidSymbol, StoreUnavailable, UnknownSymbol
 from common.resources import Resources
 from common.sessions import open_calendar

@@ -55,7 +55,7 @@ class QuoteAnswer(Struct, frozen=True):
     fresh_until: Time
     stale: bool
     source: Literal["alphavantage", "simulated"]
-    reason: Literal["budget", "market_closed", "provider_down", "quota_spent"] | UnsetType = UNSET
+    reason: Literal["budget", "market_closed", "provider_behind", "provider_down", "quota_spent"] | UnsetType = UNSET
     next_refresh_at: Time | UnsetType | None = UNSET
 
 

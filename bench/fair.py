@@ -20,7 +20,7 @@ from typing import Any
 
 import structlog
 
-from bench import fair_keys, fair_lists, fair_outage, fair_strangers
+from bench import fair_closes, fair_keys, fair_lists, fair_outage, fair_strangers
 from bench.stage import open_stage
 from common.core.outcomes import Outcome
 from common.embedded import stores
@@ -51,6 +51,10 @@ RUNS = (  # the longest first
     Run("lost_amid", FREE, partial(fair_outage.measure, begins=fair_outage.SWEPT, outcome=Outcome.UNAVAILABLE)),
     Run("refused", FREE, partial(fair_outage.measure, begins=fair_outage.PROBED, outcome=Outcome.UNSENT)),
     Run("refused_amid", FREE, partial(fair_outage.measure, begins=fair_outage.SWEPT, outcome=Outcome.UNSENT)),
+    Run("closes_outage", STANDARD, partial(fair_closes.measure, trouble="outage")),
+    Run("closes_hasty", STANDARD, partial(fair_closes.measure, trouble="hasty")),
+    Run("closes_failed", STANDARD, partial(fair_closes.measure, trouble="failed")),
+    Run("closes_free", FREE, partial(fair_closes.measure, trouble="free")),
     Run("alone", LONG_LISTS, partial(fair_lists.measure_small_users, busy=False)),
     Run("busy", LONG_LISTS, partial(fair_lists.measure_small_users, busy=True)),
 )
@@ -123,6 +127,11 @@ def show_outages(found: Mapping[str, Any]) -> None:
         )
 
 
+def show_closes(found: Mapping[str, Any]) -> None:
+    missing = {name.removeprefix("closes_"): seen.missing for name, seen in found.items() if name.startswith("closes_")}
+    print(f"of {fair_closes.WATCHED} watched symbols without Friday's close by midnight: {missing}")
+
+
 def show_keys(found: Mapping[str, Any]) -> None:
     week, two = found["week"], found["two"]
     print(
@@ -142,6 +151,7 @@ def figures(results: Results) -> dict[str, object]:
         "small_user_turns_busy": max(found["busy"].turns),
         "outage_day_cost": round(max(found[name].cost for name in ("lost", "lost_amid")), 3),
         "recovery_s": round(max(found[name].recovery.total_seconds() for name in ("refused", "refused_amid")), 1),
+        "closes_missing": sum(seen.missing for name, seen in found.items() if name.startswith("closes_")),
         "free_key_used": round(found["week"].share, 3),
         "two_accounts_age_ratio": round(found["two"].ratio, 3),
         "over_limit_calls": results.over,
@@ -165,7 +175,7 @@ def main() -> int:
             results = measure(urls, Path(folder))
     except KeyboardInterrupt:
         return 130
-    for show in (show_strangers, show_lists, show_outages, show_keys):
+    for show in (show_strangers, show_lists, show_outages, show_closes, show_keys):
         show(results.found)
     print(f"took {time.monotonic() - begun:.0f} s")
     print(json.dumps(figures(results)))

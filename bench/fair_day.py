@@ -19,10 +19,10 @@ from bench.fair_judge import Call
 from bench.virtual import HANDS, StillClock
 from common import line
 from common.core.alpha_vantage import Answer
+from common.core.closes import LAG
 from common.core.market_time import Calendar
 from common.core.models import Bar, Function, Price
 from common.core.outcomes import Outcome
-from common.core.refresh import LAG
 from common.provider import Permit
 from common.resources import Resources, open_resources
 from common.sessions import open_calendar

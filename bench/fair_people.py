@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from bench.fair_day import Day
+from common.core.closes import answered_clock
 from common.core.gate import GATE_REASONS
 from common.core.models import CallClass, Function, Listed
 from common.core.shares import misses_a_minute
@@ -52,9 +53,8 @@ async def watch(day: Day, watchers: Mapping[str, int]) -> None:
 async def quote(day: Day, wanted: Sequence[str]) -> None:
     """Each has a quote that was fetched just now."""
     settings, calendar = day.resources.settings, day.calendar
-    newest, clock = day.trading_day(calendar, day.now), calendar.clock(day.now)
-    if settings.provider_data == "end_of_day":
-        clock = calendar.close_clock(newest)
+    newest = day.trading_day(calendar, day.now)
+    clock = answered_clock(calendar, newest, day.now, settings.provider_data)
     async with connection(day.resources.db) as held:
         await held.execute(
             "UPDATE symbols SET source = $2, clock = $3 WHERE symbol = ANY ($1)", wanted, settings.source, clock

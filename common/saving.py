@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import structlog
 
 from common.core.alpha_vantage import Answer
+from common.core.closes import answered_clock
 from common.core.fields import printable
 from common.core.models import Bar, Function, Listed, Match, Price, Quote
 from common.core.outcomes import FIRST_QUARANTINE
@@ -53,9 +54,8 @@ async def _write_prices(held: Connection, resources: Resources, grant: Grant, an
     fetched = [Quote(price, resources.settings.source, at) for price in prices]
     saved = [quote for quote in fetched if await quotes.upsert_quote(held, quote)]
     await history.insert_history(held, saved, gap=_history_gap(resources, grant, at))
-    answered = [quote.symbol for quote in fetched]
+    answered = {quote.symbol: _clock(resources, quote) for quote in fetched}
     await symbols.update_quoted(held, resources.ask, answered)
-    await _advance_clocks(held, resources, fetched)
     missing = [subject for subject in grant.subjects if subject not in answered]
     await symbols.upsert_failed(held, resources.ask.account, missing, at, FIRST_QUARANTINE)
     return saved, missing
@@ -67,12 +67,10 @@ def _history_gap(resources: Resources, grant: Grant, at: datetime) -> timedelta:
     return BULK_HISTORY_GAP if grant.function is Function.BULK and is_open else timedelta()
 
 
-async def _advance_clocks(held: Connection, resources: Resources, fetched: list[Quote]) -> None:
-    """Where prices are end-of-day, a probe that brought the new close has served its symbol."""
-    if resources.policy.data == "end_of_day" and fetched:
-        calendar = open_calendar(resources.settings.market_hours, fetched[0].fetched_at)
-        for quote in fetched:
-            await symbols.update_clock(held, quote.symbol, calendar.close_clock(quote.price.trading_day))
+def _clock(resources: Resources, quote: Quote) -> float | None:
+    """The market's clock that a quote is of; None: it lacks the close that is out."""
+    settings, at = resources.settings, quote.fetched_at
+    return answered_clock(open_calendar(settings.market_hours, at), quote.price.trading_day, at, settings.provider_data)
 
 
 async def _write_bars(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Written:

@@ -156,6 +156,8 @@ async def _write_refusal(
         await _close_gate(held, resources, grant, outcome, at)
     else:
         await _note_answered(held, resources, outcome, wait, at)
+    if outcome in THROTTLES:
+        await symbols.update_untried(held, grant.id)
     if outcome in TRANSIENT | THROTTLES:
         await line.release_unserved(held, grant.id, jitter=_jitter(), counts=outcome in TRANSIENT)
         return Settled()
@@ -187,7 +189,7 @@ async def _note_answered(
 
 
 async def give_back(held: Connection, grant: Grant) -> bool:
-    """The request was never sent: free the slot, restore the symbols' ages, queue again what waits. False: it was settled before."""
+    """The request was never sent: free the slot, let its symbols be tried at once, queue again what waits. False: it was settled before."""
     if await ledger.update_call(held, grant.id, Outcome.UNSENT) is None:
         return False
     await _put_back(held, grant, counts=True)
@@ -202,8 +204,8 @@ async def _tell_jobs(held: Connection, grant: Grant, outcome: Outcome, symbols: 
 
 
 async def _put_back(held: Connection, grant: Grant, *, counts: bool) -> None:
-    """The symbols were not tried: they are as old as they were."""
-    await symbols.update_unattempted(held, grant.id)
+    """The symbols were not tried."""
+    await symbols.update_untried(held, grant.id)
     await line.release_unserved(held, grant.id, jitter=_jitter(), counts=counts)
 
 

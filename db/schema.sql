@@ -18,7 +18,6 @@ CREATE TABLE demand (
     tries smallint DEFAULT 0 NOT NULL,
     call bigint,
     taken_until timestamp with time zone,
-    clock_before double precision,
     asker text,
     class text NOT NULL,
     groups text[] NOT NULL,
@@ -69,7 +68,8 @@ CREATE TABLE attempts (
     symbol text NOT NULL,
     at timestamp with time zone NOT NULL,
     failures integer DEFAULT 0 NOT NULL,
-    quarantined_until timestamp with time zone
+    quarantined_until timestamp with time zone,
+    tries smallint DEFAULT 0 NOT NULL
 );
 
 CREATE TABLE audit (

@@ -13,11 +13,12 @@ Json = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`outcome` is what the journal notes; `body` is an object for JSON or a text for CSV."""
+    """`outcome` is what the journal notes; `body` is an object for JSON or a text for CSV, which is downloaded as `file`."""
 
     outcome: str
     body: Json | str
     status: int = 200
+    file: str = "listing_status"
 
 
 def refusal(name: str, *, key: str = "", function: str = "") -> Answer:
@@ -26,8 +27,8 @@ def refusal(name: str, *, key: str = "", function: str = "") -> Answer:
 
 def to_response(answer: Answer) -> web.Response:
     if isinstance(answer.body, str):
-        headers = {"Content-Disposition": "attachment; filename=listing_status.csv"}
-        return web.Response(text=answer.body, content_type="application/x-download", headers=headers)
+        headers = {"Content-Disposition": f"attachment; filename={answer.file}.csv"}
+        return web.Response(body=answer.body.encode(), content_type="application/x-download", headers=headers)
     return json_response(answer.body, status=answer.status)
 
 

@@ -1,5 +1,6 @@
 """The simulator as an aiohttp application: its routes, and the way of one call through journal, limits, faults and answer."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -12,7 +13,7 @@ from simulator.config import Config
 from simulator.desk import DESK, Desk, open_desk
 from simulator.faults import Fault
 from simulator.notices import notice_of_rule
-from simulator.query import answer, over_limit
+from simulator.query import answer, over_limit, takes_long
 
 MARK = "X-Quotewell-Simulator"
 _ACCEPTABLE = ("*/*", "application/*", "application/json")
@@ -25,7 +26,7 @@ def create_app(config: Config) -> web.Application:
     """A simulator of its own: calls, limits and faults are not shared with another."""
     app = web.Application(middlewares=[_errors_as_json])
     app[DESK] = open_desk(config)
-    app.router.add_get("/query", query, allow_head=False)
+    app.router.add_get("/query", query, allow_head=True)
     app.add_routes(controls.routes)
     app.on_response_prepare.append(_mark)
     app.on_shutdown.append(_close)
@@ -33,7 +34,11 @@ def create_app(config: Config) -> web.Application:
 
 
 async def query(request: web.Request) -> web.StreamResponse:
-    """One call: noted on arrival, judged, perhaps broken, answered."""
+    """One call: noted on arrival, judged, perhaps broken, answered.
+
+    A HEAD counts as a GET does. The provider allows it (its `Allow` header says so), and its framework answers it by running the GET.
+    Whether it counts one is not recorded, so the worse is assumed.
+    """
     desk = request.app[DESK]
     function, symbol = request.query.get("function", ""), request.query.get("symbol", "").upper()
     now = desk.config.now()
@@ -43,6 +48,9 @@ async def query(request: web.Request) -> web.StreamResponse:
         given = Answer(f"over_limit:{rule}", over_limit(request.query, notice_of_rule(rule)))
     elif not _accepts_json(request):
         given = _NOT_ACCEPTABLE
+    elif takes_long(request.query):
+        # other calls arrive meanwhile, and are judged by when they did
+        given = await asyncio.to_thread(answer, desk.provider, request.query, now)
     else:
         given = answer(desk.provider, request.query, now)
     call.outcome = f"fault:{fault.kind}" if fault else given.outcome
@@ -57,6 +65,8 @@ async def _send(request: web.Request, desk: Desk, call: Call, given: Answer, fau
         await pause(desk.closing, fault.delay)
         key = request.query.get("apikey", "")
         response = broken_body(fault.kind, given, key=key, function=call.function)
+        if fault.retry_after is not None:
+            response.headers["Retry-After"] = fault.retry_after
     else:
         response = to_response(given)
     if request.transport is not None and not request.transport.is_closing():
@@ -81,8 +91,10 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
 
 
 async def _mark(request: web.Request, response: web.StreamResponse) -> None:
+    """Our own mark, and what lets a browser's page read the answer, as the provider does."""
     if request.path == "/query":
         response.headers[MARK] = "1"
+        response.headers["Access-Control-Allow-Origin"] = "*"
 
 
 async def _close(app: web.Application) -> None:

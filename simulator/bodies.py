@@ -1,19 +1,15 @@
-"""The shapes of Alpha Vantage's good answers. Pure: securities, bars and quotes in, JSON or CSV out; numbers become strings here."""
+"""The shapes of Alpha Vantage's good answers. Pure: securities and quotes in, JSON out; numbers become strings here."""
 
-import csv
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from io import StringIO
 
 from simulator.markets import hours_of, offset_of
 from simulator.notices import ARTIFICIAL
-from simulator.prices import Bar, Quote
+from simulator.prices import Quote
 from simulator.sessions import NEW_YORK
 from simulator.universe import Security
 
-LISTING_COLUMNS = ("symbol", "name", "exchange", "assetType", "ipoDate", "delistingDate", "status")
 DELAYED = " - DATA DELAYED BY 15 MINUTES"
-_IPO = "2000-01-03"  # made up and the same for all: the simulator knows no history
 _ROW = (
     *("symbol", "timestamp", "open", "high", "low", "close", "volume", "previous_close", "change", "change_percent"),
     *("extended_hours_quote", "extended_hours_change", "extended_hours_change_percent"),
@@ -42,29 +38,6 @@ def global_quote(symbol: str, quote: Quote, *, delayed: bool = False) -> Body:
             "09. change": str(quote.change),
             "10. change percent": f"{quote.change_percent}%",
         }
-    }
-
-
-def daily_series(spelling: str, bars: Iterable[Bar], *, full: bool = False) -> Body:
-    """`spelling` is the symbol as the caller wrote it; bars are newest first."""
-    series = {bar.day.isoformat(): _daily_bar(bar) for bar in bars}
-    meta = {
-        "1. Information": "Daily Prices (open, high, low, close) and Volumes",
-        "2. Symbol": spelling,
-        "3. Last Refreshed": max(series),
-        "4. Output Size": "Full size" if full else "Compact",
-        "5. Time Zone": "US/Eastern",
-    }
-    return {"Meta Data": meta, "Time Series (Daily)": series}
-
-
-def _daily_bar(bar: Bar) -> Mapping[str, str]:
-    return {
-        "1. open": str(bar.open),
-        "2. high": str(bar.high),
-        "3. low": str(bar.low),
-        "4. close": str(bar.close),
-        "5. volume": str(bar.volume),
     }
 
 
@@ -112,18 +85,6 @@ def artificial_quotes() -> Body:
     return {"endpoint": "Realtime Bulk Quotes", "message": ARTIFICIAL, "data": data}
 
 
-def listing(securities: Iterable[Security]) -> str:
-    return _csv([s.symbol, s.name, s.exchange, s.kind, _IPO, "null", "Active"] for s in securities)
-
-
-def lettered_listing(word: str) -> str:
-    """How a CSV-only function says no: a good header, then the notice's field spelt one letter a column."""
-    return _csv([list(word[: len(LISTING_COLUMNS)])])
-
-
-def _csv(rows: Iterable[list[str]]) -> str:
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(LISTING_COLUMNS)
-    writer.writerows(rows)
-    return text.getvalue()
+def no_events(symbol: str) -> Body:
+    """Splits or dividends of a security: it never had any."""
+    return {"symbol": symbol, "data": []}

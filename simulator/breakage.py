@@ -1,26 +1,36 @@
 """How each fault looks on the wire. It does not know when a fault is due."""
 
 import asyncio
+import csv
 import json
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import cast
 
 from aiohttp import web
 
 from simulator.answers import Answer, json_response, refusal, to_response
 from simulator.notices import NOTICES
+from simulator.tables import to_csv
 
 NOTICE = "notice:"
+TOO_MANY = "http_429"
+REFUSING = (TOO_MANY, "http_503")  # kinds that may name a time to come back
 HUGE = 10 * 1024 * 1024
-_PRICES = ("05. price", "4. close", "close")
+_PRICES = ("05. price", "4. close", "price", "close")
 _HEROKU = (
     "<!DOCTYPE html>\n<html>\n  <head>\n    <title>Application Error</title>\n  </head>\n  <body>\n"
     '    <iframe src="//www.herokucdn.com/error-pages/application-error.html"></iframe>\n  </body>\n</html>\n'
 )
 _HTML = "<!DOCTYPE html>\n<html><head><title>Alpha Vantage</title></head><body><h1>Free stock APIs</h1></body></html>\n"
 _GARBAGE = bytes((i * 167 + 13) % 256 for i in range(2048))
+
+
+def _too_many(_: Answer) -> web.Response:
+    """As Cloudflare, behind which the provider stands, turns a caller away; the provider itself was never seen to."""
+    return web.Response(status=429, text="error code: 1015", content_type="text/plain")
 
 
 def _page(status: int, text: str) -> web.Response:
@@ -36,8 +46,9 @@ def _body_of(answer: Answer) -> bytes:
 
 
 def _truncated(answer: Answer) -> web.Response:
-    body = _body_of(answer)
-    return _json_bytes(body[: len(body) // 2])
+    response, body = to_response(answer), _body_of(answer)
+    response.body = body[: len(body) // 2]
+    return response
 
 
 def _huge(answer: Answer) -> web.Response:
@@ -46,7 +57,14 @@ def _huge(answer: Answer) -> web.Response:
 
 
 def _with_price(answer: Answer, price: str) -> web.Response:
+    if isinstance(answer.body, str):
+        return to_response(replace(answer, body=_replaced_in_table(answer.body, price)))
     return json_response(_replaced(answer.body, price))
+
+
+def _replaced_in_table(text: str, price: str) -> str:
+    columns, *rows = csv.reader(text.splitlines())
+    return to_csv(columns, ([price if n in _PRICES else v for n, v in zip(columns, row, strict=False)] for row in rows))
 
 
 def _replaced(body: object, price: str) -> object:
@@ -56,6 +74,7 @@ def _replaced(body: object, price: str) -> object:
 
 
 BODIES: Mapping[str, Callable[[Answer], web.Response]] = {
+    TOO_MANY: _too_many,
     "http_503": lambda _: _page(503, _HEROKU),
     "html_200": lambda _: _page(200, _HTML),
     "truncated": _truncated,
@@ -125,12 +144,11 @@ async def _drip(request: web.Request, answer: Answer, delay: float, closing: asy
 
 
 async def _promise(request: web.Request, answer: Answer) -> tuple[web.StreamResponse, bytes]:
-    body = _body_of(answer)
-    response = web.StreamResponse()
-    response.content_type = "application/json"
+    whole, body = to_response(answer), _body_of(answer)
+    response = web.StreamResponse(headers={"Content-Type": whole.headers["Content-Type"]})
     response.content_length = len(body)
     await response.prepare(request)
-    return response, body
+    return response, body if request.method != "HEAD" else b""
 
 
 Wire = Callable[[web.Request, Answer, float, asyncio.Event], Awaitable[web.StreamResponse]]

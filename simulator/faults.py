@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-from simulator.breakage import KINDS, NOTICE
+from simulator.breakage import KINDS, NOTICE, REFUSING, TOO_MANY
 
 # kinds that are another one at each strike
 MIXED: Mapping[str, Sequence[str]] = {
     "any": KINDS,
     "notice:any": [kind for kind in KINDS if kind.startswith(NOTICE)],
-    "broken": [kind for kind in KINDS if not kind.startswith(NOTICE)],
+    "broken": [kind for kind in KINDS if not kind.startswith(NOTICE) and kind != TOO_MANY],
 }
 
 
@@ -21,7 +21,7 @@ class WrongFault(Exception):
 class Fault:
     """`count` calls go wrong (None: all), each with `probability`, if function and symbol fit (None: any). `delay` is in seconds.
 
-    A kind in MIXED is drawn anew for each call.
+    A kind in MIXED is drawn anew for each call. `retry_after` is the header of that name, whatever it may say; for kinds in REFUSING.
     """
 
     kind: str
@@ -30,6 +30,7 @@ class Fault:
     function: str | None = None
     symbol: str | None = None
     delay: float = 0.0
+    retry_after: str | None = None
 
     def fits(self, function: str, symbols: str) -> bool:
         """`symbols` is one symbol or a bulk call's list with commas."""
@@ -58,6 +59,13 @@ def _check(fault: Fault) -> None:
     for name, value in (("function", fault.function), ("symbol", fault.symbol)):
         if not (value is None or isinstance(value, str)):
             raise WrongFault(f"{name}: expected a string or null, not {value!r}")
+    if not (fault.retry_after is None or (_is_header(fault.retry_after) and fault.kind in REFUSING)):
+        expected = f"printable text, with one of {', '.join(REFUSING)}"
+        raise WrongFault(f"retry_after: expected {expected}, not {fault.retry_after!r}")
+
+
+def _is_header(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable()
 
 
 def _is_number(value: object) -> bool:

@@ -1,28 +1,28 @@
 """What each `function` answers, apart from limits and faults. Pure: a universe, the call's parameters and a time in, an answer out."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 
 from simulator.answers import Answer, refusal
-from simulator.bodies import (
-    artificial_quotes,
-    best_matches,
-    bulk_quotes,
-    daily_series,
-    global_quote,
-    lettered_listing,
-    listing,
-)
+from simulator.bodies import artificial_quotes, best_matches, bulk_quotes, global_quote, no_events
+from simulator.company import YEAR, overview
 from simulator.finding import find
+from simulator.functions import EMPTY, INDEX, PREMIUM
+from simulator.listings import SINCE, active_listing, delisted_listing, lettered_listing
 from simulator.markets import market_status
+from simulator.movers import top_gainers_losers
 from simulator.notices import NOTICES, notice
-from simulator.prices import Bar, Quote, bars_at, closed_bars, closed_quote, quote_at
+from simulator.prices import Bar, Quote, bars_at, closed_bars, closed_move, closed_quote, move_at, quote_at
+from simulator.series import SERIES, time_series
+from simulator.sessions import NEW_YORK
+from simulator.tables import table_of
 from simulator.universe import US, Security, Universe
 
-COMPACT, FULL = 100, 500  # rows
+COMPACT, FULL = 100, 500  # rows; the provider's full series, weeks and months go back twenty years
 BULK = 100  # symbols that one bulk call honours
-PRICED = ("GLOBAL_QUOTE", "TIME_SERIES_DAILY")  # bulk quotes have a refusal of their own
+PRICED = frozenset({"GLOBAL_QUOTE", "TOP_GAINERS_LOSERS", *SERIES})  # bulk quotes have a refusal of their own
+LONG = frozenset({"OVERVIEW", "TOP_GAINERS_LOSERS", *(name for name, series in SERIES.items() if not series.daily)})
 ENTITLEMENTS = ("realtime", "delayed")
 _DELAY = timedelta(minutes=15)
 
@@ -49,11 +49,34 @@ def answer(provider: Provider, params: Params, now: datetime) -> Answer:
         return refusal("bad_key")
     if key == "demo":
         return refusal("demo_key")
-    if function not in FUNCTIONS:
-        return refusal("no_such_function", function=function)
-    if function in PRICED and params.get("entitlement") in ENTITLEMENTS and not provider.entitled:
-        return refusal("not_entitled")
-    return FUNCTIONS[function](provider, params, now)
+    if not provider.entitled and (refused := _refused(function, params)):
+        return refused
+    if function in FUNCTIONS:
+        return _in_form(params, FUNCTIONS[function](provider, params, now))
+    if function in EMPTY or function in PREMIUM or function == INDEX:
+        return Answer("no_data", {})
+    return refusal("no_such_function", function=function)
+
+
+def _refused(function: str, params: Params) -> Answer | None:
+    """What a key without the right hears of a premium function or of an entitlement."""
+    if function == INDEX:
+        return refusal("not_entitled_yet")
+    asks_for_more = function in PRICED and params.get("entitlement") in ENTITLEMENTS
+    return refusal("not_entitled") if function in PREMIUM or asks_for_more else None
+
+
+def _in_form(params: Params, given: Answer) -> Answer:
+    """As CSV, if the call wants it and the answer has a table: refusals are JSON all the same, and so is any other `datatype`."""
+    if params.get("datatype") != "csv" or isinstance(given.body, str):
+        return given
+    table = table_of(params["function"], given.body)
+    return given if table is None else replace(given, body=table)
+
+
+def takes_long(params: Params) -> bool:
+    """Whether the answer draws years of days, or looks at every stock: a second, if nothing is cached."""
+    return params.get("function") in LONG or params.get("outputsize") == "full"
 
 
 def over_limit(params: Params, name: str) -> Mapping[str, object] | str:
@@ -70,7 +93,8 @@ def _global_quote(provider: Provider, params: Params, now: datetime) -> Answer:
     if security is None:
         return _unknown_quote(provider.unknown)
     delayed = params.get("entitlement") == "delayed"
-    return Answer("ok", global_quote(security.symbol, _quote(provider, params, security, now), delayed=delayed))
+    body = global_quote(security.symbol, _quote(provider, params, security, now), delayed=delayed)
+    return Answer("ok", body, file=f"global_quote_{security.symbol}")
 
 
 def _quote(provider: Provider, params: Params, security: Security, now: datetime) -> Quote:
@@ -97,22 +121,59 @@ def _unknown_quote(form: str) -> Answer:
     return Answer("no_data", {"Global Quote": {}} if form == "empty_quote" else {})
 
 
-def _time_series_daily(provider: Provider, params: Params, now: datetime) -> Answer:
+def _time_series(provider: Provider, params: Params, now: datetime) -> Answer:
+    series = SERIES[params["function"]]
     full = params.get("outputsize") == "full"
-    if full and not provider.entitled:
+    if series.daily and full and not provider.entitled:
         return refusal("not_entitled_full")
     security = _living(provider, params.get("symbol", ""))
     if security is None:
-        return Answer("no_data", notice("bad_request", function="TIME_SERIES_DAILY"))
-    bars = _bars(provider, params, security, now, FULL if full else COMPACT)
-    return Answer("ok", daily_series(params["symbol"], bars, full=full))
+        return _no_such_symbol(params)
+    bars = _bars(provider, params, security, now, COMPACT if series.daily and not full else FULL)
+    body = time_series(series, params["symbol"], bars, full=full)
+    return Answer("ok", body, file=f"{series.file}_{security.symbol}")
+
+
+def _no_such_symbol(params: Params) -> Answer:
+    return Answer("no_data", notice("bad_request", function=params["function"]))
+
+
+def _events(provider: Provider, params: Params, _: datetime) -> Answer:
+    """SPLITS and DIVIDENDS."""
+    function = params["function"]
+    security = _living(provider, params.get("symbol", ""))
+    if security is None:
+        return Answer("no_data", {}) if params.get("symbol") else refusal("bad_request", function=function)
+    return Answer("ok", no_events(security.symbol), file=f"{function.lower()}_{security.symbol}")
+
+
+def _overview(provider: Provider, params: Params, now: datetime) -> Answer:
+    """Funds and foreign shares have none."""
+    security = _living(provider, params.get("symbol", ""))
+    if not params.get("symbol"):
+        return refusal("bad_request", function="OVERVIEW")
+    if security is None or security.region != US or security.kind != "Stock":
+        return Answer("no_data", {})
+    return Answer("ok", overview(security, _bars(provider, params, security, now, YEAR)))
+
+
+def _top_gainers_losers(provider: Provider, params: Params, now: datetime) -> Answer:
+    at = _seen_at(provider, params, now)
+    living = [s for s in provider.universe.values() if s.region == US and not s.dead]
+    if at is None:
+        moves = [(s.symbol, closed_move(s.walk, now)) for s in living]
+        updated = f"{moves[0][1].day} 16:16:00"
+    else:
+        moves = [(s.symbol, move_at(s.walk, at)) for s in living]
+        updated = f"{at.astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S}"
+    return Answer("ok", top_gainers_losers(moves, updated))
 
 
 def _symbol_search(provider: Provider, params: Params, now: datetime) -> Answer:
     if not params.get("keywords"):
         return refusal("bad_request", function="SYMBOL_SEARCH")
     matches = find(provider.universe, params["keywords"])
-    return Answer("ok" if matches else "no_data", best_matches(matches, now))
+    return Answer("ok" if matches else "no_data", best_matches(matches, now), file="symbol_search")
 
 
 def _realtime_bulk_quotes(provider: Provider, params: Params, now: datetime) -> Answer:
@@ -127,8 +188,20 @@ def _realtime_bulk_quotes(provider: Provider, params: Params, now: datetime) -> 
 
 
 def _listing_status(provider: Provider, params: Params, _: datetime) -> Answer:
-    active = params.get("state", "active") == "active"
-    return Answer("ok", listing(s for s in provider.universe.values() if active and s.region == US))
+    """A `state` that is unknown is `active`, as the provider has it. What it says of a wrong date is not recorded: `{}` here."""
+    on = _date(params.get("date", ""))
+    if params.get("date") and (on is None or on <= SINCE):
+        return Answer("no_data", {})
+    if params.get("state") == "delisted":
+        return Answer("ok", delisted_listing(on))
+    return Answer("ok", active_listing((s for s in provider.universe.values() if s.region == US), on))
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _market_status(_: Provider, __: Params, now: datetime) -> Answer:
@@ -142,9 +215,12 @@ def _living(provider: Provider, symbol: str) -> Security | None:
 
 FUNCTIONS: Mapping[str, Callable[[Provider, Params, datetime], Answer]] = {
     "GLOBAL_QUOTE": _global_quote,
-    "TIME_SERIES_DAILY": _time_series_daily,
+    **dict.fromkeys(SERIES, _time_series),
     "SYMBOL_SEARCH": _symbol_search,
     "REALTIME_BULK_QUOTES": _realtime_bulk_quotes,
     "LISTING_STATUS": _listing_status,
     "MARKET_STATUS": _market_status,
+    "OVERVIEW": _overview,
+    "TOP_GAINERS_LOSERS": _top_gainers_losers,
+    **dict.fromkeys(("SPLITS", "DIVIDENDS"), _events),
 }

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from common.core.alpha_vantage import decipher
 from common.core.models import Function, Listed
-from simulator.bodies import LISTING_COLUMNS
+from simulator.listings import LISTING_COLUMNS
 from simulator.universe import US, load_universe
 
 SIZE = 13_411

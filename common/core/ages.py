@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from math import sqrt
 
+from common.core.closes import LAG, final_from, required_day
 from common.core.market_time import Calendar
-from common.core.refresh import LAG
 
 SESSIONS = 300  # a quote that is older than so many sessions counts as so old
 INSTANT = timedelta(microseconds=1)
@@ -71,18 +71,15 @@ def marks(calendar: Calendar, now: datetime) -> Marks:
 
 def deadline(calendar: Calendar, now: datetime, *, ttl: timedelta, data: str) -> Deadline:
     """Which quotes are stale at `now`."""
+    day = required_day(calendar, now, data)
     if not calendar.sessions:
-        return Deadline(now - ttl)
+        return Deadline(now - ttl, day)
     if data == "end_of_day":
-        return Deadline(day=_newest_day(calendar, now - LAG[data]))
-    last = calendar.last_session(now)
-    if last is None:
+        final = None if day is None else final_from(calendar, day, data)
+    elif (last := calendar.last_session(now)) is None:
         return Deadline()
-    opening, close = last
-    return Deadline(max(opening - INSTANT, now - ttl) if now < close else close + LAG[data] - INSTANT)
-
-
-def _newest_day(calendar: Calendar, now: datetime) -> date | None:
-    """The day of the last session that has closed."""
-    closed = calendar.last_closed(now)
-    return None if closed is None else calendar.sessions[closed - 1][0].date()
+    elif now < last[1]:
+        return Deadline(max(last[0] - INSTANT, now - ttl), day)
+    else:
+        final = last[1] + LAG[data]
+    return Deadline(None if final is None else final - INSTANT, day)

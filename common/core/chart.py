@@ -8,15 +8,14 @@ from datetime import date, datetime, timedelta
 from enum import Enum
 from itertools import takewhile
 
-from common.core.freshness import AHEAD, Freshness
+from common.core.closes import DELAY, LAG, behind_from, closes_out
+from common.core.freshness import AHEAD, PROVIDER_BEHIND, Freshness
 from common.core.market_time import Calendar, fresh_until
 from common.core.models import Bar, Quote
 from common.core.outlook import Outlook, reason
-from common.core.refresh import LAG
 from common.core.trading_day import is_abroad, latest_day
 
 RETRY = timedelta(hours=1)  # after a fetch that lacked a day that is out; each further one waits for twice as long
-BEHIND = "provider_behind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +140,13 @@ def judge_chart(
         until = now
     fills = held == calendar.sessions_until(view.bars[-1].day)
     known = view.as_of if fills else chart.fetched_at  # when the provider last could have given what is lacking
-    lacking = _lacking(known, calendar, now, held, data)
+    lacking = _lacking(view, known, calendar, now, held, data)
     if lacking is not None:
         until = min(until, max(lacking, known), now)
     if now < until:
         return Freshness(until, stale=False)
     if lacking is not None and known >= lacking:
-        return Freshness(until, stale=True, reason=BEHIND)
+        return Freshness(until, stale=True, reason=PROVIDER_BEHIND)
     return Freshness(
         until,
         stale=True,
@@ -174,15 +173,19 @@ def _fresh_until(chart: Chart, view: View, calendar: Calendar, held: int, data: 
     return following[0][1] + LAG[data] if following else chart.fetched_at + ttl
 
 
-def _lacking(known: datetime, calendar: Calendar, now: datetime, held: int, data: str) -> datetime | None:
+def _lacking(view: View, known: datetime, calendar: Calendar, now: datetime, held: int, data: str) -> datetime | None:
     """Since when the newest session that should be there could have been fetched, if it is not there."""
-    out = calendar.last_closed(now - LAG[data]) or 0
+    if not calendar.sessions:
+        behind = behind_from(calendar, view.bars[-1].day, data)
+        return behind if behind is not None and behind <= now else None
+    out = closes_out(calendar, now, data)
     if held < out:
         return calendar.sessions[out - 1][1] + LAG[data]
-    last = calendar.last_session(now)
-    if data == "end_of_day" or last is None or calendar.sessions_until(last[0].date()) <= held:
+    last = None if data == "end_of_day" else calendar.last_session(now - DELAY[data])
+    if last is None or calendar.sessions_until(last[0].date()) <= held:
         return None
-    return last[0] if known >= last[0] else None
+    begun = last[0] + DELAY[data]
+    return begun if known >= begun else None
 
 
 def _next_refresh(quoted: Freshness | None, calendar: Calendar, now: datetime, held: int, data: str) -> datetime | None:
@@ -190,7 +193,7 @@ def _next_refresh(quoted: Freshness | None, calendar: Calendar, now: datetime, h
     last = calendar.last_session(now)
     wanted = 0 if last is None else calendar.sessions_until(last[0].date())
     if data == "end_of_day":
-        wanted = calendar.last_closed(now - LAG[data]) or 0
+        wanted = closes_out(calendar, now, data)
     return quoted.next_refresh if quoted is not None and wanted <= held + 1 else None
 
 
@@ -201,7 +204,7 @@ def chart_due(chart: Chart, view: View, calendar: Calendar, now: datetime, *, da
     if not calendar.sessions:
         closed = _is_over(chart.symbol, chart.newest, now)
     else:
-        out = calendar.last_closed(now - LAG[data]) or 0
+        out = closes_out(calendar, now, data)
         since = calendar.sessions[out - 1][1] + LAG[data] if out else chart.fetched_at
         closed = chart.fetched_at < since or calendar.sessions_until(chart.newest) < out
     if closed:
@@ -229,7 +232,7 @@ def bars_due(
         return True
     if not calendar.sessions:
         return now - fetched_at >= ttl
-    closed = calendar.last_closed(now - LAG[data]) or 0
+    closed = closes_out(calendar, now, data)
     out = calendar.sessions[closed - 1][1] + LAG[data] if closed else fetched_at
     if fetched_at < out:
         return True

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from common.core.closes import LAG, behind_from, final_from
 from common.core.market_time import Calendar, fresh_until
 from common.core.models import Quote
 from common.core.outlook import Outlook, next_refresh, reason
-from common.core.refresh import LAG, Policy
+from common.core.refresh import Policy
 
+PROVIDER_BEHIND = "provider_behind"
 AHEAD = timedelta(seconds=30)  # the database's clock and ours may differ by so much
 
 
@@ -26,19 +28,24 @@ def judge(
     quote: Quote, calendar: Calendar, now: datetime, *, ttl: timedelta, policy: Policy, outlook: Outlook
 ) -> Freshness:
     """Fresh or stale, by the market's time. One from the future was stamped by a clock that was set back since: nobody knows its age."""
-    until = now if quote.fetched_at > now + AHEAD else _until(quote, calendar, ttl, policy.data)
+    behind = behind_from(calendar, quote.price.trading_day, policy.data)
+    until = now if quote.fetched_at > now + AHEAD else _until(quote, calendar, ttl, policy.data, behind)
     if now < until:
         return Freshness(until, stale=False)
+    why = PROVIDER_BEHIND if behind is not None and behind <= quote.fetched_at else reason(outlook, calendar, now)
     expected = next_refresh(outlook, policy, calendar, quote, now)
-    return Freshness(until, stale=True, reason=reason(outlook, calendar, now), next_refresh=expected)
+    return Freshness(until, stale=True, reason=why, next_refresh=expected)
 
 
-def _until(quote: Quote, calendar: Calendar, ttl: timedelta, data: str) -> datetime:
-    """An end-of-day price is fresh until the next close may be out; any other by its time of fetch."""
+def _until(quote: Quote, calendar: Calendar, ttl: timedelta, data: str, behind: datetime | None) -> datetime:
+    """By its time of fetch; where prices are end-of-day, by whether it is final. And until its trading day is behind."""
     if data != "end_of_day" or not calendar.sessions:
-        return fresh_until(calendar, quote.fetched_at, ttl, LAG[data])
-    following = calendar.sessions[calendar.sessions_until(quote.price.trading_day) :]
-    return following[0][1] + LAG[data] if following else quote.fetched_at + ttl
+        until = fresh_until(calendar, quote.fetched_at, ttl, LAG[data])
+        return until if behind is None else min(until, behind)
+    final = final_from(calendar, quote.price.trading_day, data)
+    if final is not None and quote.fetched_at < final:
+        return final
+    return quote.fetched_at + ttl if behind is None else behind
 
 
 def shape(quote: Quote, freshness: Freshness) -> dict[str, object]:

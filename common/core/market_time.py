@@ -58,9 +58,9 @@ class Calendar:
         """How many sessions there are up to a trading day, itself included. A session's day is that of its open, in UTC."""
         return 0 if day is None else bisect_right(self._opens, day, key=lambda opening: opening.date())
 
-    def close_clock(self, day: date | None) -> float:
-        """Open seconds until the close of a trading day, or of the last session before it; 0 for none."""
-        return self._before[self.sessions_until(day)]
+    def clock_at_close(self, sessions: int) -> float:
+        """Open seconds in the first so many sessions."""
+        return self._before[sessions]
 
     def is_open(self, now: datetime) -> bool:
         return not self.sessions or self.session(now) is not None

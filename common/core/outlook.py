@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import sqrt
 
+from common.core.closes import LAG
 from common.core.gate import GATE_REASONS
 from common.core.market_time import Calendar
 from common.core.models import Quote
 from common.core.outcomes import Outcome
-from common.core.refresh import LAG, Policy
+from common.core.refresh import Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
+from common.core.closes import LAG, closes_out, price_clock
+from common.core.gate import most_failures
 from common.core.limits import DAY, Rule, slowest
 from common.core.market_time import Calendar
 from common.core.shares import Ceiling, Shares, ceilings, most_of_one
@@ -18,9 +20,7 @@ SWEEP = timedelta(hours=1)  # the closing sweep is over by then
 STANDING_RESERVE = (
     0.01  # of a quota: what background never takes, so that a miss finds a slot after a day that was used up
 )
-PROBE = timedelta(hours=1)  # after the close, and between two probes
-# How long after the close the provider's price is the final one: the closing auction, and the delay of the data.
-LAG = {"realtime": timedelta(minutes=5), "delayed": timedelta(minutes=20), "end_of_day": PROBE}
+PROBE = timedelta(hours=1)  # between two probes, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,13 @@ class Policy:
 @dataclass(frozen=True, slots=True)
 class Use:
     """What the journal and the tables say: calls that occupy the quota now (`taken`) and from `busy_after` on (`busy`), those of
-    the latter that somebody waited for or ordered, the wanted symbols that have a quote, and the newest trading day of any quote."""
+    the latter that somebody waited for or ordered (`urgent`), and those of background that brought no answer (`failed`); the wanted
+    symbols that have a quote, and the newest trading day of any quote."""
 
     taken: int = 0
     busy: int = 0
     urgent: int = 0
+    failed: int = 0
     wanted: int = 0
     newest_day: date | None = None
 
@@ -94,14 +96,15 @@ def turn(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> Turn:
 
 
 def _background(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> Turn:
-    """The policy at `now`: the square-root law while the market is open, then each symbol once by weight and age.
+    """The policy at `now`: the square-root law while the market is open, then all symbols that lack the close, by weight and age.
 
-    Where prices are end-of-day the clock is that of the newest close that is known to be out: each opens one turn for every symbol.
+    Where prices are end-of-day the clock is that of the newest close that the provider is known to have.
     """
     if policy.data == "end_of_day" and calendar.sessions:
         power = CLOSING_POWER if _quota_spares(policy, calendar, now, use) else NO_POWER
-        return Turn(policy.gap, calendar.close_clock(use.newest_day), power)
-    clock = calendar.clock(now)
+        known = min(calendar.sessions_until(use.newest_day), closes_out(calendar, now, policy.data))
+        return Turn(policy.gap, calendar.clock_at_close(known), power)
+    clock = price_clock(calendar, now, policy.data)
     if calendar.is_open(now):
         gap = _open_gap(policy, calendar, now, use)
         return Turn(policy.gap, clock, NO_POWER) if gap is None else Turn(gap, clock, OPEN_POWER)
@@ -113,20 +116,22 @@ def _quota_spares(policy: Policy, calendar: Calendar, now: datetime, use: Use) -
     close is due, so that nothing is left over then."""
     if policy.quota is None:
         return True
-    closed = calendar.last_closed(now - PROBE)
     left = 1.0  # of that day
-    if closed is not None:
-        left = (calendar.sessions[closed - 1][1] + PROBE + DAY - now) / DAY
+    if out := closes_out(calendar, now, policy.data):
+        left = (calendar.sessions[out - 1][1] + LAG[policy.data] + DAY - now) / DAY
     reserve = max(0.0, policy.interactive_share * policy.quota.calls - use.urgent) * min(1.0, max(0.0, left))
     return use.busy < policy.quota.calls - int(reserve)
 
 
 def _sweeps(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> bool:
-    """Whether the final close is out, and the sweep has not eaten into the next day's quota."""
+    """Whether the final close is out, and the sweep has not eaten into the next day's quota: by answers, or by calls without one."""
     last = calendar.last_session(now)
     if last is None or now < last[1] + LAG[policy.data]:
         return False
-    return policy.quota is None or use.busy - use.urgent < sweep_share(policy.quota.calls, use.wanted)
+    if policy.quota is None:
+        return True
+    answered = use.busy - use.urgent - use.failed
+    return answered < sweep_share(policy.quota.calls, use.wanted) and use.failed < most_failures(policy.quota)
 
 
 def _open_gap(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> timedelta | None:
@@ -156,10 +161,12 @@ def sweep_share(quota: int, wanted: int) -> int:
 
 
 def probe_due(policy: Policy, calendar: Calendar, now: datetime, use: Use, last_asked: datetime | None) -> bool:
-    """Whether to ask one symbol if today's close is out: end-of-day data, hourly from an hour after the close until it is."""
+    """Whether to ask one symbol if today's close is out: end-of-day data, from the time that it may be, until it is. Hourly, then at half
+    the time that has passed: a close that comes in the morning costs nine probes, and not each symbol its call."""
     if policy.data != "end_of_day" or not calendar.sessions:
         return False
-    expected = calendar.last_closed(now - PROBE)
-    if expected is None or calendar.sessions_until(use.newest_day) >= expected:
+    out = closes_out(calendar, now, policy.data)
+    if calendar.sessions_until(use.newest_day) >= out:
         return False
-    return last_asked is None or last_asked <= now - PROBE
+    due = calendar.sessions[out - 1][1] + LAG[policy.data]
+    return last_asked is None or last_asked + max(PROBE, (last_asked - due) / 2) <= now

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from common.core.alpha_vantage import BULK_LIMIT
 from common.core.limits import DAY, LEASE, Rule
 from common.core.models import CallClass, Function
-from common.core.outcomes import Outcome
+from common.core.outcomes import NO_ANSWER, Outcome
 from common.core.outlook import Outlook
 from common.core.refresh import Turn, Use
 from common.store.pool import Connection
@@ -95,6 +95,8 @@ async def select_use(
             (SELECT count(*) FROM calls WHERE account = $1 AND outcome IS DISTINCT FROM 'unsent' AND ends_at > $2) AS busy,
             (SELECT count(*) FROM calls WHERE account = $1 AND outcome IS DISTINCT FROM 'unsent' AND ends_at > $2
                 AND groups @> '{waiting}') AS urgent,
+            (SELECT count(*) FROM calls WHERE account = $1 AND outcome = ANY ($6) AND ends_at > $2
+                AND NOT groups @> '{waiting}') AS failed,
             (SELECT count(*) FROM (SELECT FROM symbols WHERE source = $4 AND level IS NOT NULL LIMIT $3) AS quoted) AS wanted,
             (SELECT max(trading_day) FROM quotes WHERE source = $4) AS newest_day,
             (SELECT max(granted_at) FROM calls WHERE account = $1 AND function = 'GLOBAL_QUOTE' AND granted_at > $2 - interval '1 day'
@@ -105,8 +107,12 @@ async def select_use(
         max(rule.calls for rule in ask.limits) + 1,
         ask.source,
         taken_after,
+        [outcome for outcome in NO_ANSWER if outcome is not Outcome.UNSENT],
     )
-    return Use(row["taken"], row["busy"], row["urgent"], row["wanted"], row["newest_day"]), row["last_asked"]
+    return (
+        Use(row["taken"], row["busy"], row["urgent"], row["failed"], row["wanted"], row["newest_day"]),
+        row["last_asked"],
+    )
 
 
 async def select_outlook(connection: Connection, ask: Ask) -> Outlook:

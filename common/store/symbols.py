@@ -42,13 +42,26 @@ async def select_unknown_among(connection: Connection, ask: Ask, symbols: Sequen
     return {row["symbol"] for row in rows}
 
 
-async def update_quoted(connection: Connection, ask: Ask, symbols: Sequence[str]) -> None:
-    """They have a quote: what went wrong before is forgotten, and who had them asked for has the credit back."""
-    await connection.execute("UPDATE symbols SET source = $2 WHERE symbol = ANY ($1)", list(symbols), ask.source)
+async def update_quoted(connection: Connection, ask: Ask, answered: Mapping[str, float | None]) -> None:
+    """They have a quote, of the market's clock that is given; None: one that lacks the close that is out, so they stay as old as they
+    were. Otherwise what went wrong before is forgotten, and whoever had them asked for has the credit back."""
+    served = [symbol for symbol, clock in answered.items() if clock is not None]
     await connection.execute(
-        "DELETE FROM attempts WHERE account = $1 AND symbol = ANY ($2)", ask.account, list(symbols)
+        """
+        UPDATE symbols SET source = $2, clock = coalesce(given.clock, symbols.clock)
+        FROM unnest($1::text[], $3::float8[]) AS given (symbol, clock) WHERE symbols.symbol = given.symbol
+        """,
+        list(answered),
+        ask.source,
+        list(answered.values()),
     )
-    await connection.execute("DELETE FROM credits WHERE symbol = ANY ($1)", list(symbols))
+    await connection.execute("DELETE FROM attempts WHERE account = $1 AND symbol = ANY ($2)", ask.account, served)
+    await connection.execute(
+        "UPDATE attempts SET failures = 0, quarantined_until = NULL WHERE account = $1 AND symbol = ANY ($2) AND failures > 0",
+        ask.account,
+        list(answered),
+    )
+    await connection.execute("DELETE FROM credits WHERE symbol = ANY ($1)", list(answered))
 
 
 async def update_unquoted(connection: Connection, symbols: Sequence[str]) -> None:
@@ -86,25 +99,20 @@ async def update_forgiven_lately(connection: Connection, account: str) -> None:
 
 
 async def select_probe(connection: Connection, ask: Ask) -> str | None:
-    """One of the three heaviest symbols, the one fetched longest ago: a halted one among them must not stop the probe."""
+    """One of the three heaviest symbols, the one asked for longest ago: a halted one among them must not stop the probe."""
     symbol: str | None = await connection.fetchval(
         """
         SELECT symbol FROM (
-            SELECT symbol, fetched_at FROM symbols LEFT JOIN quotes USING (symbol)
-            WHERE symbols.source = $2 AND level IS NOT NULL
-                AND NOT EXISTS (SELECT FROM attempts a WHERE a.account = $1 AND a.symbol = symbols.symbol AND failures > 0)
+            SELECT symbol, greatest(fetched_at, at) AS asked_at FROM symbols LEFT JOIN quotes USING (symbol)
+            LEFT JOIN (SELECT * FROM attempts WHERE account = $1) AS own USING (symbol)
+            WHERE symbols.source = $2 AND level IS NOT NULL AND NOT coalesce(failures > 0, false)
             ORDER BY level DESC, watchers DESC, symbol LIMIT 3
-        ) AS heaviest ORDER BY fetched_at NULLS FIRST, symbol LIMIT 1
+        ) AS heaviest ORDER BY asked_at NULLS FIRST, symbol LIMIT 1
         """,
         ask.account,
         ask.source,
     )
     return symbol
-
-
-async def update_clock(connection: Connection, symbol: str, clock: float) -> None:
-    """The price that came is that of a later close than the call was made for."""
-    await connection.execute("UPDATE symbols SET clock = $2 WHERE symbol = $1 AND clock < $2", symbol, clock)
 
 
 async def update_reads(connection: Connection, reads: Mapping[str, int], half_life: timedelta) -> None:
@@ -154,17 +162,19 @@ async def delete_old_credits(connection: Connection, *, keep: timedelta) -> int:
     return affected(await connection.execute("DELETE FROM credits WHERE used_at < ledger_now() - $1::interval", keep))
 
 
-async def update_unattempted(connection: Connection, call: int) -> None:
-    """The call was never sent: its symbols are as old as they were, and may be tried at once."""
+async def update_untried(connection: Connection, call: int) -> None:
+    """A call says nothing about its symbols: they may be tried at once."""
     await connection.execute(
         """
-        WITH unsent AS (
-            UPDATE symbols SET clock = coalesce(demand.clock_before, 0)
-            FROM demand WHERE demand.call = $1 AND demand.function = 'GLOBAL_QUOTE' AND demand.subject = symbols.symbol
-            RETURNING symbols.symbol
+        WITH untried AS (
+            SELECT a.account, a.symbol FROM calls c JOIN attempts a ON a.account = c.account AND a.symbol = ANY (c.subjects)
+            WHERE c.id = $1 AND c.function IN ('GLOBAL_QUOTE', 'REALTIME_BULK_QUOTES')
+        ), gone AS (
+            DELETE FROM attempts USING untried
+            WHERE (attempts.account, attempts.symbol) = (untried.account, untried.symbol) AND failures = 0 AND tries <= 1
         )
-        DELETE FROM attempts USING unsent, calls
-        WHERE attempts.symbol = unsent.symbol AND calls.id = $1 AND attempts.account = calls.account AND failures = 0
+        UPDATE attempts SET tries = greatest(0, tries - 1) FROM untried
+        WHERE (attempts.account, attempts.symbol) = (untried.account, untried.symbol) AND NOT (failures = 0 AND tries <= 1)
         """,
         call,
     )

@@ -1,9 +1,10 @@
 -- The symbols with a quote that background may refresh now, the highest weight * age**p_power first. Symbols of about one weight share a
 -- level; among them the oldest leads, so that one row a level decides (a step of 1.5 costs 0.3 %). p_watched: only what somebody watches.
--- p_clock is the market's clock that an answer of now would be of; power 0 leaves none.
+-- p_clock is the market's clock that an answer of now would be of; power 0 leaves none. A symbol whose last calls brought nothing, or not
+-- the close that is out, rests in between (see rests_until); its age is that of the answer before.
 CREATE OR REPLACE FUNCTION background_candidates(
     p_account text, p_source text, p_watched boolean, p_now timestamptz, p_clock double precision, p_power double precision,
-    p_half_life interval, p_bulk boolean, p_most integer
+    p_half_life interval, p_span interval, p_bulk boolean, p_most integer
 ) RETURNS TABLE (symbol text, rank double precision) LANGUAGE sql STABLE AS $$
     SELECT oldest.symbol, oldest.rank
     FROM (
@@ -21,7 +22,10 @@ CREATE OR REPLACE FUNCTION background_candidates(
         WHERE p_power > 0 AND s.source = p_source AND s.level = levels.level AND s.clock < p_clock
             AND weight_of(s.watchers, s.pinned, decayed(s.reads, s.reads_at, p_now, p_half_life)) IS NOT NULL
             AND NOT (p_bulk AND s.symbol ~ '[.:]')
-            AND NOT EXISTS (SELECT FROM attempts a WHERE a.account = p_account AND a.symbol = s.symbol AND a.failures > 0)
+            AND NOT EXISTS (
+                SELECT FROM attempts a WHERE a.account = p_account AND a.symbol = s.symbol
+                    AND (a.failures > 0 OR p_now < rests_until(a.at, a.tries, p_span))
+            )
             AND NOT EXISTS (
                 SELECT FROM demand d WHERE d.function = 'GLOBAL_QUOTE' AND d.subject = s.symbol AND NOT is_ready(NULL, d.taken_until, p_now)
             )

@@ -1,7 +1,7 @@
 -- More symbols for a bulk call than the one that it is made for: what is queued, then first quotes of pins and lists, which may take half
 -- of the room, then refreshes. They cost no call of their own, so no ceiling binds them.
 CREATE OR REPLACE FUNCTION fill_bulk(
-    p_account text, p_source text, p_chosen text[], p_most integer, p_now timestamptz, p_clock double precision,
+    p_account text, p_source text, p_chosen text[], p_most integer, p_span interval, p_now timestamptz, p_clock double precision,
     p_power double precision, p_half_life interval
 ) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -23,7 +23,7 @@ BEGIN
         ) AS i GROUP BY i.symbol ORDER BY i.symbol LIMIT greatest(0, (p_most - cardinality(filled)) / 2)
     ) AS f;
     SELECT filled || coalesce(array_agg(c.symbol ORDER BY c.rank DESC, c.symbol), '{}') INTO filled FROM background_candidates(
-        p_account, p_source, false, p_now, p_clock, p_power, p_half_life, true, p_most
+        p_account, p_source, false, p_now, p_clock, p_power, p_half_life, p_span, true, p_most
     ) AS c WHERE c.symbol <> ALL (filled);
     RETURN filled[:p_most];
 END $$;

@@ -51,13 +51,13 @@ BEGIN
     END IF;
     IF p_bulk > 1 AND coalesce(book.bulk_denied_until <= t, true) AND pick.function = 'GLOBAL_QUOTE'
         AND NOT 'trial' = ANY (pick.groups) AND pick.subjects[1] !~ '[.:]' THEN
-        pick.subjects := fill_bulk(p_account, p_source, pick.subjects, p_bulk, t, p_clock, p_power, p_half_life);
+        pick.subjects := fill_bulk(p_account, p_source, pick.subjects, p_bulk, (SELECT max(period) FROM unnest(p_periods) AS period), t, p_clock, p_power, p_half_life);
     END IF;
     IF book.probing AND NOT 'trial' = ANY (pick.groups) THEN
         pick.groups := pick.groups || '{trial}'::text[];
     END IF;
     SELECT m.id, m.function, m.subjects, m.class, m.granted_at, 'granted' INTO call, function, subjects, class, granted_at, reason
-    FROM record_call(p_account, p_source, p_caller, pick, p_lease, p_clock, t) AS m;
+    FROM record_call(p_account, p_source, p_caller, pick, p_lease, t) AS m;
     UPDATE ledgers l SET
         held_until = CASE WHEN book.probing THEN t + p_lease END,
         held_for = CASE WHEN book.probing THEN book.held_for END,

@@ -21,11 +21,11 @@ BEGIN
         END IF;
     END IF;
     SELECT c.symbol, s.watchers = 0 AS unwatched INTO top FROM background_candidates(
-        p_account, p_source, held OR last, p_now, p_clock, p_power, p_half_life, false, 1
+        p_account, p_source, held OR last, p_now, p_clock, p_power, p_half_life, p_span, false, 1
     ) AS c JOIN symbols s USING (symbol);
     IF top.symbol IS NULL AND last AND NOT held THEN
         SELECT c.symbol, true AS unwatched INTO top
-        FROM background_candidates(p_account, p_source, false, p_now, p_clock, p_power, p_half_life, false, 1) AS c;
+        FROM background_candidates(p_account, p_source, false, p_now, p_clock, p_power, p_half_life, p_span, false, 1) AS c;
     END IF;
     IF top.symbol IS NOT NULL THEN
         RETURN ROW(

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from common.core.chart import Chart, Due, chart_due, judge_chart, reconcile
+from common.core.closes import LAG
 from common.core.freshness import Freshness, judge
 from common.core.gate import GATE_REASONS
 from common.core.limits import PLANS
@@ -13,7 +14,7 @@ from common.core.market_time import ALWAYS, Calendar
 from common.core.models import Bar, Price, Quote
 from common.core.outcomes import Outcome
 from common.core.outlook import Outlook
-from common.core.refresh import LAG, Policy
+from common.core.refresh import Policy
 from common.sessions import nyse
 
 NYSE = nyse(2026)
@@ -173,6 +174,19 @@ def test_where_the_market_never_closes_the_clock_alone_decides() -> None:
 
     assert not judged(held, "2026-11-22T12:29:59", calendar=ALWAYS).stale
     assert judged(held, "2026-11-22T12:30", calendar=ALWAYS).stale
+
+
+def test_delayed_prices_of_a_day_begin_as_late_as_they_are_delayed() -> None:
+    held = chart(FRIDAY, "2026-11-23T14:45")
+
+    assert "provider_behind" != judged(held, "2026-11-23T14:51", data="delayed").reason
+    assert "provider_behind" == judged(chart(FRIDAY, "2026-11-23T14:50"), "2026-11-23T14:51", data="delayed").reason
+
+
+def test_where_the_market_never_closes_a_chart_of_long_ago_is_behind() -> None:
+    told = judged(chart(date(2020, 3, 2), "2026-11-22T12:00"), "2026-11-22T12:01", calendar=ALWAYS)
+
+    assert (True, "provider_behind") == (told.stale, told.reason)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from common.core.closes import price_clock
 from common.core.limits import PLANS, parse_limits
 from common.core.market_time import ALWAYS, Calendar
 from common.core.refresh import (
@@ -53,7 +54,7 @@ STANDARD, FREE = policy("1/1s,5/1min"), Policy(PLANS["free"].limits, "end_of_day
 def test_the_square_root_law_while_open_and_one_sweep_once_the_close_is_final(data: str, now: str, power: int) -> None:
     now_turn = turn(policy("1/1s,5/1min", data), NYSE, at(now), Use())
 
-    assert (power, NYSE.clock(at(now))) == (now_turn.power, now_turn.clock)
+    assert (power, price_clock(NYSE, at(now), data)) == (now_turn.power, now_turn.clock)
 
 
 @pytest.mark.parametrize("now", ["2026-11-20T16:00", "2026-11-20T23:00", "2026-11-22T12:00"])
@@ -119,7 +120,7 @@ def test_a_spent_quota_leaves_background_only_symbols_without_a_quote(use: Use) 
     # 252 sessions in 2024, 250 in 2025, and Friday's is the 224th of 2026; three half days in each of the years before
     [(None, 0, 0), (date(2024, 1, 2), 1, 0), (THURSDAY, 725, 6), (FRIDAY, 726, 6), (date(2026, 11, 22), 726, 6)],
 )
-@pytest.mark.parametrize("now", ["2026-11-20T16:00", "2026-11-22T12:00"])
+@pytest.mark.parametrize("now", ["2026-11-20T22:00", "2026-11-22T12:00"])
 def test_with_end_of_day_prices_each_trading_day_opens_one_turn(
     newest: date | None, sessions: int, halves: int, now: str
 ) -> None:
@@ -127,6 +128,26 @@ def test_with_end_of_day_prices_each_trading_day_opens_one_turn(
     now_turn = turn(FREE, NYSE, at(now), Use(newest_day=newest))
 
     assert (CLOSING_POWER, sessions * 23_400 - halves * 10_800) == (now_turn.power, now_turn.clock)
+
+
+def test_an_end_of_day_price_of_today_before_its_close_is_out_opens_no_turn() -> None:
+    yesterdays, todays = (
+        turn(FREE, NYSE, at("2026-11-20T21:30"), Use(newest_day=day)).clock for day in (THURSDAY, FRIDAY)
+    )
+
+    assert yesterdays == todays < turn(FREE, NYSE, at("2026-11-20T22:00"), Use(newest_day=FRIDAY)).clock
+
+
+@pytest.mark.parametrize(
+    ("answered", "failed", "power"),
+    [(14, 0, CLOSING_POWER), (15, 0, NO_POWER), (14, 4, CLOSING_POWER), (14, 5, NO_POWER)],
+)
+def test_a_failed_call_costs_no_symbol_its_close_and_failures_take_a_fifth_of_a_day(
+    answered: int, failed: int, power: int
+) -> None:
+    use = Use(busy=answered + failed, failed=failed, wanted=15)
+
+    assert power == turn(policy("1/1s,5/1min,25/1d"), NYSE, at("2026-11-20T22:00"), use).power
 
 
 @pytest.mark.parametrize(
@@ -145,13 +166,14 @@ def test_the_sweep_keeps_a_call_a_symbol_or_half_of_the_quota(quota: int, wanted
         ("2026-11-20T22:00", THURSDAY, "2026-11-20T21:00", True),
         ("2026-11-20T23:30", FRIDAY, None, False),  # it is out
         ("2026-11-20T16:00", THURSDAY, None, False),  # in the session
-        ("2026-11-22T12:00", THURSDAY, "2026-11-22T10:00", True),
+        ("2026-11-21T03:59", THURSDAY, "2026-11-21T02:00", False),  # late: at half the time that has passed
+        ("2026-11-21T04:00", THURSDAY, "2026-11-21T02:00", True),
         ("2026-11-22T12:00", None, None, True),
         ("2026-11-27T19:00", date(2026, 11, 25), None, True),  # a half day
         ("2024-01-02T15:00", None, None, False),  # no session has closed
     ],
 )
-def test_one_symbol_is_asked_hourly_until_the_days_close_is_out(
+def test_one_symbol_is_asked_until_the_days_close_is_out(
     now: str, newest: date | None, last_asked: str | None, due: bool
 ) -> None:
     asked = at(last_asked) if last_asked else None

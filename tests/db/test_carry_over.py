@@ -91,9 +91,7 @@ def test_with_end_of_day_prices_what_has_the_close_is_not_asked_for_again(before
     migrate(before)
 
     expected = [row[0] for row in sorted(lacks, key=lambda row: -row[1])]
-    assert sorted(expected) == sorted(
-        next_calls(before, CALENDAR.close_clock(datetime(2026, 11, 27, tzinfo=UTC).date()), 1)
-    )
+    assert sorted(expected) == sorted(next_calls(before, CALENDAR.clock_at_close(newest), 1))
 
 
 def test_quarantines_go_over(before: str) -> None:
@@ -117,4 +115,4 @@ def test_the_clock_of_each_session_goes_over_exactly(before: str) -> None:
 
     with psycopg.connect(before) as connection:
         clocks: dict[str, float] = dict(connection.execute("SELECT symbol, clock FROM symbols").fetchall())
-    assert {f"S{n:04}": CALENDAR.close_clock(CALENDAR.sessions[n - 1][0].date()) for n in sessions} == clocks
+    assert {f"S{n:04}": CALENDAR.clock_at_close(n) for n in sessions} == clocks

@@ -313,7 +313,7 @@ async def test_what_the_provider_does_not_have_is_not_pinned(slow: Resources) ->
 async def test_a_halted_symbol_that_once_had_a_quote_may_be_pinned(slow: Resources) -> None:
     await fail(slow, "HALT", rests=timedelta(hours=1))
     async with connection(slow.db) as held:
-        await update_quoted(held, slow.ask, ["HALT"])
+        await update_quoted(held, slow.ask, {"HALT": 0.0})
     await fail(slow, "HALT", rests=timedelta(hours=1))
 
     assert (await pin(slow, "HALT", by=BY)).changed

@@ -13,11 +13,11 @@ from decimal import Decimal
 
 from common import line
 from common.core.chart import Chart, Due, View, chart_due, reconcile
+from common.core.closes import LAG, answered_clock
 from common.core.ledger_clock import LedgerClock
 from common.core.market_time import Calendar
 from common.core.models import Bar, CallClass, Function, Price
 from common.core.outcomes import Outcome
-from common.core.refresh import LAG
 from common.core.staleness import zipf
 from common.core.trading_day import latest_day
 from common.provider import Permit
@@ -69,7 +69,8 @@ class Unjumped(LedgerClock):
 
 @dataclass(slots=True)
 class Day:
-    """Runs from one moment to the next. `cap` bounds how long nobody asks, `latency` is the least and the most a call takes [s]."""
+    """Runs from one moment to the next. `cap` bounds how long nobody asks, `latency` is the least and the most a call takes [s],
+    `late` how long a symbol's prices stay behind those of the others."""
 
     resources: Resources
     clock: Clock
@@ -77,6 +78,7 @@ class Day:
     trading_day: Callable[[Calendar, datetime], date] = prices_of_today
     cap: timedelta = timedelta(minutes=1)
     latency: tuple[float, float] = (0.1, 0.5)
+    late: Mapping[str, timedelta] = field(default_factory=dict)
     record: Record = field(default_factory=Record)
     _random: random.Random = field(default_factory=lambda: random.Random(7))
     _planned: list[tuple[datetime, int, Callable[[], Awaitable[None]]]] = field(default_factory=list)
@@ -92,10 +94,9 @@ class Day:
 
     async def watch(self, watchers: Mapping[str, int]) -> None:
         """Symbols that are watched, and refreshed just now: as after a full sweep."""
-        newest, clock = self.trading_day(self.calendar, self.now), self.calendar.clock(self.now)
+        newest, data = self.trading_day(self.calendar, self.now), self.resources.policy.data
         self.record.weights |= watchers
-        self.record.since = clock
-        counts_days = self.resources.policy.data == "end_of_day"
+        self.record.since = self.calendar.clock(self.now)
         async with connection(self.resources.db) as held:
             await held.execute(
                 """
@@ -105,16 +106,16 @@ class Day:
                 list(watchers),
                 list(watchers.values()),
                 self.resources.settings.source,
-                self.calendar.close_clock(newest) if counts_days else clock,
+                answered_clock(self.calendar, newest, self.now, data),
             )
             await held.execute(
                 """
                 INSERT INTO quotes (symbol, source, price, trading_day, fetched_at)
-                SELECT unnest($1::text[]), $2, 100, $3, ledger_now()
+                SELECT unnest($1::text[]), $2, 100, unnest($3::date[]), ledger_now()
                 """,
                 list(watchers),
                 self.resources.settings.source,
-                newest,
+                [self._day_of(symbol) for symbol in watchers],
             )
 
     async def add(self, symbol: str) -> None:
@@ -200,9 +201,12 @@ class Day:
         self.record.calls.append(Call(self.now, ended, grant.function, grant.subjects, grant.call_class, outcome))
 
         async def end() -> None:
-            day = self.trading_day(self.calendar, self.now)
-            prices = [Price(symbol, Decimal(100), day) for symbol in grant.subjects if outcome is Outcome.OK]
-            answer = (Bar(day, *PRICES, volume=None),) if grant.function is Function.DAILY else tuple(prices)
-            await settle(self.resources, grant, outcome, answer)
+            prices = [Price(symbol, Decimal(100), self._day_of(symbol)) for symbol in grant.subjects]
+            bar = Bar(self._day_of(grant.subjects[0]), *PRICES, volume=None)
+            answer = (bar,) if grant.function is Function.DAILY else tuple(prices)
+            await settle(self.resources, grant, outcome, answer if outcome is Outcome.OK else ())
 
         self.plan(ended, end)
+
+    def _day_of(self, symbol: str) -> date:
+        return self.trading_day(self.calendar, self.now - self.late.get(symbol, timedelta()))

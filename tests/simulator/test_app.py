@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
+from os import urandom
 from time import monotonic
 
 import pytest
@@ -99,12 +101,76 @@ async def test_calls_that_arrive_together_are_all_judged(aiohttp_client: Aiohttp
     assert (12, 7) == (calls["total"], calls["over_limit"])
 
 
+@pytest.mark.parametrize("params", [{"function": "TIME_SERIES_WEEKLY"}, {"function": "OVERVIEW"}])
+async def test_a_quote_does_not_wait_for_years_of_days(aiohttp_client: AiohttpClient, params: dict[str, str]) -> None:
+    cold = replace(config(), seed=int.from_bytes(urandom(4)))  # nothing of it is cached
+    client = await aiohttp_client(create_app(cold))
+    answered: list[str] = []
+
+    async def ask(**query: str) -> None:
+        response = await client.get("/query", params={**QUOTE, **query})
+        answered.append(query["function"])
+        assert 200 == response.status
+
+    await asyncio.gather(ask(**params, symbol="IBM"), ask(function="GLOBAL_QUOTE", symbol="IBM"))
+
+    assert ["GLOBAL_QUOTE", params["function"]] == answered
+
+
 async def test_an_answer_takes_as_long_as_the_latency(aiohttp_client: AiohttpClient) -> None:
     client = await aiohttp_client(create_app(config(latency=0.1)))
     start = monotonic()
     await client.get("/query", params=QUOTE)
 
     assert monotonic() - start >= 0.1
+
+
+async def test_csv_is_a_download_with_a_name_and_a_notice_is_not(aiohttp_client: AiohttpClient) -> None:
+    client = await aiohttp_client(create_app(config("1/1d")))
+    good = await client.get("/query", params={**QUOTE, "datatype": "csv"})
+    late = await client.get("/query", params={**QUOTE, "datatype": "csv"})
+
+    assert "application/x-download" == good.headers["Content-Type"]
+    assert "attachment; filename=global_quote_BRK-B.csv" == good.headers["Content-Disposition"]
+    assert (await good.read()).startswith(
+        b"symbol,open,high,low,price,volume,latestDay,previousClose,change,changePercent\r\n"
+    )
+    assert "application/json" == late.content_type
+    assert ["Information"] == list(await late.json())
+
+
+@pytest.mark.parametrize(
+    ("params", "accept"),
+    [
+        (QUOTE, "*/*"),
+        ({**QUOTE, "datatype": "csv"}, "*/*"),
+        ({**QUOTE, "apikey": ""}, "*/*"),
+        (QUOTE, "text/csv"),
+        ({"function": "LISTING_STATUS", "apikey": "K"}, "*/*"),
+    ],
+)
+async def test_any_page_may_read_any_answer(aiohttp_client: AiohttpClient, params: dict[str, str], accept: str) -> None:
+    client = await aiohttp_client(create_app(config("2/1d")))
+    for _ in range(3):
+        response = await client.get(
+            "/query", params=params, headers={"Accept": accept, "Origin": "https://example.org"}
+        )
+        assert ["*"] == response.headers.getall("Access-Control-Allow-Origin")
+
+    assert "Access-Control-Allow-Origin" not in (await client.get("/_calls")).headers
+
+
+async def test_a_head_is_a_call_and_says_what_a_get_would(aiohttp_client: AiohttpClient) -> None:
+    client = await aiohttp_client(create_app(config("2/1d")))
+    head = await client.head("/query", params=QUOTE)
+    get = await client.get("/query", params=QUOTE)
+    late = await client.head("/query", params=QUOTE)
+    calls = await (await client.get("/_calls")).json()
+
+    assert (200, get.headers["Content-Length"]) == (head.status, head.headers["Content-Length"])
+    assert (b"", b"") == (await head.read(), await late.read())
+    assert ["ok", "ok", "over_limit:2/1d"] == [call["outcome"] for call in calls["calls"]]
+    assert (3, 1) == (calls["total"], calls["over_limit"])
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("POST", "/query", 405)])

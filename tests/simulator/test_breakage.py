@@ -1,6 +1,7 @@
 """Every kind of fault, as a client meets it on a real socket."""
 
 import asyncio
+import csv
 import json
 from collections.abc import Mapping
 from time import monotonic
@@ -14,7 +15,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from common.core.limits import parse_limits
 from simulator.app import create_app
-from simulator.breakage import BODIES, HUGE, KINDS, WIRES
+from simulator.breakage import BODIES, HUGE, KINDS, REFUSING, WIRES
 from simulator.config import Config
 from simulator.notices import NOTICES
 
@@ -67,6 +68,25 @@ async def test_a_page_comes_instead_of_json(aiohttp_client: AiohttpClient, kind:
     assert text in body
 
 
+@pytest.mark.parametrize("kind", REFUSING)
+@pytest.mark.parametrize("after", [None, "30", "0", "Fri, 27 Nov 2026 21:00:00 GMT", "soon", ""])
+async def test_a_refusing_status_names_a_time_to_come_back_or_none(
+    aiohttp_client: AiohttpClient, kind: str, after: str | None
+) -> None:
+    client = await broken(aiohttp_client, kind, retry_after=after)
+    response = await client.get("/query", params=QUOTE)
+
+    assert (int(kind[-3:]), after) == (response.status, response.headers.get("Retry-After"))
+    assert f"fault:{kind}" == (await journal(client))[0]["outcome"]
+
+
+async def test_too_many_requests_come_as_text(aiohttp_client: AiohttpClient) -> None:
+    client = await broken(aiohttp_client, "http_429", count=1)
+
+    assert (429, "text/plain", b"error code: 1015") == await ask(client)
+    assert 200 == (await ask(client))[0]
+
+
 async def test_truncated_json_does_not_parse(aiohttp_client: AiohttpClient) -> None:
     _, content_type, body = await ask(await broken(aiohttp_client, "truncated"))
 
@@ -107,6 +127,46 @@ async def test_a_price_can_be_missing_or_zero_while_the_rest_is_good(
     assert (quote["05. price"], bulk[0]["close"]) == (price, price)
     assert {bar["4. close"] for bar in series.values()} == {price}
     assert float(quote["02. open"]) > 0
+
+
+@pytest.mark.parametrize(("kind", "price"), [("null_price", "None"), ("zero_price", "0.0000")])
+@pytest.mark.parametrize(("function", "column"), [("GLOBAL_QUOTE", "price"), ("TIME_SERIES_DAILY", "close")])
+async def test_a_price_can_be_missing_or_zero_in_csv(
+    aiohttp_client: AiohttpClient, kind: str, price: str, function: str, column: str
+) -> None:
+    client = await broken(aiohttp_client, kind)
+    status, content_type, body = await ask(client, function=function, datatype="csv")
+    rows = list(csv.DictReader(body.decode().splitlines()))
+
+    assert (200, "application/x-download") == (status, content_type)
+    assert {price} == {row[column] for row in rows}
+    assert all(float(row["open"]) > 0 for row in rows)
+
+
+async def test_a_truncated_table_is_half_of_it(aiohttp_client: AiohttpClient) -> None:
+    client = await broken(aiohttp_client, "truncated", count=1)
+    daily = {"function": "TIME_SERIES_DAILY", "datatype": "csv", "outputsize": "compact"}
+    half, whole = await ask(client, **daily), await ask(client, **daily)
+
+    assert half[:2] == whole[:2] == (200, "application/x-download")
+    assert len(half[2]) == len(whole[2]) // 2
+    assert whole[2].startswith(half[2][:40])
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("hang", "reset", "cut_off")])
+async def test_a_head_has_no_body_whatever_is_broken(aiohttp_client: AiohttpClient, kind: str) -> None:
+    client = await broken(aiohttp_client, kind)
+    port = client.server.port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        b"HEAD /query?function=GLOBAL_QUOTE&symbol=IBM&apikey=K HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+
+    assert b"" == body
+    assert head.startswith(b"HTTP/1.1 ")
+    assert [f"fault:{kind}"] == [call["outcome"] for call in await journal(client)]
 
 
 async def test_a_slow_answer_is_good_but_late(aiohttp_client: AiohttpClient) -> None:

@@ -61,6 +61,11 @@ def test_a_mixed_fault_is_each_of_its_kinds_in_time(mixed: str) -> None:
     assert set(MIXED[mixed]) == struck
 
 
+def test_a_throttling_status_is_no_breakage() -> None:
+    assert "http_429" in MIXED["any"]
+    assert not {"http_429", *MIXED["notice:any"]} & set(MIXED["broken"])
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -74,6 +79,11 @@ def test_a_mixed_fault_is_each_of_its_kinds_in_time(mixed: str) -> None:
         ({"kind": "hang", "probability": "1"}, "probability: expected"),
         ({"kind": "hang", "delay": -1}, "delay: expected"),
         ({"kind": "hang", "symbol": 5}, "symbol: expected"),
+        ({"kind": "http_429", "retry_after": 30}, "retry_after: expected printable text"),
+        ({"kind": "http_429", "retry_after": "30\r\nX-More: 1"}, "retry_after: expected printable text"),
+        ({"kind": "http_429", "retry_after": "später"}, "retry_after: expected printable text"),
+        ({"kind": "html_200", "retry_after": "30"}, "retry_after: expected .*http_429, http_503"),
+        ({"kind": "any", "retry_after": "30"}, "retry_after: expected"),
     ],
 )
 def test_a_wrong_fault_is_refused_with_what_was_expected(body: Any, message: str) -> None:

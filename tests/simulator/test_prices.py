@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.noise import key_of, noise
-from simulator.prices import Bar, Walk, bars_at, quote_at
+from simulator.prices import Bar, Walk, bars_at, closed_move, closed_quote, move_at, quote_at
 from simulator.sessions import is_trading_day
 
 WALK = Walk(key_of(1, "AAPL"), 232.0, 0.27)
@@ -109,3 +109,12 @@ def test_noise_fills_its_range_evenly() -> None:
     assert all(-1 <= value < 1 for value in values)
     assert abs(sum(values) / len(values)) < 0.02
     assert 0.56 < pstdev(values) < 0.60
+
+
+@pytest.mark.parametrize("now", MOMENTS)
+def test_a_move_says_what_the_quote_says(now: datetime) -> None:
+    for move, quote in ((move_at(WALK, now), quote_at(WALK, now)), (closed_move(WALK, now), closed_quote(WALK, now))):
+        bar = quote.bar
+        expected = (bar.day, bar.close, quote.previous_close, bar.volume, quote.change, quote.change_percent)
+
+        assert expected == (move.day, move.price, move.previous_close, move.volume, move.change, move.change_percent)

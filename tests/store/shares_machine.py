@@ -155,7 +155,10 @@ class SharesMachine(RuleBasedStateMachine):
         self.connection.execute("UPDATE calls SET outcome = 'ok', ends_at = ledger_now() WHERE id = %s", [call])
         self.connection.execute("DELETE FROM demand WHERE call = %s", [call])
         self.connection.execute("DELETE FROM attempts WHERE symbol = %s", [subject])
-        self.connection.execute("UPDATE symbols SET source = 'simulated' WHERE symbol = %s", [subject])
+        self.connection.execute(
+            "UPDATE symbols SET source = 'simulated', clock = %s WHERE symbol = %s",
+            [self._parameters()["clock"], subject],
+        )
         return made
 
     def _asker(self, call_class: str, subject: str) -> str | None:

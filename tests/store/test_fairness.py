@@ -63,7 +63,7 @@ async def fail(db: asyncpg.Pool, grant: Grant, now: object) -> None:
 
 async def answer(db: asyncpg.Pool, grant: Grant) -> None:
     async with connection(db) as held:
-        await symbols.update_quoted(held, asks(), grant.subjects)
+        await symbols.update_quoted(held, asks(), dict.fromkeys(grant.subjects))
     await settle(db, grant)
 
 

@@ -64,9 +64,21 @@ async def pin(db: asyncpg.Pool, *wanted: str) -> None:
         await symbols.upsert_pins(held, wanted)
 
 
+ANSWERED = """
+    WITH answered AS (
+        UPDATE symbols SET clock = ledgers.clock FROM calls JOIN ledgers USING (account)
+        WHERE calls.id = $1 AND symbol = ANY (subjects) RETURNING symbol
+    )
+    DELETE FROM attempts USING answered WHERE attempts.symbol = answered.symbol AND failures = 0
+"""
+
+
 async def settle(db: asyncpg.Pool, grant: Grant, outcome: Outcome = Outcome.OK) -> None:
+    """The call has ended; an answer is of the market's clock at the grant."""
     async with connection(db) as held:
         assert await ledger.update_call(held, grant.id, outcome) is not None
+        if outcome is Outcome.OK:
+            await held.execute(ANSWERED, grant.id)
         await line.delete_served(held, grant.id, grant.subjects)
 
 
