@@ -1,4 +1,4 @@
-"""One process's memory of quotes, and of the answers made of them. A newer version always wins, so a price never goes back here.
+"""One process's memory of quotes, of charts, and of the answers made of them. A newer version always wins, so a price never goes back here.
 
 The stream makes it right (api/tail.py); while that is broken an entry is good for a second and then looked up again.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from api.answers import Answers
+from api.chart_memory import Charts
 from common.core.models import Quote
 from common.core.outlook import Outlook
 
@@ -33,6 +34,7 @@ class Memory:
         self.followed = False
         self.outlook = Outlook()
         self.answers = Answers()
+        self.charts = Charts(self.answers)
         self.listeners: set[Callable[[Entry], None]] = set()
         self._entries: OrderedDict[str, Entry] = OrderedDict()
 
@@ -48,6 +50,7 @@ class Memory:
             self._entries.popitem(last=False)
         for path in (f"/api/stock/{quote.symbol}", OVERVIEW):  # an older price of it is told by no answer from here on
             self.answers.drop(path)
+        self.charts.end_answers(quote.symbol)
         for listener in self.listeners:
             listener(entry)
 

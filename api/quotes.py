@@ -39,6 +39,13 @@ class Quotes:
         metrics.note_served(found.values(), self._resources.settings.market_hours)
         return found
 
+    async def lookup_beside(self, symbol: str) -> Quote | None:
+        """The newest quote that is known here, to be shown beside other data: no read of a quote. None also where no store can say."""
+        try:
+            return (await self._find([symbol], count=_ignore)).get(symbol)
+        except StoreUnavailable:
+            return None
+
     async def _find(self, wanted: Sequence[str], *, count: Count) -> dict[str, Quote]:
         found = {symbol: quote for symbol in wanted if (quote := self._memory.recall(symbol)) is not None}
         lacking = [symbol for symbol in wanted if symbol not in found]

@@ -160,7 +160,7 @@ def answer_quote(quote: Quote, resources: Resources, memory: Memory) -> Answer:
     """The answer for one quote, as it may be kept: a fresh one until it is stale, a stale one until its estimate is old."""
     freshness = judge_now(quote, resources, memory)
     now = datetime.now(UTC).timestamp()
-    pace = min(STALE_FOR, max(1.0, resources.policy.gap.total_seconds()))
+    pace = pace_of(resources)
     return Answer(
         body=json.dumps(shape(quote, freshness), separators=(",", ":")).encode(),
         modified=quote.fetched_at,
@@ -169,3 +169,8 @@ def answer_quote(quote: Quote, resources: Resources, memory: Memory) -> Answer:
         good_until=now + pace if freshness.stale else freshness.until.timestamp(),
         symbol=quote.symbol,
     )
+
+
+def pace_of(resources: Resources) -> float:
+    """Seconds that a stale answer may be kept: until a newer quote can have come."""
+    return min(STALE_FOR, max(1.0, resources.policy.gap.total_seconds()))

@@ -8,6 +8,7 @@ import asyncio
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -18,6 +19,7 @@ from common.core.limits import DAY, LEASE, MINUTE, longest_period
 from common.core.models import CallClass, Function, Quote
 from common.core.outcomes import NO_ANSWER, Hold, Outcome
 from common.core.refresh import Turn, Use, busy_after, probe_due, turn
+from common.core.shares import chart_ceiling
 from common.errors import StoreUnavailable
 from common.metrics.calls import note_call, note_waits
 from common.provider import Permit, fetch
@@ -51,7 +53,7 @@ async def ask(resources: Resources) -> Permit | Wait:
 
 
 async def turn_now(held: Connection, resources: Resources) -> Turn:
-    """What may be done by the ledger's time. With end-of-day data, this is also where the probe joins the line."""
+    """What may be done by the ledger's time, charts included. With end-of-day data, this is also where the probe joins the line."""
     now = await ledger.select_now(held)
     policy, calendar = resources.policy, open_calendar(resources.settings.market_hours, now)
     after = busy_after(policy, calendar, now)
@@ -68,7 +70,9 @@ async def turn_now(held: Connection, resources: Resources) -> Turn:
         and (symbol := await symbols.select_probe(held, resources.ask)) is not None
     ):
         await line.join_line(held, resources.ask, Function.QUOTE, [symbol], CallClass.REFRESH)
-    return turn(policy, calendar, now, use)
+    charts = chart_ceiling(policy.limits, reserve=policy.interactive_share, quoted=use.wanted)
+    due = turn(policy, calendar, now, use)
+    return replace(due, ceilings=due.ceilings + charts)
 
 
 async def _hold_for_jump(resources: Resources, answer: Grant | Wait, told: datetime) -> Wait:

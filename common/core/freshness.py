@@ -62,14 +62,14 @@ def shape(quote: Quote, freshness: Freshness) -> dict[str, object]:
         "high": _number(price.high),
         "low": _number(price.low),
         "previous_close": _number(price.previous_close),
-        "fetched_at": _time(quote.fetched_at),
-        "fresh_until": _time(freshness.until),
+        "fetched_at": time_of(quote.fetched_at),
+        "fresh_until": time_of(freshness.until),
         "stale": freshness.stale,
         "source": quote.source,
     }
     if freshness.stale:
         expected = freshness.next_refresh
-        body |= {"reason": freshness.reason, "next_refresh_at": None if expected is None else _time(expected)}
+        body |= {"reason": freshness.reason, "next_refresh_at": None if expected is None else time_of(expected)}
     return body
 
 
@@ -82,5 +82,6 @@ def _text(value: Decimal | None) -> str | None:
     return None if value is None else format(value or value.copy_abs(), "f")
 
 
-def _time(at: datetime) -> str:
+def time_of(at: datetime) -> str:
+    """RFC 3339 in UTC, to the millisecond."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -72,6 +72,16 @@ def _of_a_day(rule: Rule, shares: Shares, reserve: float, quoted: int) -> list[C
     ]
 
 
+def chart_ceiling(limits: tuple[Rule, ...], *, reserve: float, quoted: int) -> tuple[Ceiling, ...]:
+    """What refreshing charts may take of a day's quota: a tenth at most, and no more than it has beyond what is kept for who waits
+    (`reserve`, as a share) and for tonight's refresh of each of the `quoted` symbols. It counts with what somebody waits for."""
+    return tuple(
+        Ceiling("chart", max(0, min(rule.calls // 10, rule.calls - int(reserve * rule.calls) - quoted)), rule.period)
+        for rule in limits
+        if rule.period >= DAY
+    )
+
+
 def _part(rule: Rule, share: float) -> int:
     return max(1, int(share * rule.calls))
 

@@ -1,4 +1,6 @@
-"""A symbol's past in PostgreSQL: its daily bars, when they were asked for, and the quotes that were collected. One source at a time."""
+"""A symbol's past in PostgreSQL: its daily bars, when they came, who waits for newer ones, and the quotes that were collected.
+
+One source at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -114,6 +116,21 @@ async def select_bars_fetched(connection: Connection, source: str, symbol: str) 
         "SELECT fetched_at FROM bars_state WHERE source = $1 AND symbol = $2", source, symbol
     )
     return at
+
+
+async def insert_refresh(connection: Connection, symbol: str, *, closed_day: bool, stay: timedelta) -> None:
+    """Queue a refresh of a chart that nobody waits for (db/functions/chart_turn.sql); `closed_day`: it lacks a day that has closed."""
+    await connection.execute(
+        """
+        INSERT INTO demand AS held (function, subject, class, groups, since, expires)
+        VALUES ('TIME_SERIES_DAILY', $1, 'refresh', $2, ledger_now(), ledger_now() + $3::interval)
+        ON CONFLICT (function, subject) DO UPDATE SET expires = greatest(held.expires, excluded.expires),
+            groups = CASE WHEN held.class = 'refresh' THEN excluded.groups ELSE held.groups END
+        """,
+        symbol,
+        ["waiting", "chart", *(["closed_day"] if closed_day else [])],
+        stay,
+    )
 
 
 async def select_bars_refused(connection: Connection, source: str, symbol: str) -> bool:

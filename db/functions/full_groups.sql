@@ -1,5 +1,6 @@
 -- The groups that have as many calls in a window as their ceiling allows, and when the next place is free. A call counts from its grant
 -- until its response and the window, as in the slots. What the listing lacked and turned out to exist was no waste.
+-- A ceiling of no call is always full.
 -- `firm`: the window is a day or longer; its ceiling binds though nobody else waits, for tonight's prices are due already.
 CREATE OR REPLACE FUNCTION full_groups(
     p_account text, p_groups text[], p_most integer[], p_windows interval[], p_now timestamptz
@@ -7,10 +8,11 @@ CREATE OR REPLACE FUNCTION full_groups(
     SELECT ceiling.name, ceiling.period >= interval '1 day', edge.ends_at + ceiling.period
     FROM unnest(p_groups, p_most, p_windows) AS ceiling (name, most, period)
     CROSS JOIN LATERAL (
-        SELECT c.ends_at FROM calls c
+        (SELECT c.ends_at FROM calls c
         WHERE c.account = p_account AND c.groups <> '{}' AND ceiling.name = ANY (c.groups)
             AND c.outcome IS DISTINCT FROM 'unsent' AND NOT (ceiling.name = 'unlisted' AND coalesce(c.outcome = 'ok', false))
             AND c.ends_at > p_now - ceiling.period
-        ORDER BY c.ends_at DESC OFFSET greatest(0, ceiling.most - 1) LIMIT 1
+        ORDER BY c.ends_at DESC OFFSET greatest(0, ceiling.most - 1) LIMIT 1)
+        UNION ALL (SELECT p_now WHERE ceiling.most = 0) ORDER BY ends_at DESC LIMIT 1
     ) AS edge
 $$;

@@ -42,6 +42,7 @@ BEGIN
         p_account, p_source, p_calls, p_periods, barred, firm, p_each, book.last_background IS DISTINCT FROM 'first',
         due, p_gap, p_clock, p_power, p_half_life, t
     );
+    pick := chart_turn(p_account, pick, firm, due, p_power, t);
     IF pick.subjects IS NULL THEN
         wait := next_change(due, free, t);
         reason := 'idle';

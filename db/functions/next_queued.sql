@@ -1,6 +1,7 @@
 -- The queued request that is served next, if none of its groups is barred: by class, what is likely to be wasted last; within a class
 -- whoever had the fewest calls in p_span goes first, then whoever has waited longest. p_each: the most calls of a class that one
 -- requester may have in p_span, by class. Operators' orders may be a hundred thousand: of those the longest waiting is enough.
+-- Charts that nobody waits for are not served here (see chart_turn).
 CREATE OR REPLACE FUNCTION next_queued(
     p_account text, p_barred text[], p_span interval, p_each jsonb, p_now timestamptz
 ) RETURNS demand LANGUAGE sql STABLE AS $$
@@ -20,7 +21,7 @@ CREATE OR REPLACE FUNCTION next_queued(
         )
         UNION ALL (
             SELECT d FROM demand d
-            WHERE d.class = 'refresh' AND is_ready(d.ready_at, d.taken_until, p_now)
+            WHERE d.class = 'refresh' AND d.function <> 'TIME_SERIES_DAILY' AND is_ready(d.ready_at, d.taken_until, p_now)
             ORDER BY d.since, d.function, d.subject LIMIT 1
         )
     ) AS either ORDER BY class_rank((request).class) LIMIT 1

@@ -29,7 +29,7 @@ async def test_a_chart_is_thirty_trading_days_oldest_first_and_costs_one_call(ap
     assert ("IBM", 30) == (chart["symbol"], len(chart["data"]))
     days = [row["date"] for row in chart["data"]]
     assert sorted(days) == days
-    assert {"date", "open", "high", "low", "close", "volume"} == set(chart["data"][0])
+    assert {"date", "open", "high", "low", "close", "volume", "partial"} == set(chart["data"][0])
     assert (200, chart) == again
     assert ["IBM"] == await provider.asked()
 

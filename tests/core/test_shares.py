@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from common.core.limits import PLANS, parse_limits
-from common.core.shares import Shares, ceilings, misses_a_minute, most_of_one
+from common.core.shares import Ceiling, Shares, ceilings, chart_ceiling, misses_a_minute, most_of_one
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 
@@ -53,3 +53,19 @@ def test_first_quotes_leave_tonights_refreshes_up_to_half_of_a_day(quoted: int, 
 )
 def test_one_requester_has_three_misses_a_minute_or_a_twentieth(limits: str, misses: int) -> None:
     assert misses == misses_a_minute(parse_limits(limits, "x"))
+
+
+@pytest.mark.parametrize(
+    ("limits", "quoted", "most"),
+    [
+        ("25/1d", 0, 2),
+        ("25/1d", 18, 2),
+        ("25/1d", 19, 1),
+        ("25/1d", 20, 0),  # with five for who waits nothing is left
+        ("25/1d", 26, 0),
+        ("1/1s,5/1min,500/1d", 20, 50),
+    ],
+)
+def test_of_a_day_charts_have_a_tenth_of_what_nobody_else_was_promised(limits: str, quoted: int, most: int) -> None:
+    assert (Ceiling("chart", most, DAY),) == chart_ceiling(parse_limits(limits, "x"), reserve=0.2, quoted=quoted)
+    assert () == chart_ceiling(PLANS["standard"].limits, reserve=0.2, quoted=quoted)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -125,6 +126,27 @@ async def test_a_chart_is_drawn_and_told_in_words_and_numbers(home: Page) -> Non
     await home.get_by_text("The days as a table").click()
 
     await expect(home.locator("#bars tr")).to_have_count(30)
+
+
+@pytest.mark.parametrize(("age", "close"), [(3600, "500.00"), (-3600, "11.00")])
+async def test_the_newest_day_closes_with_a_newer_quote_alone(
+    open_page: OpenPage, site: Site, age: int, close: str
+) -> None:
+    now = datetime.now(UTC)
+    fetched_at = (now - timedelta(seconds=age)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    bar = {"date": now.date().isoformat(), "open": 10, "high": 12, "low": 9, "close": 11, "volume": 7, "partial": True}
+    page = await open_page("/")
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(json={"symbol": "AMZN", "data": [bar], "source": "simulated", "fetched_at": fetched_at})
+
+    await page.route("**/api/stock/AMZN/chart?*", answer)
+    await page.evaluate("location.hash = '#/AMZN'")
+    await expect(page.locator("#figure")).to_be_visible()
+    await tell(site, "AMZN", "500")
+    await expect(page.locator("#price")).to_have_text("500.00")
+
+    await expect(page.locator("#bars td").nth(3)).to_have_text(close)
 
 
 async def test_a_cold_symbol_is_waited_for_and_then_shown(open_page: OpenPage, site: Site) -> None:

@@ -12,10 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from common import line
+from common.core.chart import Chart, Due, View, chart_due, reconcile
 from common.core.closes import LAG, answered_clock
 from common.core.ledger_clock import LedgerClock
 from common.core.market_time import Calendar
-from common.core.models import CallClass, Function, Price
+from common.core.models import Bar, CallClass, Function, Price
 from common.core.outcomes import Outcome
 from common.core.staleness import zipf
 from common.core.trading_day import latest_day
@@ -23,6 +24,7 @@ from common.provider import Permit
 from common.resources import Resources
 from common.sessions import open_calendar
 from common.settlement import settle
+from common.store import bars, quotes
 from common.store import line as rows
 from common.store.ledger import Grant, Wait
 from common.store.pool import connection
@@ -33,6 +35,7 @@ from tests.store.conftest import Clock
 
 LOOK = timedelta(seconds=line.PATIENCE)  # how soon a process that was told nothing looks again
 GRAIN = timedelta(microseconds=1)
+PRICES = (Decimal(100),) * 4  # of every bar
 SCALE = 100  # watchers of the least wanted symbol: whole numbers that keep the weights' proportions
 
 Provider = Callable[[Grant, datetime], Outcome]
@@ -132,6 +135,35 @@ class Day:
             told = await rows.join_line(held, self.resources.ask, Function.QUOTE, [symbol], CallClass.USER, stay=stay)
         assert told in ("joined", "held")
 
+    async def keep_chart(self, symbol: str) -> None:
+        """Its chart was fetched just now."""
+        source = self.resources.settings.source
+        async with connection(self.resources.db) as held:
+            day = self.trading_day(self.calendar, self.now)
+            await bars.upsert_bars(held, source, symbol, [Bar(day, *PRICES, volume=None)])
+            await bars.upsert_bars_fetched(held, source, symbol, self.now)
+
+    async def chart(self, symbol: str) -> tuple[Chart, View]:
+        """Its chart as it would be shown now."""
+        source = self.resources.settings.source
+        async with connection(self.resources.db) as held:
+            fetched_at = await bars.select_bars_fetched(held, source, symbol)
+            assert fetched_at is not None
+            kept = Chart(symbol, source, tuple(await bars.select_bars(held, source, symbol, most=100)), fetched_at)
+            quoted = await quotes.select_quotes(held, source, [symbol])
+        return kept, reconcile(kept, quoted[0] if quoted else None, self.calendar, LAG[self.resources.policy.data])
+
+    async def read_chart(self, symbol: str) -> None:
+        """Somebody reads its chart, and nobody waits for a newer one (api/charts.py)."""
+        kept, view = await self.chart(symbol)
+        data, ttl = self.resources.policy.data, self.resources.settings.chart_ttl
+        due = chart_due(kept, view, self.calendar, self.now, data=data, ttl=ttl)
+        if due is not None:
+            lacks = due is Due.CLOSED_DAY
+            stay = timedelta(days=1) if lacks else rows.STAY
+            async with connection(self.resources.db) as held:
+                await bars.insert_refresh(held, symbol, closed_day=lacks, stay=stay)
+
     def plan(self, moment: datetime, act: Callable[[], Awaitable[None]]) -> None:
         """Do something when its time has come."""
         heapq.heappush(self._planned, (moment, next(self._order), act))
@@ -170,7 +202,9 @@ class Day:
 
         async def end() -> None:
             prices = [Price(symbol, Decimal(100), self._day_of(symbol)) for symbol in grant.subjects]
-            await settle(self.resources, grant, outcome, tuple(prices) if outcome is Outcome.OK else ())
+            bar = Bar(self._day_of(grant.subjects[0]), *PRICES, volume=None)
+            answer = (bar,) if grant.function is Function.DAILY else tuple(prices)
+            await settle(self.resources, grant, outcome, answer if outcome is Outcome.OK else ())
 
         self.plan(ended, end)
 
