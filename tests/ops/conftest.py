@@ -1,4 +1,7 @@
-"""An operator's shell on real stores, beside a provider and, where something must move, a worker's job."""
+"""An operator's shell on real stores, beside a provider and, where something must move, a worker's job.
+
+Commands are forked (see `prompt.py`); what only a new process shows is typed with `typed`, at a terminal, or with `spawn`.
+"""
 
 import asyncio
 import json
@@ -6,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +19,7 @@ import psycopg
 import pytest
 
 from common.resources import Resources
+from tests.ops.prompt import Prompt, open_prompt
 from worker.jobs import work_line
 
 QUOTEWELL = Path(sys.executable).with_name("quotewell")
@@ -26,11 +30,20 @@ Work = Callable[[], AbstractAsyncContextManager[None]]
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """Types commands in an environment; `tell` says what stands in the tables."""
+    """Types commands in an environment; `rows` says what stands in the tables."""
 
+    prompt: Prompt
     env: dict[str, str]
 
+    def with_env(self, **env: str) -> "Shell":
+        return Shell(self.prompt, self.env | env)
+
     def say(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        done = self.prompt.run(words, self.env | env)
+        return subprocess.CompletedProcess(words, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def spawn(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """As `say`, in a new Python that runs the installed program."""
         command = [str(QUOTEWELL), *words]
         return subprocess.run(command, env=self.env | env, capture_output=True, text=True, check=False, timeout=60)
 
@@ -70,8 +83,14 @@ async def interrupt(process: asyncio.subprocess.Process) -> tuple[int | None, st
     return process.returncode, out.decode(), err.decode()
 
 
+@pytest.fixture(scope="session")
+def prompt() -> Iterator[Prompt]:
+    with open_prompt() as opened:
+        yield opened
+
+
 @pytest.fixture
-def shell(store_urls: dict[str, str], database_url: str) -> Shell:
+def shell(prompt: Prompt, store_urls: dict[str, str], database_url: str) -> Shell:
     """A shell with stores, and with a provider that is away."""
     stores = {"DATABASE_URL": database_url, "REDIS_URL": store_urls["REDIS_URL"]}
     settings = {
@@ -80,13 +99,13 @@ def shell(store_urls: dict[str, str], database_url: str) -> Shell:
         "ALPHA_VANTAGE_BASE_URL": "http://127.0.0.1:9",
     }
     kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FORCE_COLOR")}
-    return Shell({**kept, **settings, **stores})
+    return Shell(prompt, {**kept, **settings, **stores})
 
 
 @pytest.fixture
 def beside(shell: Shell, resources: Resources) -> Shell:
     """A shell of the same account as the process `resources`."""
-    return Shell({**shell.env, "ALPHA_VANTAGE_BASE_URL": resources.settings.provider_base_url})
+    return shell.with_env(ALPHA_VANTAGE_BASE_URL=resources.settings.provider_base_url)
 
 
 @pytest.fixture

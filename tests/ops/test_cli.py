@@ -1,9 +1,10 @@
-"""The command line as a person types it: in a process of its own, with its exit code."""
+"""The command line as a person types it, with its exit code."""
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import psycopg
@@ -12,7 +13,10 @@ import pytest
 from common.core.staleness import lower_bound, zipf
 from ops.cli import COMMANDS, load
 from tests.conftest import named
-from tests.ops.conftest import NOWHERE, QUOTEWELL, Shell
+from tests.ops.conftest import NOWHERE, Shell
+from tests.ops.prompt import Prompt
+
+Say = Callable[..., subprocess.CompletedProcess[str]]
 
 CANARY = "hunter2hunter2hunter2"
 OF_THE_DATABASE = [
@@ -32,9 +36,10 @@ OF_THE_DATABASE = [
 ]
 
 
-def say(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Type a command; `env` goes over this process's own."""
-    return subprocess.run([QUOTEWELL, *words], env={**os.environ, **env}, capture_output=True, text=True, check=False)
+@pytest.fixture
+def say(prompt: Prompt) -> Say:
+    """Types a command; its environment goes over this process's own."""
+    return lambda *words, **env: Shell(prompt, dict(os.environ)).say(*words, **env)
 
 
 @pytest.fixture
@@ -48,7 +53,25 @@ def held(database_url: str) -> tuple[object, ...] | None:
         return connection.execute("SELECT held_for, held_until > now() + interval '23 hours' FROM ledgers").fetchone()
 
 
-def test_a_plan_is_the_formulas_in_json() -> None:
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--help"], 0),
+        (["plan", "--symbols", "200", "--budget", "5/min"], 0),
+        (["job", "99"], 1),
+        (["statsu"], 2),
+        (["line"], 3),
+    ],
+)
+def test_the_program_and_the_tests_prompt_say_the_same(shell: Shell, words: list[str], code: int) -> None:
+    env = NOWHERE if code == 3 else {}
+    program, prompted = shell.spawn(*words, **env), shell.say(*words, **env)
+
+    assert code == program.returncode == prompted.returncode
+    assert (program.stdout, program.stderr) == (prompted.stdout, prompted.stderr)
+
+
+def test_a_plan_is_the_formulas_in_json(say: Say) -> None:
     answer = json.loads(say("plan", "--symbols", "200", "--budget", "5/min", "--json").stdout)
 
     assert (200, 5.0) == (answer["symbols"], answer["calls_per_minute"])
@@ -57,7 +80,7 @@ def test_a_plan_is_the_formulas_in_json() -> None:
     assert pytest.approx(1) == sum(row["reads"] for row in answer["classes"])
 
 
-def test_a_plan_reads_as_a_table() -> None:
+def test_a_plan_reads_as_a_table(say: Say) -> None:
     shown = say("plan", "--symbols", "200", "--budget", "5/min,500/d")
 
     assert 0 == shown.returncode
@@ -72,14 +95,14 @@ def test_a_plan_reads_as_a_table() -> None:
         (["--symbols", "0", "--budget", "5/min"], "--symbols"),
     ],
 )
-def test_a_plan_that_cannot_be_is_refused_with_exit_code_2(words: list[str], told: str) -> None:
+def test_a_plan_that_cannot_be_is_refused_with_exit_code_2(say: Say, words: list[str], told: str) -> None:
     refused = say("plan", *words)
 
     assert 2 == refused.returncode
     assert told in refused.stderr
 
 
-def test_an_operator_holds_all_calls_and_lets_them_go_on(stores: dict[str, str], database_url: str) -> None:
+def test_an_operator_holds_all_calls_and_lets_them_go_on(say: Say, stores: dict[str, str], database_url: str) -> None:
     told = json.loads(say("budget", "hold", "--for", "24h", "--json", **stores).stdout)
 
     assert ("operator", True) == held(database_url)
@@ -88,13 +111,13 @@ def test_an_operator_holds_all_calls_and_lets_them_go_on(stores: dict[str, str],
     assert (None, None) == held(database_url)
 
 
-def test_a_duration_that_is_none_is_refused(stores: dict[str, str]) -> None:
+def test_a_duration_that_is_none_is_refused(say: Say, stores: dict[str, str]) -> None:
     refused = say("budget", "hold", "--for", "soon", **stores)
 
     assert (2, True) == (refused.returncode, "--for: expected a duration" in refused.stderr)
 
 
-def test_without_stores_a_command_says_what_is_missing() -> None:
+def test_without_stores_a_command_says_what_is_missing(say: Say) -> None:
     refused = say("budget", "hold", "--for", "1h", QUOTEWELL_ENV="production", DATABASE_URL="", REDIS_URL="")
 
     assert 2 == refused.returncode
@@ -133,6 +156,7 @@ def test_no_command_prints_a_secret(shell: Shell) -> None:
     }
     away = canaries | {"DATABASE_URL": f"postgresql://ada:{CANARY}@127.0.0.1:9/x?password={CANARY}"}
     said = [shell.say(*each, **canaries) for each in looks + acts] + [shell.say(*each, **away) for each in looks]
+    said.append(shell.spawn(*looks[0], **canaries))
 
     assert not any(CANARY in each.stdout + each.stderr for each in said)
     assert not any("Traceback" in each.stderr for each in said)
@@ -154,7 +178,7 @@ def test_the_help_of_all_says_what_the_command_s_own_help_says(name: str) -> Non
     assert own.startswith(COMMANDS[name][1].removesuffix("."))
 
 
-def test_a_command_that_is_not_there_is_wrong_usage_and_the_nearest_is_named() -> None:
+def test_a_command_that_is_not_there_is_wrong_usage_and_the_nearest_is_named(say: Say) -> None:
     refused = say("statsu")
 
     assert (2, True) == (refused.returncode, "Did you mean 'status'" in refused.stderr)

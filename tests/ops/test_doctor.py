@@ -82,7 +82,7 @@ def test_without_worker_and_beat_it_is_exit_code_1_and_says_what_to_start(shell:
 def test_each_thing_that_is_wrong_has_its_line(
     shell: Shell, env: dict[str, str], code: int, name: str, state: str
 ) -> None:
-    said = Shell(shell.env | env).do("doctor", code=code)
+    said = shell.with_env(**env).do("doctor", code=code)
 
     assert state == states(said)[name]
     assert all(check["todo"] for check in said["checks"] if check["state"] != "ok")
@@ -243,7 +243,7 @@ def test_an_option_that_nobody_knows_is_exit_code_2_and_named(shell: Shell, comm
 async def test_all_is_well_by_a_url_with_options_of_other_libraries(
     beside: Shell, work: Work, options: str, database_url: str
 ) -> None:
-    there = Shell(beside.env | {"DATABASE_URL": f"{database_url}&{options}"})
+    there = beside.with_env(DATABASE_URL=f"{database_url}&{options}")
     async with work():
         await there.ado("refresh", "AAPL")
         await there.ado("status")

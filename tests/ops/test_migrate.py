@@ -16,7 +16,7 @@ def fresh(shell: Shell, store_urls: dict[str, str]) -> Shell:
     with psycopg.connect(store_urls["DATABASE_URL"], autocommit=True) as server:
         server.execute("DROP DATABASE IF EXISTS fresh WITH (FORCE)")
         server.execute("CREATE DATABASE fresh TEMPLATE template1")
-    return Shell(shell.env | {"DATABASE_URL": named(store_urls["DATABASE_URL"], "fresh")})
+    return shell.with_env(DATABASE_URL=named(store_urls["DATABASE_URL"], "fresh"))
 
 
 def test_a_fresh_database_is_migrated_once_and_the_hashes_are_kept(fresh: Shell) -> None:

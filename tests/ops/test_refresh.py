@@ -12,13 +12,20 @@ from common.errors import StoreUnavailable
 from common.operations.budget import hold
 from common.operations.refreshing import JobReport, queue_refresh
 from common.resources import Resources, open_redis
+from common.settings import OVERVIEW
 from common.store.pool import open_pool
 from ops.actor import actor
 from ops.following import follow
 from ops.terminal import AWAY
+from tests.api.conftest import eventually
 from tests.ops.conftest import NOWHERE, QUOTEWELL, Shell, Work, interrupt, typed
 
 AT_A_TERMINAL = "import pty, os, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+
+
+async def has_the_overview(shell: Shell) -> bool:
+    """Whether each of its symbols has a quote: they come by themselves while a worker works."""
+    return {*OVERVIEW.split(",")} <= {symbol for (symbol,) in shell.rows("SELECT symbol FROM quotes")}
 
 
 def ends(report: dict[str, Any]) -> dict[str, str]:
@@ -63,6 +70,7 @@ async def test_all_that_are_wanted_are_refreshed_or_only_the_stale(beside: Shell
     watched = beside.do("refresh", "--watched", "--no-wait")
     async with work():
         await beside.ado("job", str(watched["id"]))
+        await eventually(lambda: has_the_overview(beside), seconds=20)
         stale = await asyncio.to_thread(beside.say, "refresh", "--stale")
 
     assert ["IBM", "ORCL"] == [item["symbol"] for item in watched["items"]]

@@ -1,4 +1,4 @@
-"""`quotewell user` as an operator types it: in a process of its own, against a real database."""
+"""`quotewell user` as an operator types it: against a real database."""
 
 import asyncio
 import json
@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,8 +20,9 @@ from common.passwords import SCHEME, Passwords
 from common.settings import Settings
 from tests.api.conftest import Client, close, eventually, register
 from tests.conftest import named
+from tests.ops.conftest import QUOTEWELL
+from tests.ops.prompt import Prompt
 
-QUOTEWELL = Path(sys.executable).with_name("quotewell")
 ADA = ("ada", "ada@example.com")
 PASSWORD, OTHER = "correct horse battery", "staple correct horse"
 ME = f"cli:{pwd.getpwuid(os.getuid()).pw_name}@{socket.gethostname()}"
@@ -32,13 +32,13 @@ AT_A_TERMINAL = "import pty, os, sys; sys.exit(os.waitstatus_to_exitcode(pty.spa
 class Operator:
     """Types commands in an environment."""
 
-    def __init__(self, env: dict[str, str]) -> None:
+    def __init__(self, prompt: Prompt, env: dict[str, str]) -> None:
+        self.prompt = prompt
         self.env = env
 
     def say(self, *words: str, stdin: str | bytes = PASSWORD, **env: str) -> subprocess.CompletedProcess[bytes]:
         given = stdin.encode() if isinstance(stdin, str) else stdin
-        command = [str(QUOTEWELL), "user", *words]
-        return subprocess.run(command, env=self.env | env, input=given, capture_output=True, check=False)
+        return self.prompt.run(["user", *words], self.env | env, given)
 
     def do(self, *words: str, stdin: str = PASSWORD) -> dict[str, Any]:
         """What a command that must succeed answers in JSON."""
@@ -61,9 +61,9 @@ async def api(settings: Settings, redis: Redis) -> AsyncIterator[Client]:
 
 
 @pytest.fixture
-def operator(store_urls: dict[str, str], database_url: str) -> Operator:
+def operator(prompt: Prompt, store_urls: dict[str, str], database_url: str) -> Operator:
     stores = {"QUOTEWELL_ENV": "testing", "DATABASE_URL": database_url, "REDIS_URL": store_urls["REDIS_URL"]}
-    return Operator({**os.environ, **stores})
+    return Operator(prompt, {**os.environ, **stores})
 
 
 def rows(database_url: str, statement: str) -> list[tuple[Any, ...]]:
