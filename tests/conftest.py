@@ -2,11 +2,13 @@
 
 import itertools
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import LiteralString
 from urllib.parse import urlsplit
 
 import aioresponses.core
@@ -28,6 +30,7 @@ from simulator.app import create_app as create_simulator
 from simulator.config import Config
 
 TEMPLATE = "quotewell_template"
+MEMORY, ROOM = Path("/dev/shm"), 4 << 30  # bytes: a run takes up to 1 GB
 _names = itertools.count()
 
 
@@ -46,13 +49,18 @@ aioresponses.core.ClientResponse = _Response  # type: ignore[attr-defined]
 def store_urls() -> Iterator[dict[str, str]]:
     """DATABASE_URL of a server with a migrated template, and REDIS_URL. Not in pytest's own folder: PostgreSQL runs as nobody."""
     with (
-        tempfile.TemporaryDirectory(prefix="quotewell-") as home,
+        tempfile.TemporaryDirectory(prefix="quotewell-", dir=_roomy_memory()) as home,
         stores(Path(home), {**os.environ, "QUOTEWELL_ENV": "testing"}, throwaway=True) as started,
     ):
         urls = {name: started.get(name) or os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}
         _create(urls["DATABASE_URL"], TEMPLATE, template="template1")
         migrate(named(urls["DATABASE_URL"], TEMPLATE))
         yield urls
+
+
+def _roomy_memory() -> Path | None:
+    """Where files are kept in memory, if there is room: there a database is made in a third of the time."""
+    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM else None
 
 
 def named(url: str, database: str) -> str:
@@ -64,19 +72,36 @@ def _create(url: str, database: str, *, template: str) -> None:
     with psycopg.connect(url, autocommit=True) as server:
         name = sql.Identifier(database)
         server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-        server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(template)))
+        server.execute(sql.SQL(_copying(server.info.server_version)).format(name, sql.Identifier(template)))
+
+
+def _copying(version: int) -> LiteralString:
+    """PostgreSQL 15 and later copy through the log unless told otherwise, which takes twice as long."""
+    copying = "CREATE DATABASE {} TEMPLATE {}"
+    return f"{copying} STRATEGY file_copy" if version >= 15_00_00 else copying
+
+
+def make_database(server: str) -> str:
+    """The URL of a fresh, migrated database of a server with a template."""
+    name = f"quotewell_test_{os.getpid()}_{next(_names)}"
+    _create(server, name, template=TEMPLATE)
+    return named(server, name)
 
 
 @pytest.fixture
-def new_database(store_urls: dict[str, str]) -> Callable[[], str]:
-    """Makes a fresh, migrated database and returns its URL."""
+def new_database(store_urls: dict[str, str]) -> Iterator[Callable[[], str]]:
+    """Makes databases, which are dropped after the test."""
+    made: list[str] = []
 
     def make() -> str:
-        name = f"quotewell_test_{os.getpid()}_{next(_names)}"
-        _create(store_urls["DATABASE_URL"], name, template=TEMPLATE)
-        return named(store_urls["DATABASE_URL"], name)
+        made.append(make_database(store_urls["DATABASE_URL"]))
+        return made[-1]
 
-    return make
+    yield make
+    with psycopg.connect(store_urls["DATABASE_URL"], autocommit=True) as server:
+        for url in made:
+            name = sql.Identifier(urlsplit(url).path[1:])
+            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
 
 @pytest.fixture

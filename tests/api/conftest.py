@@ -25,6 +25,7 @@ from common.store.line import MOST_WAITING, join_line
 from common.store.pool import connection
 from simulator.app import create_app as create_simulator
 from simulator.config import Config
+from tests.conftest import make_database
 
 Client = TestClient[web.Request, web.Application]
 PASSWORD = "correct horse battery"
@@ -70,18 +71,16 @@ class User:
 
 
 @pytest.fixture(scope="session")
-def kept() -> list[str]:
-    """The URL of the one database of these tests, once it is made."""
-    return []
+def kept(store_urls: dict[str, str]) -> str:
+    """The URL of the one database of these tests."""
+    return make_database(store_urls["DATABASE_URL"])
 
 
 @pytest.fixture
-def database_url(new_database: Callable[[], str], kept: list[str]) -> str:
+def database_url(kept: str) -> str:
     """An emptied database: quicker than a new one for each of some hundred tests."""
-    if not kept:
-        kept.append(new_database())
-    empty(kept[0])
-    return kept[0]
+    empty(kept)
+    return kept
 
 
 def empty(url: str) -> None:
