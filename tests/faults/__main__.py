@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+KINDS = ("over_limit_calls", "status_500", "lost_writes", "price_went_back")
+
 
 class Verdict:
     """What the scenarios recorded."""
@@ -32,28 +34,30 @@ class Verdict:
         elif report.failed:
             self.scenarios += 1
 
+    def told(self) -> dict[str, Any]:
+        return {
+            "scenarios": self.scenarios,
+            "attacks": self.attacks,
+            "passed": self.passed,
+            **{kind: self.counts[kind] for kind in KINDS},
+            "worst_heal_s": round(self.heal["usual"], 1),
+            "partition_heal_s": round(self.heal["apart"], 1),
+            "held_heal_s": round(self.heal["held"], 1),
+        }
+
 
 def _rounded(healed: dict[str, float]) -> dict[str, float]:
     return {name: round(took, 1) for name, took in healed.items()}
 
 
 def main() -> int:
-    verdict = Verdict()
-    code = pytest.main(
-        ["-q", "-m", "faults or not faults", str(Path(__file__).parent), *sys.argv[1:]], plugins=[verdict]
-    )
-    kinds = ("over_limit_calls", "status_500", "lost_writes", "price_went_back")
-    told = {
-        "scenarios": verdict.scenarios,
-        "attacks": verdict.attacks,
-        "passed": verdict.passed,
-        **{kind: verdict.counts[kind] for kind in kinds},
-        "worst_heal_s": round(verdict.heal["usual"], 1),
-        "partition_heal_s": round(verdict.heal["apart"], 1),
-        "held_heal_s": round(verdict.heal["held"], 1),
-    }
-    print(json.dumps(told))
-    return int(code)
+    verdict, code = Verdict(), 1
+    try:
+        arguments = ["-q", "-m", "faults or not faults", str(Path(__file__).parent), *sys.argv[1:]]
+        code = int(pytest.main(arguments, plugins=[verdict]))
+    finally:  # pytest raises what it finds when all has ended
+        print(json.dumps(verdict.told()), flush=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -203,5 +203,5 @@ async def _wire(cluster: Cluster, name: str, wires: AsyncExitStack) -> None:
 
 async def _open(wire: Wire, wires: AsyncExitStack) -> None:
     server = await wire.open()
-    wires.callback(wire.reset)
+    wires.push_async_callback(wire.close)
     wires.callback(server.close)

@@ -6,6 +6,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from weakref import WeakSet
 
 Mood = Literal["whole", "slow", "silent", "deaf", "reset"]
 Address = Path | int  # a unix socket, or a port of 127.0.0.1
@@ -26,6 +27,7 @@ class Wire:
     bell: bytes = b"LPUSH"
     rang: float = 0.0
     lines: set[asyncio.Task[None]] = field(default_factory=set)
+    ends: WeakSet[asyncio.WriteTransport] = field(default_factory=WeakSet)
 
     async def open(self) -> asyncio.Server:
         if isinstance(self.near, Path):
@@ -36,6 +38,14 @@ class Wire:
         """End what is connected now."""
         for line in self.lines:
             line.cancel()
+
+    async def close(self) -> None:
+        """End what is connected. A closed transport waits until its last bytes are taken, and a frozen server takes none: it is aborted."""
+        self.reset()
+        await asyncio.gather(*self.lines, return_exceptions=True)
+        for end in self.ends:
+            end.abort()
+        await asyncio.sleep(0)  # an aborted transport closes its socket in the loop's next turn
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         line = asyncio.current_task()
@@ -55,6 +65,7 @@ class Wire:
             answers, asks = await asyncio.open_unix_connection(str(self.far))
         else:
             answers, asks = await asyncio.open_connection("127.0.0.1", self.far)
+        self.ends.add(asks.transport)
         lost = {"asks": False, "answers": False}
         with closing(asks):
             ways = self._pass(reader, asks, lost, "asks"), self._pass(answers, writer, lost, "answers")
