@@ -4,7 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 EMBEDDED := $(BIN)/python -m common.embedded
 
-.PHONY: setup run test faults soak load deploy-check check migrate lock schema licences audit clean \
+# Files to processes, and no file divided; tests/conftest.py says how many processes, and in which order.
+PARALLEL := --numprocesses auto --dist loadgroup --no-loadscope-reorder
+
+.PHONY: setup run test test-fast faults soak load deploy-check check migrate lock schema licences audit clean \
 	bench-refresh bench-fair bench-read bench-watchlist bench-stream bench-login bench-versus bench-search
 
 setup: .venv/ready
@@ -20,7 +23,11 @@ run: setup
 	@QUOTEWELL_ENV=$${QUOTEWELL_ENV:-development} $(EMBEDDED) $(BIN)/python -m ops.run
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
+
+# What most changes touch.
+test-fast: setup
+	$(BIN)/python -m pytest $(PARALLEL) tests/core tests/store tests/api
 
 faults: setup
 	$(BIN)/python -m tests.faults

@@ -20,6 +20,7 @@ from aiohttp.client_reqrep import ClientResponse
 from psycopg import sql
 from redis.asyncio import Redis
 
+from common import ports
 from common.core.limits import parse_limits
 from common.embedded import stores
 from common.resources import Resources, open_redis, open_resources
@@ -29,8 +30,12 @@ from db.migrate import migrate
 from simulator.app import create_app as create_simulator
 from simulator.config import Config
 
+TESTS = Path(__file__).parent
 TEMPLATE = "quotewell_template"
 MEMORY, ROOM = Path("/dev/shm"), 4 << 30  # bytes: a run takes up to 1 GB
+MOST_PROCESSES = 4  # of pytest, each with stores of its own
+TOGETHER = ("faults", "e2e")  # these run a dozen processes each, and look at the time: never two of them at once
+SLOW = (*TOGETHER, "policy", "pages", "deploy", "api")  # in this order, before all the others
 _names = itertools.count()
 
 
@@ -43,6 +48,50 @@ class _Response(ClientResponse):
 
 
 aioresponses.core.ClientResponse = _Response  # type: ignore[attr-defined]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One where a store is given, for the tests empty it; else one for each core."""
+    given = any(os.environ.get(name) for name in ("DATABASE_URL", "REDIS_URL", "REDIS_HOST"))
+    return 1 if given else min(MOST_PROCESSES, os.cpu_count() or 1)
+
+
+class _NotOurs(set[int]):
+    """Ports that another of so many processes may give, beside those that this one gave."""
+
+    def __init__(self, place: int, processes: int) -> None:
+        super().__init__()
+        self.place, self.processes = place, processes
+
+    def __contains__(self, port: object) -> bool:
+        return super().__contains__(port) or self._another_gives(port)
+
+    def _another_gives(self, port: object) -> bool:
+        """By eights: Linux gives odd ports to servers."""
+        return isinstance(port, int) and port // 8 % self.processes != self.place
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if worker := getattr(config, "workerinput", None):
+        ports._given = _NotOurs(int(worker["workerid"].removeprefix("gw")), worker["workercount"])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Among processes a file is not divided, and what takes longest begins first."""
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        folder = _folder(item)
+        item.add_marker(
+            pytest.mark.xdist_group(TOGETHER[0] if folder in TOGETHER else str(item.path.relative_to(TESTS)))
+        )
+    items.sort(key=lambda item: SLOW.index(_folder(item)) if _folder(item) in SLOW else len(SLOW))
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS).parts[0]
 
 
 @pytest.fixture(scope="session")
