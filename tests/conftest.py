@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -29,10 +28,10 @@ from common.store.pool import open_pool
 from db.migrate import migrate
 from simulator.app import create_app as create_simulator
 from simulator.config import Config
+from tests.memory import roomy_folder
 
 TESTS = Path(__file__).parent
 TEMPLATE = "quotewell_template"
-MEMORY, ROOM = Path("/dev/shm"), 4 << 30  # bytes: a run takes up to 1 GB
 MOST_PROCESSES = 4  # of pytest, each with stores of its own
 TOGETHER = ("faults", "e2e")  # these run a dozen processes each, and look at the time: never two of them at once
 SLOW = (*TOGETHER, "policy", "pages", "deploy", "api")  # in this order, before all the others
@@ -98,18 +97,13 @@ def _folder(item: pytest.Item) -> str:
 def store_urls() -> Iterator[dict[str, str]]:
     """DATABASE_URL of a server with a migrated template, and REDIS_URL. Not in pytest's own folder: PostgreSQL runs as nobody."""
     with (
-        tempfile.TemporaryDirectory(prefix="quotewell-", dir=_roomy_memory()) as home,
+        tempfile.TemporaryDirectory(prefix="quotewell-", dir=roomy_folder()) as home,
         stores(Path(home), {**os.environ, "QUOTEWELL_ENV": "testing"}, throwaway=True) as started,
     ):
         urls = {name: started.get(name) or os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}
         _create(urls["DATABASE_URL"], TEMPLATE, template="template1")
         migrate(named(urls["DATABASE_URL"], TEMPLATE))
         yield urls
-
-
-def _roomy_memory() -> Path | None:
-    """Where files are kept in memory, if there is room: there a database is made in a third of the time."""
-    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM else None
 
 
 def named(url: str, database: str) -> str:

@@ -18,6 +18,7 @@ import aiohttp
 from common.ports import free_port
 from common.servers import Postgres, Redis
 from db.migrate import migrate
+from tests.memory import roomy_folder
 
 LAST_WORDS = 5000  # characters of a log
 BIN = Path(sys.executable).parent
@@ -101,7 +102,8 @@ class Stack:
 @asynccontextmanager
 async def open_stack(limits: str, *, throwaway: bool = True, **settings: str) -> AsyncIterator[Stack]:
     """Stores with their tables and a running simulator, both with these limits; nothing else yet. Throwaway stores forget when killed."""
-    folder = Path("/tmp") / f"quotewell-e2e-{os.getpid()}-{time.monotonic_ns()}"
+    home = roomy_folder() if throwaway else Path("/tmp")
+    folder = home / f"quotewell-e2e-{os.getpid()}-{time.monotonic_ns()}"
     folder.mkdir()
     postgres, redis = Postgres(folder, throwaway=throwaway), Redis(folder, throwaway=throwaway)
     postgres.start()
