@@ -20,7 +20,7 @@ from typing import Any
 
 import structlog
 
-from bench import fair_keys, fair_lists, fair_outage, fair_strangers
+from bench import fair_keys, fair_lists, fair_outage, fair_promises, fair_strangers
 from bench.stage import open_stage
 from common.core.outcomes import Outcome
 from common.embedded import stores
@@ -53,6 +53,8 @@ RUNS = (  # the longest first
     Run("refused_amid", FREE, partial(fair_outage.measure, begins=fair_outage.SWEPT, outcome=Outcome.UNSENT)),
     Run("alone", LONG_LISTS, partial(fair_lists.measure_small_users, busy=False)),
     Run("busy", LONG_LISTS, partial(fair_lists.measure_small_users, busy=True)),
+    *(Run(name, STANDARD, measure) for name, measure in fair_promises.SESSIONS.items()),
+    Run("promises_spent", FREE, fair_promises.measure_spent_days),
 )
 
 
@@ -144,6 +146,7 @@ def figures(results: Results) -> dict[str, object]:
         "recovery_s": round(max(found[name].recovery.total_seconds() for name in ("refused", "refused_amid")), 1),
         "free_key_used": round(found["week"].share, 3),
         "two_accounts_age_ratio": round(found["two"].ratio, 3),
+        **fair_promises.figures(found),
         "over_limit_calls": results.over,
     }
 
@@ -165,7 +168,7 @@ def main() -> int:
             results = measure(urls, Path(folder))
     except KeyboardInterrupt:
         return 130
-    for show in (show_strangers, show_lists, show_outages, show_keys):
+    for show in (show_strangers, show_lists, show_outages, show_keys, fair_promises.show):
         show(results.found)
     print(f"took {time.monotonic() - begun:.0f} s")
     print(json.dumps(figures(results)))

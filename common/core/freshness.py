@@ -29,8 +29,8 @@ def judge(
     until = now if quote.fetched_at > now + AHEAD else _until(quote, calendar, ttl, policy.data)
     if now < until:
         return Freshness(until, stale=False)
-    expected = next_refresh(outlook, policy, calendar, quote, now)
-    return Freshness(until, stale=True, reason=reason(outlook, calendar, now), next_refresh=expected)
+    expected = next_refresh(outlook, quote, now)
+    return Freshness(until, stale=True, reason=reason(outlook, calendar, quote.symbol, now), next_refresh=expected)
 
 
 def _until(quote: Quote, calendar: Calendar, ttl: timedelta, data: str) -> datetime:
