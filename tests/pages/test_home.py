@@ -215,7 +215,7 @@ async def test_every_reason_is_a_sentence(open_page: OpenPage, site: Site, reaso
     await expect(page.locator("#age")).to_have_text(re.compile(f"stale: {sentence}$"))
 
 
-def test_the_sentences_are_those_of_every_reason() -> None:
+async def test_the_sentences_are_those_of_every_reason() -> None:
     [marker] = [mark for mark in test_every_reason_is_a_sentence.pytestmark if mark.name == "parametrize"]  # type: ignore[attr-defined]
 
     assert set(REASONS) == {reason for reason, _ in marker.args[1]}
