@@ -32,7 +32,8 @@ class Answer:
     """A body with what caches need. Times are unix seconds.
 
     Until `fresh_until` it may be cached for what is left; past it for `stale_for` seconds. At `good_until` it must be made anew.
-    `symbol`: whose read it is.
+    `symbol`: whose read it is. `vouched`: the body without what is only estimated; its validator is weak, for bodies that differ in an
+    estimate mean the same (RFC 9110, 8.8.1).
     """
 
     body: bytes
@@ -41,12 +42,14 @@ class Answer:
     stale_for: int
     good_until: float
     symbol: str = ""
+    vouched: bytes | None = None
     etag: str = ""
     _second: int = 0
     _heads: dict[int, bytes] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.etag = f'"{blake2b(self.body, digest_size=12).hexdigest()}"'
+        kind, content = ("", self.body) if self.vouched is None else ("W/", self.vouched)
+        self.etag = f'{kind}"{blake2b(content, digest_size=12).hexdigest()}"'
 
     def headers(self, now: float) -> dict[str, str]:
         """What goes beside the body, or without one in a 304."""
@@ -96,7 +99,7 @@ def matches(if_none_match: str | None, etag: str) -> bool:
     """Whether one of the validators that a client sent is this one; weak ones compare by their text."""
     if if_none_match is None or if_none_match == etag:
         return if_none_match is not None
-    return any(part.strip().removeprefix("W/") in (etag, "*") for part in if_none_match.split(","))
+    return any(part.strip().removeprefix("W/") in (etag.removeprefix("W/"), "*") for part in if_none_match.split(","))
 
 
 class Ready(web.StreamResponse):

@@ -24,6 +24,7 @@ from common.core.chart import Chart, Due, View, chart_due, judge_chart, reconcil
 from common.core.closes import LAG
 from common.core.freshness import Freshness, time_of
 from common.core.models import Bar, Function, Quote
+from common.core.outlook import Reason
 from common.errors import InvalidSymbol, StoreUnavailable, UnknownSymbol
 from common.resources import Resources
 from common.sessions import open_calendar
@@ -68,20 +69,7 @@ class ChartAnswer(Struct, frozen=True):
     fetched_at: Time
     fresh_until: Time
     stale: bool
-    reason: (
-        Literal[
-            "budget",
-            "held",
-            "key_refused",
-            "market_closed",
-            "no_data",
-            "provider_behind",
-            "provider_down",
-            "quota_spent",
-            "store_down",
-        ]
-        | UnsetType
-    ) = UNSET
+    reason: Reason | UnsetType = UNSET
     next_refresh_at: Time | UnsetType | None = UNSET
 
 

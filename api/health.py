@@ -12,8 +12,10 @@ from api import requests
 from api.contract import Time, documented
 from api.middlewares import public
 from api.state import MEMORY, RESOURCES
+from common.core.outlook import Pause, pause
 from common.errors import StoreUnavailable
 from common.resources import Resources
+from common.sessions import open_calendar
 from common.store import ledger
 from common.store.pool import connection
 
@@ -23,13 +25,15 @@ routes = web.RouteTableDef()
 
 
 class HealthAnswer(Struct, frozen=True):
-    """`degraded`: one store is away. 503 only when neither answers and memory is empty."""
+    """`degraded`: one store is away. 503 only when neither answers and memory is empty. `reason`: why no quote is refreshed now, in the
+    words of a quote's `reason`; null: they are."""
 
     status: Literal["healthy", "degraded", "unhealthy"]
     timestamp: Time
     database: Word
     redis: Word
     environment: Literal["development", "testing", "production"]
+    reason: Pause | None
 
 
 class LiveAnswer(Struct, frozen=True):
@@ -58,6 +62,7 @@ async def health(request: web.Request) -> web.Response:
         "database": _word(database),
         "redis": _word(redis),
         "environment": resources.settings.environment,
+        "reason": _reason(request, database=database),
     }
     nothing = status == "unhealthy" and not request.app[MEMORY].symbols()
     return web.json_response(body, status=503 if nothing else 200, headers={"Cache-Control": "no-store"})
@@ -83,6 +88,13 @@ async def ready(request: web.Request) -> web.Response:
     can = any(answers) or bool(request.app[MEMORY].symbols())
     body = {"status": "ready" if can else "unready"}
     return web.json_response(body, status=200 if can else 503, headers={"Cache-Control": "no-store"})
+
+
+def _reason(request: web.Request, *, database: bool) -> Pause | None:
+    """By the outlook that this process keeps; no more than that is asked."""
+    now = datetime.now(UTC)
+    calendar = open_calendar(request.app[RESOURCES].settings.market_hours, now)
+    return pause(request.app[MEMORY].outlook, calendar, now) if database else "store_down"
 
 
 def _word(answers: bool) -> Word:

@@ -5,13 +5,16 @@ For a symbol's first quote, a chart and a search alike. The process's dispatcher
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
 import structlog
 
+from api.promises import Promises
 from common.core.gate import GATE_REASONS
 from common.core.models import CallClass, Function
 from common.core.shares import misses_a_minute
@@ -24,7 +27,6 @@ from common.errors import (
     RateLimited,
     UnknownSymbol,
 )
-from common.line import turn_now
 from common.resources import Resources
 from common.store import line, reports
 from common.store.ledger import select_now
@@ -34,6 +36,7 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 MINUTE = 60  # seconds
 RETRY = 5.0  # seconds, where nobody knows better
+MOST_WAITS = 20  # requests of one requester that wait at once, in each process
 LONGEST_STAY = timedelta(days=1)
 
 
@@ -72,6 +75,8 @@ class Live:
         self._dispatcher = dispatcher
         self._aside: set[asyncio.Task[None]] = set()
         self._refreshing: set[tuple[str, str]] = set()
+        self._promises = Promises(resources)
+        self._waiting: Counter[str] = Counter()
 
     async def obtain(
         self, wish: Wish, *, look: Callable[[], Awaitable[T | None]], unknown: Callable[[], Awaitable[bool]]
@@ -85,22 +90,36 @@ class Live:
         if await unknown():
             raise UnknownSymbol(f"the provider does not have {wish.subject}")
         await self._join(wish)
-        found = await self._wait(wish, look, unknown, until) if wish.wait > 0 else await look()
+        found = await self._wait(wish, look, unknown, until) if self._may_wait(wish) else await look()
         if found is None:
             raise await self._pending(wish)
         return found
+
+    def _may_wait(self, wish: Wish) -> bool:
+        """One requester cannot hold all connections of a process; who may not wait is told when to come back."""
+        return wish.wait > 0 and self._waiting[wish.by.name] < MOST_WAITS
 
     async def _wait(
         self, wish: Wish, look: Callable[[], Awaitable[T | None]], unknown: Callable[[], Awaitable[bool]], until: float
     ) -> T | None:
         """While somebody waits this process makes calls; for whoever comes back later a worker does."""
-        with self._dispatcher.waiting(wish.key) as waiter:
+        with self._counted(wish), self._dispatcher.waiting(wish.key) as waiter:
             while (found := await look()) is None:
                 await self._refuse_hopeless(wish, look, unknown)
                 if (left := until - time.monotonic()) <= 0:
                     break
                 await waiter.wait(left)
         return found
+
+    @contextmanager
+    def _counted(self, wish: Wish) -> Iterator[None]:
+        self._waiting[wish.by.name] += 1
+        try:
+            yield
+        finally:
+            self._waiting[wish.by.name] -= 1
+            if not self._waiting[wish.by.name]:
+                del self._waiting[wish.by.name]
 
     def refresh(self, wish: Wish) -> None:
         """Ask aside for something newer than what was served; nobody waits for it, and nobody hears if it fails."""
@@ -143,6 +162,8 @@ class Live:
                 await self._refuse_held(held, wish)
         if verdict == "full":
             raise Overloaded("too many symbols are waited for", retry_after=MINUTE)
+        if verdict == "watched":
+            raise await self._in_turn(wish)
         if verdict == "unfair":
             raise RateLimited(f"expected at most {most} symbols without a quote within a minute", retry_after=MINUTE)
         if verdict == "unlisted":
@@ -157,12 +178,11 @@ class Live:
             return  # it has passed meanwhile
         left = (book["held_until"] - now).total_seconds()
         failing = book["held_for"] in GATE_REASONS
-        if failing or left > wish.wait:
-            await line.update_stay(held, wish.function, wish.subject, _stay(left))
         if failing:
+            await line.update_stay(held, wish.function, wish.subject, _stay(left))
             raise self._unavailable(wish, left)
         if left > wish.wait:
-            raise QuotePending(f"the first answer for {wish.subject} must wait: calls are on hold", retry_after=left)
+            raise await self._promise(held, wish, f"the first answer for {wish.subject} must wait: calls are on hold")
 
     async def _refuse_hopeless(
         self, wish: Wish, look: Callable[[], Awaitable[T | None]], unknown: Callable[[], Awaitable[bool]]
@@ -182,16 +202,20 @@ class Live:
         return ProviderUnavailable(f"the provider does not answer for {wish.subject} now", retry_after=retry_after)
 
     async def _pending(self, wish: Wish) -> QuotePending:
-        """How long it should take: the rank in the queue times the gap between two calls, and what the ceilings ask for. Until a minute
-        after that the request keeps its place."""
-        resources = self._resources
-        async with connection(resources.db) as held:
-            turn = await turn_now(held, resources)
-            rank = await line.select_rank(held, wish.function, wish.subject) or 1
-            barred = await line.select_barred(held, resources.ask, turn, wish.function, wish.subject)
-            wait = max(rank * resources.policy.gap.total_seconds(), barred.total_seconds())
-            await line.update_stay(held, wish.function, wish.subject, _stay(wait))
-        return QuotePending(f"the first answer for {wish.subject} is on its way", retry_after=wait)
+        """By when it will have come, nearly surely. Until a minute after that the request keeps its place."""
+        async with connection(self._resources.db) as held:
+            return await self._promise(held, wish, f"the first answer for {wish.subject} is on its way")
+
+    async def _promise(self, held: Connection, wish: Wish, message: str) -> QuotePending:
+        wait = await self._promises.make(held, wish.key)
+        return QuotePending(message, retry_after=MINUTE if wait is None else wait)
+
+    async def _in_turn(self, wish: Wish) -> QuotePending:
+        """Of a list of which many symbols are queued already: background asks for the rest."""
+        async with connection(self._resources.db) as held:
+            wait = await self._promises.wait_in_turn(held, wish.key, wish.by.name)
+        told = f"the first answer for {wish.subject} comes in its turn: many of your list are waited for already"
+        return QuotePending(told, retry_after=MINUTE if wait is None else wait)
 
     async def close(self) -> None:
         """Refreshes that nobody waits for end; calls under way finish."""

@@ -1,6 +1,5 @@
 """The market overview: quotes of the pinned symbols, which cost no call of their own and have no lifetime of their own."""
 
-import json
 import time
 
 from aiohttp import web
@@ -9,7 +8,7 @@ from api.answers import Answer
 from api.contract import documented
 from api.middlewares import public
 from api.state import MEMORY, QUOTES, RESOURCES
-from api.stocks import STALE_FOR, QuoteAnswer, judge_now
+from api.stocks import STALE_FOR, QuoteAnswer, encode, judge_now
 from common.core.freshness import shape
 from common.errors import StoreUnavailable
 
@@ -31,11 +30,13 @@ async def overview(request: web.Request) -> web.Response:
     quotes = [found[symbol] for symbol in wanted if symbol in found]
     judged = [(quote, judge_now(quote, resources, memory)) for quote in quotes]
     now = time.time()
+    body, vouched = encode([shape(quote, freshness) for quote, freshness in judged])
     answer = Answer(
-        body=json.dumps([shape(quote, freshness) for quote, freshness in judged], separators=(",", ":")).encode(),
+        body=body,
         modified=max((quote.fetched_at for quote in quotes), default=resources.started),
         fresh_until=min((freshness.until.timestamp() for _, freshness in judged), default=now),
         stale_for=int(STALE_FOR),
         good_until=now + GOOD_FOR,
+        vouched=vouched,
     )
     return memory.answers.keep(request.path, answer).respond(request)

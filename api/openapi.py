@@ -51,7 +51,10 @@ CACHING = ("ETag", "Cache-Control", "Age", "Last-Modified")
 HEADERS: Mapping[str, tuple[str, Json]] = {
     "X-Request-ID": ("The client's own if it is a plain one, else a new one; the log has it.", {"type": "string"}),
     "Cache-Control": ("How long the answer is good for, and for whom.", {"type": "string"}),
-    "ETag": ("Strong; `If-None-Match` with it gives 304.", {"type": "string", "pattern": '^"[0-9a-f]+"$'}),
+    "ETag": (
+        "`If-None-Match` with it gives 304. Weak of a stale quote, whose estimate may have moved since.",
+        {"type": "string", "pattern": '^(W/)?"[0-9a-f]+"$'},
+    ),
     "Age": ("Seconds; 0, for the answer is made or renewed here.", {"type": "integer"}),
     "Last-Modified": ("When what is answered came.", {"type": "string"}),
     "Retry-After": ("Seconds after which to ask again.", {"type": "integer", "minimum": 1}),

@@ -18,6 +18,7 @@ from api.requesters import reader_of, requester_of
 from api.state import MEMORY, QUOTES, READS, RESOURCES
 from common.core.freshness import Freshness, judge, shape
 from common.core.models import Quote
+from common.core.outlook import Reason
 from common.errors import InvalidSymbol, StoreUnavailable, UnknownSymbol
 from common.resources import Resources
 from common.sessions import open_calendar
@@ -39,7 +40,8 @@ class StockQuery(Struct, frozen=True):
 
 
 class QuoteAnswer(Struct, frozen=True):
-    """A quote, with its age: stale past `fresh_until`, and then with the reason and an estimate."""
+    """A quote, with its age: stale past `fresh_until`, and then with the reason and the time when its refresh is expected; null: nobody
+    wants the symbol, or nobody knows when calls go on."""
 
     symbol: str
     price: float
@@ -55,7 +57,7 @@ class QuoteAnswer(Struct, frozen=True):
     fresh_until: Time
     stale: bool
     source: Literal["alphavantage", "simulated"]
-    reason: Literal["budget", "market_closed", "provider_behind", "provider_down", "quota_spent"] | UnsetType = UNSET
+    reason: Reason | UnsetType = UNSET
     next_refresh_at: Time | UnsetType | None = UNSET
 
 
@@ -161,16 +163,28 @@ def answer_quote(quote: Quote, resources: Resources, memory: Memory) -> Answer:
     freshness = judge_now(quote, resources, memory)
     now = datetime.now(UTC).timestamp()
     pace = pace_of(resources)
+    body, vouched = encode([shape(quote, freshness)])
     return Answer(
-        body=json.dumps(shape(quote, freshness), separators=(",", ":")).encode(),
+        body=body[1:-1],
         modified=quote.fetched_at,
         fresh_until=freshness.until.timestamp(),
         stale_for=int(pace),
         good_until=now + pace if freshness.stale else freshness.until.timestamp(),
         symbol=quote.symbol,
+        vouched=vouched,
     )
 
 
 def pace_of(resources: Resources) -> float:
     """Seconds that a stale answer may be kept: until a newer quote can have come."""
     return min(STALE_FOR, max(1.0, resources.policy.gap.total_seconds()))
+
+
+def encode(shapes: Sequence[dict[str, object]]) -> tuple[bytes, bytes | None]:
+    """A list of quotes as JSON, and the same without estimates of when they are refreshed; None: there is none in it. That there is one
+    is vouched for."""
+    body = json.dumps(shapes, separators=(",", ":")).encode()
+    if not any(shaped.get("next_refresh_at") for shaped in shapes):
+        return body, None
+    vouched = [shaped | {"next_refresh_at": bool(shaped.get("next_refresh_at"))} for shaped in shapes]
+    return body, json.dumps(vouched, separators=(",", ":")).encode()

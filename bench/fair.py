@@ -20,7 +20,7 @@ from typing import Any
 
 import structlog
 
-from bench import fair_closes, fair_keys, fair_lists, fair_outage, fair_strangers
+from bench import fair_closes, fair_keys, fair_lists, fair_outage, fair_promises, fair_strangers
 from bench.stage import open_stage
 from common.core.outcomes import Outcome
 from common.embedded import stores
@@ -57,6 +57,8 @@ RUNS = (  # the longest first
     Run("closes_free", FREE, partial(fair_closes.measure, trouble="free")),
     Run("alone", LONG_LISTS, partial(fair_lists.measure_small_users, busy=False)),
     Run("busy", LONG_LISTS, partial(fair_lists.measure_small_users, busy=True)),
+    *(Run(name, STANDARD, measure) for name, measure in fair_promises.SESSIONS.items()),
+    Run("promises_spent", FREE, fair_promises.measure_spent_days),
 )
 
 
@@ -154,6 +156,7 @@ def figures(results: Results) -> dict[str, object]:
         "closes_missing": sum(seen.missing for name, seen in found.items() if name.startswith("closes_")),
         "free_key_used": round(found["week"].share, 3),
         "two_accounts_age_ratio": round(found["two"].ratio, 3),
+        **fair_promises.figures(found),
         "over_limit_calls": results.over,
     }
 
@@ -175,7 +178,7 @@ def main() -> int:
             results = measure(urls, Path(folder))
     except KeyboardInterrupt:
         return 130
-    for show in (show_strangers, show_lists, show_outages, show_closes, show_keys):
+    for show in (show_strangers, show_lists, show_outages, show_closes, show_keys, fair_promises.show):
         show(results.found)
     print(f"took {time.monotonic() - begun:.0f} s")
     print(json.dumps(figures(results)))

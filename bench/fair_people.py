@@ -5,19 +5,19 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
-from bench.fair_day import Day
+from bench.fair_day import MINUTE, Day
 from common.core.closes import answered_clock
 from common.core.gate import GATE_REASONS
 from common.core.models import CallClass, Function, Listed
 from common.core.shares import misses_a_minute
 from common.errors import WatchlistFull
-from common.line import turn_now
+from common.forecasting import look_ahead
 from common.store import line, listings, reports, symbols, watchlists
 from common.store.pool import Connection, connection, transaction
 from common.store.users import insert_user
 
-MISS_WAIT = timedelta(seconds=2)  # as the setting's default
-LONGEST_STAY = timedelta(days=1)  # as in api/live.py
+MISS_WAIT = timedelta(seconds=12)  # as the setting's default
+LONGEST_STAY = timedelta(days=8)  # as in api/promises.py
 
 INSERT_QUOTES = """
     INSERT INTO quotes (symbol, source, price, trading_day, fetched_at)
@@ -62,8 +62,11 @@ async def quote(day: Day, wanted: Sequence[str]) -> None:
         await held.execute(INSERT_QUOTES, wanted, settings.source, newest)
 
 
-async def ask_live(day: Day, function: Function, subject: str, call_class: CallClass, asker: str) -> str:
-    """Somebody asks for what nobody has yet and waits for two seconds: the line's verdict, or `unknown`."""
+async def ask_live(
+    day: Day, function: Function, subject: str, call_class: CallClass, asker: str, *, tells: bool = True
+) -> str:
+    """Somebody asks for what nobody has yet and waits for twelve seconds: the line's verdict, or `unknown`. `tells`: who was not served
+    by then is told when to come back."""
     ask = day.resources.ask
     async with connection(day.resources.db) as held:
         if function is Function.QUOTE and await symbols.select_unknown(held, ask, subject):
@@ -74,7 +77,8 @@ async def ask_live(day: Day, function: Function, subject: str, call_class: CallC
         if verdict == "held":
             await _keep_held(day, held, function, subject)
     if verdict == "joined":
-        day.plan(day.now + MISS_WAIT, partial(_keep_pending, day, function, subject))
+        if tells:
+            day.plan(day.now + MISS_WAIT, partial(_keep_pending, day, function, subject))
         day.wake()
     return verdict
 
@@ -92,12 +96,11 @@ async def _keep_pending(day: Day, function: Function, subject: str) -> None:
     """As `Live._pending`: who was not served is told to come back, and the request keeps its place until then."""
     resources = day.resources
     async with connection(resources.db) as held:
-        rank = await line.select_rank(held, function, subject)
-        if rank is not None:
-            turn = await turn_now(held, resources)
-            barred = await line.select_barred(held, resources.ask, turn, function, subject)
-            wait = max(rank * resources.policy.gap, barred)
-            await line.update_stay(held, function, subject, min(LONGEST_STAY, wait) + line.STAY)
+        if await line.select_queued(held, [(function, subject)]):
+            seen = await look_ahead(held, resources)
+            wait = seen.surely.get((function, subject), day.now + MINUTE) - day.now
+            urgent = seen.urgent.get((function, subject))
+            await line.update_stay(held, function, subject, min(LONGEST_STAY, wait) + line.STAY, urgent_at=urgent)
 
 
 async def add_to_list(day: Day, user: int, symbol: str, *, known: bool = False) -> None:

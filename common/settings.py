@@ -128,7 +128,7 @@ class Settings:
             quote_ttl=seconds(env, "QUOTE_TTL", 60, 1, 86400),
             search_ttl=seconds(env, "SEARCH_TTL", 3600, 1, 604800),
             chart_ttl=seconds(env, "CHART_TTL", 1800, 1, 604800),
-            miss_wait=seconds(env, "MISS_WAIT", 2, 0, 20),
+            miss_wait=seconds(env, "MISS_WAIT", 12, 0, 20),
             max_watchlist_size=number(env, "MAX_WATCHLIST_SIZE", int, 50, 1, 10_000),
             overview_symbols=symbols(env, "OVERVIEW_SYMBOLS", OVERVIEW),
             interactive_share=share(env, "INTERACTIVE_SHARE", 0.8),

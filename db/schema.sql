@@ -21,9 +21,11 @@ CREATE TABLE demand (
     asker text,
     class text NOT NULL,
     groups text[] NOT NULL,
+    urgent_at timestamp with time zone,
     CONSTRAINT demand_class CHECK ((class = ANY (ARRAY['refresh'::text, 'user'::text, 'stranger'::text, 'operator'::text])))
 );
 COMMENT ON COLUMN demand.ready_at IS 'between two tries of a failing call';
+COMMENT ON COLUMN demand.urgent_at IS 'from then on it is served before others, or a time that was told would not be kept; null: nobody was told one';
 
 CREATE TABLE ledgers (
     account text NOT NULL,

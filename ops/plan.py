@@ -1,13 +1,16 @@
-"""What if: how old would prices be with so many symbols on such a budget? From the formulas, with no store at all."""
+"""What if: how old would prices be with so many symbols on such a budget, and when would one come? No store is asked: ages are from the
+formulas, times from the forecast that the API tells its readers by."""
 
 import json
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from common.core.limits import parse_limits
+from common.core.limits import MINUTE, parse_limits
+from common.core.rehearsal import rehearse
 from common.core.staleness import lower_bound, round_robin, session_rate, weight_classes, zipf
 from common.errors import InvalidSettings
 
@@ -40,25 +43,37 @@ def plan(
             f"{row['first']} to {row['last']}",
             f"{row['reads']:.0%}",
             f"{row['mean_age_min']:.1f} min",
-            f"{2 * row['mean_age_min']:.1f} min",
+            f"{row['refreshed_every_min']:.1f} min",
         )
     console.print(table)
+    console.print(
+        f"a first quote that somebody waits for takes about {answer['first_quote_s']:.0f} s while nobody else does"
+    )
 
 
 def what_if(symbols: int, budget: str, exponent: float, interactive_share: float) -> dict[str, object]:
     """The answer as one JSON-able object; minutes and calls a minute."""
-    weights = zipf(symbols, exponent)
-    rate = session_rate(parse_limits(budget, "--budget"), symbols, interactive_share)
+    weights, limits = zipf(symbols, exponent), parse_limits(budget, "--budget")
+    rate = session_rate(limits, symbols, interactive_share)
     if rate <= 0:
         raise InvalidSettings(f"--budget: {budget} leaves nothing for {symbols} symbols after the closing sweep")
+    expected = rehearse(weights, limits, timedelta(minutes=1 / rate))
     return {
         "symbols": symbols,
         "budget": budget,
         "calls_per_minute": rate,
         "mean_age_min": lower_bound(weights, rate),
         "round_robin_min": round_robin(weights, rate),
+        "first_quote_s": expected.first_quote.total_seconds(),
         "classes": [
-            {"name": row.name, "first": row.first, "last": row.last, "reads": row.reads, "mean_age_min": row.age}
+            {
+                "name": row.name,
+                "first": row.first,
+                "last": row.last,
+                "reads": row.reads,
+                "mean_age_min": row.age,
+                "refreshed_every_min": expected.every((row.first + row.last) // 2) / MINUTE,
+            }
             for row in weight_classes(weights, rate)
         ],
     }

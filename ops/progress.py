@@ -96,7 +96,8 @@ def symbols(count: int) -> str:
 def _left(report: JobReport) -> str:
     if report.done:
         return ""
-    return f"{report.waiting} waiting, {report.under_way} under way, about {span(report.estimate_s)} left"
+    left = "nobody knows how long" if report.estimate_s is None else f"about {span(report.estimate_s)} left"
+    return f"{report.waiting} waiting, {report.under_way} under way, {left}"
 
 
 def _line(item: JobItem, report: JobReport) -> Text:

@@ -37,6 +37,16 @@ REASONS = {  # why calls are held: what to do
 }
 
 
+REFRESHES = {  # why no quote is refreshed, in the words of a quote's reason
+    "store_down": "rest: PostgreSQL does not answer",
+    "key_refused": "rest: the provider refuses the key",
+    "provider_down": "rest: the provider does not answer",
+    "held": "rest: calls are on hold",
+    "quota_spent": "rest: the day's calls are spent",
+    "market_closed": "rest but for what is still lacking: the market is closed",
+}
+
+
 def status(as_json: AsJson = False) -> None:
     """Are quotes fresh, and does everything run?
 
@@ -92,6 +102,7 @@ def _lines(report: StatusReport) -> list[tuple[str, Cell]]:
         ("workers", _workers(report)),
         ("beat", _beat(report)),
         ("provider", _provider(report)),
+        ("refreshes", REFRESHES.get(report.reason or "", "go on") + (f" ({report.reason})" if report.reason else "")),
         ("prices", _ages(report)),
         ("symbols", f"{_count(report.wanted)} wanted, {_count(report.quarantined)} in quarantine"),
         ("line", f"{_count(report.waiting)} waiting, {_count(report.in_flight)} under way"),

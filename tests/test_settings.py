@@ -45,7 +45,7 @@ def test_with_nothing_but_stores_the_simulator_is_asked_at_the_standard_plans_pa
         "access_token_ttl": timedelta(hours=1),
         "log_level": "INFO",
         "quote_ttl": timedelta(seconds=60),
-        "miss_wait": timedelta(seconds=2),
+        "miss_wait": timedelta(seconds=12),
         "max_watchlist_size": 50,
         "overview_symbols": ("AAPL", "GOOGL", "MSFT", "TSLA", "AMZN", "META", "NVDA", "NFLX"),
         "interactive_share": 0.8,

@@ -150,7 +150,7 @@ def judge_chart(
     return Freshness(
         until,
         stale=True,
-        reason=reason(outlook, calendar, now),
+        reason=reason(outlook, calendar, chart.symbol, now),
         next_refresh=_next_refresh(mending, calendar, now, held, data),
     )
 

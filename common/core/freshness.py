@@ -32,9 +32,9 @@ def judge(
     until = now if quote.fetched_at > now + AHEAD else _until(quote, calendar, ttl, policy.data, behind)
     if now < until:
         return Freshness(until, stale=False)
-    why = PROVIDER_BEHIND if behind is not None and behind <= quote.fetched_at else reason(outlook, calendar, now)
-    expected = next_refresh(outlook, policy, calendar, quote, now)
-    return Freshness(until, stale=True, reason=why, next_refresh=expected)
+    behind_provider = behind is not None and behind <= quote.fetched_at
+    why = PROVIDER_BEHIND if behind_provider else reason(outlook, calendar, quote.symbol, now)
+    return Freshness(until, stale=True, reason=why, next_refresh=next_refresh(outlook, quote, now))
 
 
 def _until(quote: Quote, calendar: Calendar, ttl: timedelta, data: str, behind: datetime | None) -> datetime:

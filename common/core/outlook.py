@@ -1,57 +1,79 @@
-"""What a process knows of the budget's state: why a stale quote was not refreshed yet, and when it should be. Estimates, said as such."""
+"""What a process knows of the budget's state: why nothing is refreshed, why a stale quote was not yet, and when it should be."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import sqrt
+from typing import Literal, get_args
 
-from common.core.closes import LAG
-from common.core.gate import GATE_REASONS
+from common.core.forecast import Forecast
 from common.core.market_time import Calendar
 from common.core.models import Quote
-from common.core.outcomes import Outcome
-from common.core.refresh import Policy
+from common.core.outcomes import RETRY_AFTER, Outcome
+from common.core.situation import Gate
+
+Pause = Literal["store_down", "key_refused", "provider_down", "held", "quota_spent", "market_closed"]
+Reason = Literal[Pause, "no_data", "provider_behind", "budget"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+BY_ORDER = ("operator", "clock_jump", RETRY_AFTER)  # holds that say nothing of the provider's state
+LATE = timedelta(seconds=1)  # of an estimate that has passed: it is due at any moment
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """The ledger's state as it was last seen: a hold, whether the provider fails, and the weights of wanted symbols."""
+    """The ledger's state as it was last seen: the gate, what is left of a quota, which symbols rest and until when, and what was forecast.
+    `store_down`: it cannot be seen now. `weights` of wanted symbols."""
 
-    held_for: str | None = None
-    held_until: datetime | None = None
-    provider_fails: bool = False
+    gate: Gate = field(default_factory=Gate)
     quota_left: bool = True
-    root_weights: float = 0.0
+    store_down: bool = False
+    resting: Mapping[str, datetime] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
+    forecast: Forecast | None = None
 
 
-def reason(outlook: Outlook, calendar: Calendar, now: datetime) -> str:
-    """Why a stale quote is still stale: `market_closed`, `quota_spent`, `provider_down` or, as mostly, `budget`."""
-    held = outlook.held_until is not None and outlook.held_until > now
-    if (held and outlook.held_for == Outcome.DAY_USED_UP) or not outlook.quota_left:
+def pause(outlook: Outlook, calendar: Calendar, now: datetime) -> Pause | None:
+    """Why nothing is refreshed now; None: background goes on. The same words in quotes, in the health and in the status."""
+    gate = outlook.gate
+    held = gate.held_until is not None and gate.held_until > now
+    if outlook.store_down:
+        return "store_down"
+    if gate.held_for == Outcome.BAD_KEY and (held or gate.probing):
+        return "key_refused"
+    if ((held or gate.probing) and gate.held_for == Outcome.DAY_USED_UP) or not outlook.quota_left:
         return "quota_spent"
-    if held and outlook.held_for in GATE_REASONS:
+    if gate.closed:
         return "provider_down"
-    if not calendar.is_open(now):
-        return "market_closed"
-    return "provider_down" if outlook.provider_fails else "budget"
+    if held and gate.held_for in BY_ORDER:
+        return "held"
+    return None if calendar.is_open(now) else "market_closed"
 
 
-def next_refresh(outlook: Outlook, policy: Policy, calendar: Calendar, quote: Quote, now: datetime) -> datetime | None:
-    """When the quote should be refreshed: by its symbol's period under the square-root law. None: nobody wants it."""
-    weight = outlook.weights.get(quote.symbol)
-    if weight is None:
+def reason(outlook: Outlook, calendar: Calendar, symbol: str, now: datetime) -> Reason:
+    """Why a stale quote is still stale; `budget`, as mostly: it waits for its turn."""
+    why = pause(outlook, calendar, now)
+    if why in (None, "market_closed") and outlook.resting.get(symbol, now) > now:
+        return "no_data"
+    return why or "budget"
+
+
+def next_refresh(outlook: Outlook, quote: Quote, now: datetime) -> datetime | None:
+    """When the quote is expected to be refreshed. None: nobody wants it, or nobody knows. Not before a hold, or its rest, is over."""
+    seen = outlook.forecast
+    if outlook.store_down or outlook.gate.closed or seen is None:
         return None
-    if not calendar.is_open(now):
-        return _after_hours(calendar, quote, now, LAG[policy.data])
-    period = policy.gap * (outlook.root_weights / sqrt(weight))
-    due = max(quote.fetched_at + period, now + policy.gap)
-    return due if outlook.held_until is None else max(due, outlook.held_until)
+    at = seen.refreshed.get(quote.symbol)
+    if at is None or at <= quote.fetched_at:
+        at = _by_weight(outlook, seen, quote)
+    if at is None:
+        return None
+    ends = (outlook.gate.held_until, outlook.resting.get(quote.symbol))
+    return max([at, now + LATE, *(end for end in ends if end is not None)])
 
 
-def _after_hours(calendar: Calendar, quote: Quote, now: datetime, lag: timedelta) -> datetime | None:
-    """The sweep, if it is still to come for this quote; else the next open."""
-    last = calendar.last_session(now)
-    if last is not None and quote.fetched_at < last[1] and now < last[1] + lag:
-        return last[1] + lag
-    return calendar.next_open(now)
+def _by_weight(outlook: Outlook, seen: Forecast, quote: Quote) -> datetime | None:
+    """By the square-root law: the forecast was made before the quote came, or ended before its turn."""
+    weight = outlook.weights.get(quote.symbol)
+    if weight is None or not seen.period:
+        return None
+    return quote.fetched_at + timedelta(seconds=seen.period / sqrt(weight))

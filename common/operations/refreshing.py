@@ -4,20 +4,18 @@ The caller wakes a worker once a function here has returned (common/queue.wake_w
 """
 
 from collections.abc import Sequence
-from math import ceil
 
 from msgspec import Struct
 
-from common.core.alpha_vantage import BULK_LIMIT
 from common.core.models import CallClass, Function
 from common.errors import InvalidRequest, NotFound, UnknownSymbol
+from common.forecasting import look_ahead
 from common.operations.acts import note
-from common.operations.ages import asks_in_bulk, look
+from common.operations.ages import look
 from common.operations.spelling import spell
 from common.operations.terms import HIGHEST_ID, Time
 from common.resources import Resources
-from common.store import line, refreshes, reports
-from common.store.ledger import select_now
+from common.store import line, refreshes
 from common.store.pool import Connection, connection, transaction
 from common.store.refreshes import Item, Job, State
 from common.store.symbols import select_unknown_among
@@ -41,7 +39,8 @@ class JobItem(Struct, frozen=True):
 class JobReport(Struct, frozen=True):
     """How far a job is. `total` = settled + waiting + under_way + expired; `failed`: those settled with another outcome than `ok`.
 
-    `done`: nothing waits and nothing is under way. `estimate_s`: until the last one in the line is expected to be served (0: done).
+    `done`: nothing waits and nothing is under way. `estimate_s`: until the last one in the line is expected to be served (0: done; null:
+    nobody knows).
     `items` are in the symbols' order, at most 500; `next`: the `after` that gives those that follow, null: these were the last.
     """
 
@@ -55,7 +54,7 @@ class JobReport(Struct, frozen=True):
     under_way: int
     expired: int
     done: bool
-    estimate_s: float
+    estimate_s: float | None
     items: list[JobItem]
     next: str | None
 
@@ -129,19 +128,17 @@ async def _join(held: Connection, resources: Resources, symbols: Sequence[str], 
     )
 
 
-async def _estimate(held: Connection, resources: Resources, job: Job) -> float:
-    """Its last rank times the gap between two calls, after a hold; no less than what a day's quota asks for."""
-    now, gate = await select_now(held), await reports.select_ledger(held, resources.ask.account)
-    held_for = (gate["held_until"] - now).total_seconds() if gate["held_until"] is not None else 0.0
-    calls = ceil(job.last_rank / (BULK_LIMIT if await asks_in_bulk(held, resources, now) else 1))
-    paced = calls * resources.policy.gap.total_seconds()
-    if (quota := resources.policy.quota) is not None:
-        taken = await reports.select_taken(held, resources.ask.account, quota.period)
-        paced = max(paced, (calls - (quota.calls - taken)) / quota.calls * quota.period.total_seconds())
-    return max(0.0, held_for) + paced
+async def _estimate(held: Connection, resources: Resources, job: Job) -> float | None:
+    """Until its last one is expected to be answered. Of a long line only the first thousand are looked at; the rest go on at their pace."""
+    seen = await look_ahead(held, resources)
+    times = sorted(seen.served.values())
+    if not times:
+        return None
+    last = (times[min(job.last_rank, len(times)) - 1] - seen.made_at).total_seconds()
+    return last * max(1.0, job.last_rank / len(times))
 
 
-def _report(job: Job, items: Sequence[Item], estimate: float) -> JobReport:
+def _report(job: Job, items: Sequence[Item], estimate: float | None) -> JobReport:
     return JobReport(
         id=job.id,
         queued_at=job.queued_at,

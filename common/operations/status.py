@@ -11,12 +11,15 @@ from redis.exceptions import RedisError
 
 from common import VERSION
 from common.core.gate import GATE_REASONS
+from common.core.outlook import Outlook, Pause, pause
 from common.errors import StoreUnavailable, StoreUnfit
+from common.forecasting import read_gate
 from common.operations.ages import Ages, look, measure
 from common.operations.terms import Time
 from common.resources import Resources
-from common.store import pulses, reports
-from common.store.pool import connection
+from common.sessions import open_calendar
+from common.store import ledger, pulses, reports
+from common.store.pool import Connection, connection
 
 LATE = 20.0  # seconds since the last tick: one process that waits out a call of ten looks at the queue no sooner
 SEEN = 60.0  # seconds that a worker is shown after its last turn
@@ -53,7 +56,8 @@ class WorkerStatus(Struct, frozen=True):
 class StatusReport(Struct, frozen=True):
     """`unhealthy`: both stores are away. `degraded`: one is, or the provider is held or fails, beat is late, or no worker was seen.
 
-    Ages as in a SymbolsReport. `waiting` and `in_flight` count the line, `quarantined` the symbols that rest.
+    `reason`: why no quote is refreshed now, in the words of a quote's `reason`; null: they are. Ages as in a SymbolsReport. `waiting` and
+    `in_flight` count the line, `quarantined` the symbols that rest.
     """
 
     status: Literal["healthy", "degraded", "unhealthy"]
@@ -62,6 +66,7 @@ class StatusReport(Struct, frozen=True):
     source: str
     database: Word
     redis: Word
+    reason: Pause | None
     provider: ProviderStatus
     beat: BeatStatus
     workers: list[WorkerStatus]
@@ -78,6 +83,7 @@ class StatusReport(Struct, frozen=True):
 class _Known:
     """What PostgreSQL says."""
 
+    reason: Pause | None
     provider: ProviderStatus
     beat: BeatStatus
     workers: list[WorkerStatus]
@@ -97,6 +103,7 @@ async def report_status(resources: Resources) -> StatusReport:
         source=resources.settings.source,
         database="connected" if known else "disconnected",
         redis="connected" if redis else "disconnected",
+        reason=known.reason if known else "store_down",
         provider=known.provider if known else ProviderStatus("unknown"),
         beat=known.beat if known else BeatStatus("unknown"),
         workers=known.workers if known else [],
@@ -134,13 +141,19 @@ async def _look(resources: Resources) -> _Known | None:
             seen = await pulses.select_pulses(held)
             gate = await reports.select_ledger(held, account)
             answers = await reports.select_answers(held, account)
+            why = await _reason(held, resources, view.now)
             waiting, in_flight = await reports.select_line_counts(held, view.now)
     except StoreUnfit:
         raise
     except StoreUnavailable:
         return None
     beat = _beat(seen.pop(pulses.BEAT, None), view.now)
-    return _Known(_provider(gate, answers, view.now), beat, _workers(seen, view.now), ages, waiting, in_flight)
+    return _Known(why, _provider(gate, answers, view.now), beat, _workers(seen, view.now), ages, waiting, in_flight)
+
+
+async def _reason(held: Connection, resources: Resources, now: datetime) -> Pause | None:
+    outlook = Outlook(await read_gate(held, resources), await ledger.select_quota_left(held, resources.ask))
+    return pause(outlook, open_calendar(resources.settings.market_hours, now), now)
 
 
 def _provider(gate: Mapping[str, Any], answers: Mapping[str, Any], now: datetime) -> ProviderStatus:

@@ -8,7 +8,6 @@ from common.core.alpha_vantage import BULK_LIMIT
 from common.core.limits import DAY, LEASE, Rule
 from common.core.models import CallClass, Function
 from common.core.outcomes import NO_ANSWER, Outcome
-from common.core.outlook import Outlook
 from common.core.refresh import Turn, Use
 from common.store.pool import Connection
 
@@ -115,43 +114,20 @@ async def select_use(
     )
 
 
-async def select_outlook(connection: Connection, ask: Ask) -> Outlook:
-    """The ledger's state for readers: holds, whether the provider fails, and what is left of a quota."""
+async def select_quota_left(connection: Connection, ask: Ask) -> bool:
+    """Whether a rule of a day or longer leaves a call."""
     quota = next((rule for rule in ask.limits if rule.period >= DAY), None)
-    row = await connection.fetchrow(
+    if quota is None:
+        return True
+    taken: int = await connection.fetchval(
         """
-        SELECT held_until, held_for, closed_at IS NOT NULL AS fails,
-            (SELECT count(*) FROM calls WHERE account = $1 AND outcome IS DISTINCT FROM 'unsent'
-                AND ends_at > ledger_now() - $2::interval) AS taken
-        FROM (SELECT 1) AS one LEFT JOIN ledgers ON account = $1
+        SELECT count(*) FROM calls
+        WHERE account = $1 AND outcome IS DISTINCT FROM 'unsent' AND ends_at > ledger_now() - $2::interval
         """,
         ask.account,
-        quota.period if quota else timedelta(),
+        quota.period,
     )
-    left = quota is None or row["taken"] < quota.calls
-    return Outlook(row["held_for"], row["held_until"], row["fails"], left)
-
-
-async def select_weights(connection: Connection, source: str, *, most: int) -> tuple[float, dict[str, float]]:
-    """Over the wanted symbols with a quote the sum of the roots of their weights, and the weights of the heaviest ones; as exact as the
-    levels are."""
-    roots = await connection.fetchval(
-        """
-        SELECT coalesce(sum(n * sqrt(greatest(0.5, power(1.5, level + 0.5 + CASE WHEN level < 0 THEN 1000 ELSE 0 END)))), 0)::float8 FROM (
-            SELECT level, count(*) AS n FROM symbols WHERE source = $1 AND level IS NOT NULL GROUP BY level
-        ) AS levels
-        """,
-        source,
-    )
-    rows = await connection.fetch(
-        """
-        SELECT symbol, weight_of(watchers, pinned, reads) AS weight FROM symbols
-        WHERE source = $1 AND level IS NOT NULL ORDER BY level DESC LIMIT $2
-        """,
-        source,
-        most,
-    )
-    return roots, {row["symbol"]: row["weight"] for row in rows}
+    return taken < quota.calls
 
 
 async def update_weighed(connection: Connection, account: str, *, every: timedelta) -> bool:

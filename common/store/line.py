@@ -1,10 +1,9 @@
 """The queue of requests: what is wanted now or under way. One row a subject; joining it is the single flight across processes."""
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from common.core.models import CallClass, Function
-from common.core.refresh import Turn
 from common.store.ledger import Ask
 from common.store.pool import Connection
 
@@ -29,8 +28,8 @@ async def join_line(
     """Queue requests, or raise the class of those that are queued: `joined`, or `held` where the account makes no call now.
 
     Nothing is queued if it is `full` (a hundred requests of the class wait), `unfair` (`asker` had `most` other subjects within a
-    minute), `known` (the quote that a reader waits for has come meanwhile) or `unlisted` (a stranger asks for a symbol that the listing
-    lacks). `forced`: no ceiling binds it.
+    minute), `watched` (`asker` watches it, and ten others of its requests wait), `known` (the quote that a reader waits for has come
+    meanwhile) or `unlisted` (a stranger asks for a symbol that the listing lacks). `forced`: no ceiling binds it.
     """
     verdict: str = await connection.fetchval(
         "SELECT join_line($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
@@ -48,22 +47,6 @@ async def join_line(
     return verdict
 
 
-async def select_rank(connection: Connection, function: Function, subject: str) -> int | None:
-    """How many go before a subject by class and time, itself included; None: it is not queued."""
-    rank: int | None = await connection.fetchval(
-        """
-        SELECT (
-            SELECT count(*) FROM demand o
-            WHERE (class_rank(o.class), o.since, o.subject) <= (class_rank(d.class), d.since, d.subject)
-        )
-        FROM demand d WHERE d.function = $1 AND d.subject = $2
-        """,
-        function,
-        subject,
-    )
-    return rank
-
-
 async def select_queued(connection: Connection, keys: Collection[tuple[Function, str]]) -> set[tuple[Function, str]]:
     """Those of the functions with their subjects that are queued or under way."""
     rows = await connection.fetch(
@@ -76,31 +59,20 @@ async def select_queued(connection: Connection, keys: Collection[tuple[Function,
     return {(Function(row["function"]), row["subject"]) for row in rows}
 
 
-async def select_barred(connection: Connection, ask: Ask, turn: Turn, function: Function, subject: str) -> timedelta:
-    """For how long a ceiling of a day or longer holds a request back; none: zero."""
-    wait: timedelta = await connection.fetchval(
-        """
-        SELECT coalesce(max(f.free_at - ledger_now()), interval '0') FROM demand d
-        CROSS JOIN full_groups($1, $2::text[], $3::int[], $4::interval[], ledger_now()) AS f
-        WHERE d.function = $5 AND d.subject = $6 AND f.firm AND f.name = ANY (d.groups)
-        """,
-        ask.account,
-        [ceiling.group for ceiling in turn.ceilings],
-        [ceiling.calls for ceiling in turn.ceilings],
-        [ceiling.period for ceiling in turn.ceilings],
-        function,
-        subject,
-    )
-    return wait
-
-
-async def update_stay(connection: Connection, function: Function, subject: str, stay: timedelta) -> None:
-    """Somebody was told to come back: until then the request keeps its place."""
+async def update_stay(
+    connection: Connection, function: Function, subject: str, stay: timedelta, *, urgent_at: datetime | None = None
+) -> None:
+    """Somebody was told to come back: until then the request keeps its place. From `urgent_at` on it goes before others, so that it is
+    served by then."""
     await connection.execute(
-        "UPDATE demand SET expires = greatest(expires, ledger_now() + $3::interval) WHERE function = $1 AND subject = $2",
+        """
+        UPDATE demand SET expires = greatest(expires, ledger_now() + $3::interval), urgent_at = least(urgent_at, $4)
+        WHERE function = $1 AND subject = $2
+        """,
         function,
         subject,
         stay,
+        urgent_at,
     )
 
 

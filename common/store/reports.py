@@ -1,7 +1,7 @@
 """What operators read of the ledger, the line and the audit. Nothing is changed here; `now` is the ledger's time."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from common.core.limits import Rule
@@ -43,19 +43,6 @@ async def select_slots(connection: Connection, account: str, limits: Sequence[Ru
         now,
     )
     return rows
-
-
-async def select_taken(connection: Connection, account: str, period: timedelta) -> int:
-    """Calls that a rule of this period counts."""
-    taken: int = await connection.fetchval(
-        """
-        SELECT count(*) FROM calls
-        WHERE account = $1 AND outcome IS DISTINCT FROM 'unsent' AND ends_at > ledger_now() - $2::interval
-        """,
-        account,
-        period,
-    )
-    return taken
 
 
 async def select_spent(connection: Connection, account: str, now: datetime) -> Rows:

@@ -1,9 +1,9 @@
 -- Queue requests for subjects, in a class, on behalf of a requester. A subject that is queued already is joined: its class is raised, its
 -- time there prolonged, and no second call is made.
 -- Nothing is queued if p_bound requests of the class wait ('full'); if p_asker had p_fair other subjects within a minute, charts of what it
--- watches apart, or has a tenth of the class's room where it asks for what it watches ('unfair'); if what a reader of p_source waits for
--- has come meanwhile ('known'); or if a stranger asks for a symbol that the listing lacks ('unlisted'). 'held': it is queued, and no call
--- is made until the account's hold has passed.
+-- watches apart ('unfair'); if it asks for what it watches and has a tenth of the class's room ('watched': background asks in turn); if
+-- what a reader of p_source waits for has come meanwhile ('known'); or if a stranger asks for a symbol that the listing lacks
+-- ('unlisted'). 'held': it is queued, and no call is made until the account's hold has passed.
 CREATE OR REPLACE FUNCTION join_line(
     p_account text, p_function text, p_subjects text[], p_class text, p_asker text, p_source text, p_stay interval,
     p_forced boolean, p_bound integer, p_fair integer
@@ -30,7 +30,7 @@ BEGIN
             ELSE asked_lately(p_asker, p_class, newcomers, t) END;
         allowed := CASE WHEN watched THEN greatest(p_fair, p_bound / 10) ELSE p_fair END;
         IF p_asker IS NOT NULL AND cardinality(newcomers) + lately > allowed THEN
-            RETURN 'unfair';
+            RETURN CASE WHEN watched THEN 'watched' ELSE 'unfair' END;
         END IF;
     END IF;
     INSERT INTO demand (function, subject, class, groups, asker, since, expires)

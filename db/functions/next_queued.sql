@@ -1,7 +1,7 @@
--- The queued request that is served next, if none of its groups is barred: by class, what is likely to be wasted last; within a class
--- whoever had the fewest calls in p_span goes first, then whoever has waited longest. p_each: the most calls of a class that one
--- requester may have in p_span, by class. Operators' orders may be a hundred thousand: of those the longest waiting is enough.
--- Charts that nobody waits for are not served here (see chart_turn).
+-- The queued request that is served next, if none of its groups is barred: first what must go now for a told time to be kept; then by
+-- class, what is likely to be wasted last; within a class whoever had the fewest calls in p_span goes first, then whoever has waited
+-- longest. p_each: the most calls of a class that one requester may have in p_span, by class. Operators' orders may be a hundred thousand:
+-- of those the longest waiting is enough. Charts that nobody waits for are not served here (see chart_turn).
 CREATE OR REPLACE FUNCTION next_queued(
     p_account text, p_barred text[], p_span interval, p_each jsonb, p_now timestamptz
 ) RETURNS demand LANGUAGE sql STABLE AS $$
@@ -10,8 +10,8 @@ CREATE OR REPLACE FUNCTION next_queued(
             SELECT d AS request FROM demand d
             WHERE d.class IN ('user', 'stranger') AND is_ready(d.ready_at, d.taken_until, p_now) AND NOT d.groups && p_barred
                 AND NOT coalesce(calls_of(p_account, d.asker, d.class, p_span, p_now) >= (p_each ->> d.class)::integer, false)
-            ORDER BY 'trial' = ANY (d.groups), class_rank(d.class), calls_of(p_account, d.asker, NULL, p_span, p_now),
-                d.since, d.function, d.subject
+            ORDER BY CASE WHEN d.urgent_at <= p_now THEN d.urgent_at END, 'trial' = ANY (d.groups), class_rank(d.class),
+                calls_of(p_account, d.asker, NULL, p_span, p_now), d.since, d.function, d.subject
             LIMIT 1
         )
         UNION ALL (

@@ -14,10 +14,11 @@ from api.answers import Answer, Answers
 from api.chart_memory import Charts
 from api.state import MEMORY
 from common.core.chart import Chart
-from common.core.gate import GATE_REASONS
+from common.core.gate import PROVIDER_DOWN
 from common.core.models import Bar, Price, Quote
 from common.core.outcomes import Outcome
 from common.core.outlook import Outlook
+from common.core.situation import Gate
 from common.errors import StoreUnavailable
 from common.store import bars, feed
 from common.store.pool import connection
@@ -81,14 +82,14 @@ async def test_a_chart_says_its_age_as_a_quote_does(open_api: OpenApi, db: async
             NOON - timedelta(hours=1),
             MONDAY,
             NOON,
-            Outlook(min(GATE_REASONS), NOON + timedelta(hours=1)),
+            Outlook(Gate(PROVIDER_DOWN, NOON + timedelta(hours=1), probing=True)),
             "provider_down",
         ),
         (
             NOON - timedelta(hours=1),
             MONDAY,
             NOON,
-            Outlook(Outcome.DAY_USED_UP, NOON + timedelta(hours=1)),
+            Outlook(Gate(Outcome.DAY_USED_UP, NOON + timedelta(hours=1))),
             "quota_spent",
         ),
         (NOON - MINUTE, FRIDAY, NOON, Outlook(), "provider_behind"),  # in a session whose day it lacks

@@ -147,3 +147,54 @@ async def test_a_call_serves_who_waits_in_another_process_within_a_second(
 
     assert abs(times[0] - times[1]) < 1
     assert 1 == len(await provider.asked())
+
+
+async def test_one_requester_has_twenty_waits_in_a_process_and_the_rest_hear_when_to_come_back(
+    open_api: OpenApi, provider: Provider
+) -> None:
+    api = await open_api(limits=parse_limits("1/1min", "limits"))
+    await spend(api)
+    waiting = [asyncio.create_task(ask(api, "/api/stock/IBM?wait=4")) for _ in range(25)]
+    answers = await asyncio.gather(*waiting)
+
+    assert {(503, "quote_pending")} == {(status, body["code"]) for status, body, _ in answers}
+    assert 5 == sum(took < 3 for _, _, took in answers)
+
+
+async def test_a_symbol_of_the_own_list_is_never_refused_with_429(
+    open_api: OpenApi, db: asyncpg.Pool, provider: Provider
+) -> None:
+    api = await open_api(limits=parse_limits("1/1min", "limits"))
+    await spend(api)
+    ada = await register(api, "ada")
+    names = [f"W{number:02}" for number in range(13)]
+    await list_symbols(db, *names)
+    for name in names:
+        await db.execute("INSERT INTO watchlist_items (user_id, symbol, added_at) VALUES ($1, $2, now())", ada.id, name)
+    answers = [await ask(api, f"/api/stock/{name}?wait=0", ada) for name in names]
+    again = await ask(api, f"/api/stock/{names[0]}?wait=0", ada)
+
+    assert {(503, "quote_pending")} == {(status, body["code"]) for status, body, _ in (*answers, again)}
+    assert 10 == await db.fetchval("SELECT count(*) FROM demand")
+    assert answers[-1][1]["error"] == (
+        "the first answer for W12 comes in its turn: many of your list are waited for already"
+    )
+
+
+async def test_who_was_told_when_to_come_back_is_told_the_end_of_a_hold_and_the_place_behind_it(
+    open_api: OpenApi, db: asyncpg.Pool, provider: Provider, ada: User
+) -> None:
+    api = await open_api(limits=parse_limits("1/1min", "limits"))
+    assert api.app is not None
+    account = api.app[RESOURCES].ask.account
+    await db.execute(
+        "INSERT INTO ledgers (account, held_until, held_for) VALUES ($1, ledger_now() + interval '10 minutes', 'operator')",
+        account,
+    )
+    first, second = [(await ask(api, f"/api/stock/{name}?wait=1", ada))[1]["retry_after"] for name in ("IBM", "MSFT")]
+    rows = await db.fetch("SELECT expires - ledger_now() AS stay, urgent_at FROM demand ORDER BY since")
+
+    assert 600 <= first <= 604
+    assert 660 <= second <= 666
+    assert second + 55 <= rows[1]["stay"].total_seconds() <= second + 61
+    assert all(row["urgent_at"] is not None for row in rows)

@@ -328,7 +328,8 @@ async def test_a_spent_limit_keeps_a_miss_in_the_line_and_tells_its_rank(
     third = await ask(api, "/api/stock/MSFT?wait=0")
 
     assert [200, 503, 503] == [first[0], second[0], third[0]]
-    assert [60, 120] == [second[1]["retry_after"], third[1]["retry_after"]]
+    assert 60 <= second[1]["retry_after"] <= 62
+    assert 120 <= third[1]["retry_after"] <= 123
     assert ["IBM", "MSFT"] == await demands(db)
     assert ["AAPL"] == await provider.asked()
 

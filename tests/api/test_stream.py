@@ -18,7 +18,7 @@ from api.stocks import answer_quote
 from common.core.models import Function, Quote
 from common.core.wire import encode, version
 from common.store import feed
-from common.store.line import select_rank
+from common.store.line import select_queued
 from common.store.pool import connection
 from tests.api.conftest import Client, OpenApi, a_quote, close
 from tests.api.listening import (
@@ -158,10 +158,10 @@ async def test_a_symbol_without_a_quote_is_waited_for_and_puts_no_demand(
 ) -> None:
     listener = await listen(live, "AAPL")
     async with connection(db) as held:
-        rank = await select_rank(held, Function.QUOTE, "AAPL")
+        queued = await select_queued(held, [(Function.QUOTE, "AAPL")])
     await tell(redis, "AAPL", "1")
 
-    assert rank is None
+    assert set() == queued
     assert ("AAPL", 1) == await listener.quote()
 
 

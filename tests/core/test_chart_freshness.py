@@ -7,14 +7,16 @@ import pytest
 
 from common.core.chart import Chart, Due, chart_due, judge_chart, reconcile
 from common.core.closes import LAG
+from common.core.forecast import Forecast
 from common.core.freshness import Freshness, judge
-from common.core.gate import GATE_REASONS
+from common.core.gate import PROVIDER_DOWN
 from common.core.limits import PLANS
 from common.core.market_time import ALWAYS, Calendar
 from common.core.models import Bar, Price, Quote
 from common.core.outcomes import Outcome
 from common.core.outlook import Outlook
 from common.core.refresh import Policy
+from common.core.situation import Gate
 from common.sessions import nyse
 
 NYSE = nyse(2026)
@@ -113,8 +115,12 @@ def test_an_end_of_day_bar_that_was_fetched_before_its_close_was_out_is_not_the_
         (Outlook(), "2026-11-23T16:00", "budget"),
         (Outlook(), "2026-11-23T21:10", "market_closed"),
         (Outlook(quota_left=False), "2026-11-23T16:00", "quota_spent"),
-        (Outlook(min(GATE_REASONS), at("2026-11-23T17:00")), "2026-11-23T16:00", "provider_down"),
-        (Outlook(Outcome.DAY_USED_UP, at("2026-11-23T17:00")), "2026-11-23T16:00", "quota_spent"),
+        (Outlook(store_down=True), "2026-11-23T16:00", "store_down"),
+        (Outlook(Gate("operator", at("2026-11-23T17:00"))), "2026-11-23T16:00", "held"),
+        (Outlook(Gate(Outcome.BAD_KEY, at("2026-11-23T17:00"), probing=True)), "2026-11-23T16:00", "key_refused"),
+        (Outlook(resting={"IBM": at("2026-11-23T17:00")}), "2026-11-23T16:00", "no_data"),
+        (Outlook(Gate(PROVIDER_DOWN, at("2026-11-23T17:00"), probing=True)), "2026-11-23T16:00", "provider_down"),
+        (Outlook(Gate(Outcome.DAY_USED_UP, at("2026-11-23T17:00"))), "2026-11-23T16:00", "quota_spent"),
     ],
 )
 def test_a_chart_that_was_not_asked_for_says_why_as_a_quote_does(outlook: Outlook, now: str, reason: str) -> None:
@@ -125,7 +131,8 @@ def test_a_chart_that_was_not_asked_for_says_why_as_a_quote_does(outlook: Outloo
 
 def test_a_chart_past_its_time_is_as_fresh_as_the_quote_that_closes_it() -> None:
     held, beside = chart(MONDAY, "2026-11-23T15:00"), quote(MONDAY, "2026-11-23T16:00")
-    outlook = Outlook(root_weights=1.0, weights={"IBM": 1.0})
+    seen = Forecast(at("2026-11-23T16:00:30"), refreshed={"IBM": at("2026-11-23T16:01:12")})
+    outlook = Outlook(weights={"IBM": 1.0}, forecast=seen)
 
     assert Freshness(at("2026-11-23T16:01"), stale=False) == judged(held, "2026-11-23T16:00:59", beside=beside)
     later = judged(held, "2026-11-23T16:01", beside=beside, outlook=outlook)

@@ -175,16 +175,10 @@ async def test_a_lost_symbol_joins_the_line_again(process: Resources) -> None:
     }
 
 
-async def test_a_days_quota_is_in_the_estimate(process: Resources) -> None:
-    limits = parse_limits("5/1min,10/1d", "limits")
-    poor = replace(
-        process,
-        ask=replace(process.ask, limits=limits),
-        policy=Policy(limits, "realtime", process.policy.interactive_share),
-    )
-    report = await queue(poor, *(f"S{number}" for number in range(20)))
+async def test_a_days_quota_and_the_half_of_it_that_orders_may_take_are_in_the_estimate(process: Resources) -> None:
+    report = await queue(limited(process, "5/1min,10/1d"), *(f"S{number}" for number in range(20)))
 
-    assert 86_400 == pytest.approx(report.estimate_s)
+    assert 3 * 86_400 == pytest.approx(report.estimate_s, abs=3)
 
 
 async def test_a_symbol_that_waits_already_is_joined(process: Resources) -> None:
@@ -286,8 +280,14 @@ async def test_many_symbols_join_the_line_bit_by_bit(process: Resources, monkeyp
     assert 1 == len(await acts(process))
 
 
-async def test_the_estimate_is_the_rank_times_the_gap_after_a_hold(process: Resources) -> None:
-    slow = replace(process, policy=Policy(parse_limits("5/1min", "limits"), "realtime", 0))
+def limited(process: Resources, limits: str, *, bulk: bool = False) -> Resources:
+    rules = parse_limits(limits, "limits")
+    ask = replace(process.ask, limits=rules, bulk=bulk)
+    return replace(process, ask=ask, policy=Policy(rules, "realtime", process.policy.interactive_share))
+
+
+async def test_the_estimate_is_when_the_last_one_is_served_after_a_hold(process: Resources) -> None:
+    slow = limited(process, "1/1min")
     async with connection(process.db) as held:
         await join_line(held, process.ask, Function.DAILY, ["IBM"], CallClass.USER)
     job = (await queue(process, "A", "B")).id
@@ -296,17 +296,22 @@ async def test_the_estimate_is_the_rank_times_the_gap_after_a_hold(process: Reso
         until = await ledger.select_now(held) + timedelta(hours=1)
         await gate.upsert_hold(held, process.ask.account, Hold(until, "operator", probing=False))
 
-    assert 3 * 12 == before.estimate_s
-    assert 3600 + 3 * 12 == (await report_job(slow, job)).estimate_s
+    assert 2 * 60 + 3 * 0.5 == before.estimate_s
+    assert 3600 + 2 * 60 + 3 * 0.5 == (await report_job(slow, job)).estimate_s
+
+
+async def test_while_the_provider_fails_nobody_knows_when_a_job_ends(process: Resources) -> None:
+    async with connection(process.db) as held:
+        until = await ledger.select_now(held) + timedelta(minutes=1)
+        await gate.upsert_hold(held, process.ask.account, Hold(until, "provider_down", probing=True))
+
+    assert None is (await queue(process, "A")).estimate_s
 
 
 async def test_with_bulk_calls_a_hundred_are_served_at_once(process: Resources) -> None:
-    bulky = replace(
-        process, ask=replace(process.ask, bulk=True), policy=Policy(parse_limits("5/1min", "x"), "realtime", 0)
-    )
     job = (await queue(process, *(f"S{number}" for number in range(101)))).id
 
-    assert 2 * 12 == (await report_job(bulky, job)).estimate_s
+    assert 60 + 2 * 0.5 == (await report_job(limited(process, "1/1min", bulk=True), job)).estimate_s
 
 
 async def test_a_call_that_never_left_leaves_the_job_waiting(process: Resources) -> None:

@@ -42,7 +42,7 @@ def states(diagnosis: dict[str, Any]) -> dict[str, str]:
 def a_status(provider: ProviderStatus) -> StatusReport:
     beat, worker = BeatStatus("ok", NOW, 1.0), WorkerStatus("worker@here:1", NOW, 1.0)
     return StatusReport(
-        "healthy", "1", "testing", "simulated", "connected", "connected", provider, beat, [worker],
+        "healthy", "1", "testing", "simulated", "connected", "connected", None, provider, beat, [worker],
         None, None, None, 0, 0, 0, 0,
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Page, Route, expect
 
 from api.stream import STREAMS
+from common.core.outlook import REASONS
 from common.store import feed
 from tests.api.conftest import a_quote
 from tests.pages.conftest import OpenPage, Site, barriers
@@ -210,6 +211,36 @@ async def test_an_api_that_is_away_is_said(home: Page) -> None:
     await expect(home.locator("#quote-told")).to_have_text("Quotewell cannot be reached. Asking again in 3 s.")
     await home.context.set_offline(False)
     await expect(home.locator("#price")).to_have_text(re.compile(r"^[\d,]+\.\d\d$"))
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        ("budget", "waiting its turn"),
+        ("market_closed", "the market is closed"),
+        ("provider_behind", "the provider has no newer price yet"),
+        ("no_data", "the provider has no data for it now"),
+        ("held", "calls are on hold"),
+        ("quota_spent", "today’s calls are spent"),
+        ("key_refused", "the provider refuses the key"),
+        ("provider_down", "the provider does not answer"),
+        ("store_down", "the database is away"),
+    ],
+)
+async def test_every_reason_is_a_sentence(open_page: OpenPage, site: Site, reason: str, sentence: str) -> None:
+    body = await (await site.api.get("/api/stock/ORCL?wait=10")).json()
+    body |= {"stale": True, "fresh_until": body["fetched_at"], "reason": reason, "next_refresh_at": None}
+    page = await open_page("/")
+    await page.route("**/api/stock/ORCL?*", lambda route: route.fulfill(json=body))
+    await page.evaluate("location.hash = '#/ORCL'")
+
+    await expect(page.locator("#age")).to_have_text(re.compile(f"stale: {sentence}$"))
+
+
+async def test_the_sentences_are_those_of_every_reason() -> None:
+    [marker] = [mark for mark in test_every_reason_is_a_sentence.pytestmark if mark.name == "parametrize"]  # type: ignore[attr-defined]
+
+    assert set(REASONS) == {reason for reason, _ in marker.args[1]}
 
 
 async def test_what_comes_from_outside_is_text(home: Page) -> None:

@@ -400,6 +400,41 @@ async def test_what_an_account_watches_does_not_count_against_its_minute(db: asy
     assert ["joined"] * 3 + ["unfair"] == [await chart(name) for name in "WXYZ"]
 
 
+async def test_of_a_list_ten_symbols_are_waited_for_at_once_and_the_rest_come_in_their_turn(
+    db: asyncpg.Pool, clock: Clock
+) -> None:
+    names = [f"S{n:02}" for n in range(12)]
+    await list_symbols(db, *names)
+    by = await account(db, "ada", *names)
+
+    async def wait_for(symbol: str) -> str:
+        async with connection(db) as held:
+            return await line.join_line(held, asks(), Function.QUOTE, [symbol], CallClass.USER, asker=by, most=3)
+
+    assert ["joined"] * 10 + ["watched"] * 2 == [await wait_for(name) for name in names]
+    assert "joined" == await wait_for("S03")  # what is queued already costs nothing
+
+
+async def test_what_was_promised_for_now_goes_before_whoever_had_fewer_calls(db: asyncpg.Pool, clock: Clock) -> None:
+    await list_symbols(db, "A", "B", "C", "D")
+    ada, bob = await account(db, "ada"), await account(db, "bob")
+    await ask_for(db, "A", ada)
+    await answer(db, await granted(db, asks(), turn()))
+    await ask_for(db, "B", ada)
+    clock.pass_(1)
+    await ask_for(db, "C", bob)
+    await ask_for(db, "D", bob)
+    async with connection(db) as held:
+        until = clock.now + timedelta(seconds=30)
+        await line.update_stay(held, Function.QUOTE, "B", timedelta(minutes=2), urgent_at=until)
+        await line.update_stay(held, Function.QUOTE, "B", timedelta(minutes=5), urgent_at=until + timedelta(minutes=3))
+    first = (await granted(db, asks(), turn())).subjects
+    clock.pass_(30)
+
+    assert ("C",) == first
+    assert ("B",) == (await granted(db, asks(), turn())).subjects
+
+
 async def test_failures_in_a_row_are_counted_until_an_answer(db: asyncpg.Pool, clock: Clock) -> None:
     async with connection(db) as held:
         counted = [await gate.update_failed(held, asks(), clock.now) for _ in range(3)]

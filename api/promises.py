@@ -1,0 +1,44 @@
+"""By when a request that is queued will have been answered: what `Retry-After` tells. One look at the ledger serves all who ask at once."""
+
+from datetime import UTC, datetime, timedelta
+
+from common.core.forecast import Forecast
+from common.core.models import Function
+from common.core.situation import Key
+from common.forecasting import look_ahead
+from common.resources import Resources
+from common.store import line, situations
+from common.store.ledger import select_now
+from common.store.pool import Connection
+
+GOOD_FOR = timedelta(seconds=1)  # a forecast is used for others of the line, too
+LONGEST_STAY = timedelta(days=8)  # beyond that nobody is told a time (common/core/run.HORIZON)
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Promises:
+    """The last forecast of one process. Times are the ledger's."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._seen = Forecast(NEVER)
+
+    async def make(self, held: Connection, key: Key) -> float | None:
+        """Seconds until it will have been answered in 95 of 100 cases; None: nobody knows. Until a minute after that the request keeps its
+        place, and it goes before others where that is what it takes."""
+        now = await select_now(held)
+        if key not in self._seen.surely or not timedelta() <= now - self._seen.made_at <= GOOD_FOR:
+            self._seen = await look_ahead(held, self._resources)
+        at = self._seen.surely.get(key)
+        wait = None if at is None else at - now
+        stay = min(LONGEST_STAY, wait or timedelta()) + line.STAY
+        await line.update_stay(held, *key, stay, urgent_at=self._seen.urgent.get(key))
+        return None if wait is None else wait.total_seconds()
+
+    async def wait_in_turn(self, held: Connection, key: Key, asker: str) -> float | None:
+        """Seconds until background should have asked for a symbol that an account watches and nobody has a quote of."""
+        if key[0] is not Function.QUOTE:
+            return None
+        ahead = await situations.select_firsts_before(held, asker, key[1])
+        self._seen = seen = await look_ahead(held, self._resources)
+        return (seen.firsts[ahead] - seen.made_at).total_seconds() if ahead < len(seen.firsts) else None

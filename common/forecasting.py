@@ -1,0 +1,111 @@
+"""Reads what is known of the budget now, for the one function that makes times of it (common/core/forecast.py). It changes nothing."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from common.core.alpha_vantage import BULK_LIMIT
+from common.core.forecast import Forecast, forecast
+from common.core.limits import LEASE, longest_period
+from common.core.outlook import Outlook
+from common.core.refresh import Turn
+from common.core.situation import USUAL_LATENCY, Gate, Situation, Wanted, Window
+from common.core.spans import background_spans
+from common.line import turn_now
+from common.resources import Resources
+from common.sessions import open_calendar
+from common.store import ledger, situations
+from common.store.pool import Connection
+
+MOST_WANTED = 20_000  # symbols
+MOST_BACKLOG = 1000  # symbols
+WANTED_PERIOD = 30.0  # seconds between two looks at the weights, which change slowly
+
+
+async def look_ahead(held: Connection, resources: Resources) -> Forecast:
+    """For who waits in the line: no symbol that background refreshes is named."""
+    return forecast(await read_situation(held, resources))
+
+
+async def read_situation(
+    held: Connection, resources: Resources, *, wanted: Sequence[Wanted] | None = None
+) -> Situation:
+    """All that a forecast needs. `wanted`: the symbols whose refresh is asked after; None: only how many there are is looked up."""
+    now = await ledger.select_now(held)
+    turn = await turn_now(held, resources)
+    calendar = open_calendar(resources.settings.market_hours, now)
+    account, source = resources.ask.account, resources.ask.source
+    row = await situations.select_gate(held, account)
+    asked, askers, mean, slow = await situations.select_lately(held, account)
+    backlog = await situations.select_backlog(held, source, turn.clock, most=MOST_BACKLOG) if wanted is None else 0
+    denied = row["bulk_denied_until"]
+    return Situation(
+        now,
+        await situations.select_windows(held, account, _windows(resources, turn), now),
+        _gate(row, resources),
+        await situations.select_queue(
+            held, resources.ask, now, longest=longest_period(resources.ask.limits), most_of_one=turn.most_of_one
+        ),
+        background_spans(turn, resources.policy, calendar, now, wanted=backlog or len(wanted or ())),
+        row["background_at"],
+        row["last_first"],
+        await situations.select_firsts(held, account),
+        await situations.select_resting(held, account),
+        wanted or (),
+        backlog,
+        turn.most_of_one,
+        asked,
+        askers,
+        _latency(mean, slow),
+        BULK_LIMIT if resources.ask.bulk and (denied is None or denied <= now) else 1,
+    )
+
+
+async def read_gate(held: Connection, resources: Resources) -> Gate:
+    """Whether calls may go at all."""
+    return _gate(await situations.select_gate(held, resources.ask.account), resources)
+
+
+def _gate(row: Mapping[str, Any], resources: Resources) -> Gate:
+    return Gate(row["held_for"], row["held_until"], row["probing"], row["fails"], resources.policy.quota is not None)
+
+
+def _windows(resources: Resources, turn: Turn) -> list[Window]:
+    rules = [Window(rule.calls, rule.period) for rule in resources.ask.limits]
+    return rules + [Window(ceiling.calls, ceiling.period, ceiling.group) for ceiling in turn.ceilings]
+
+
+def _latency(mean: float | None, slow: float | None) -> tuple[timedelta, timedelta]:
+    if mean is None or slow is None:
+        return USUAL_LATENCY
+    return timedelta(seconds=mean), timedelta(seconds=max(mean, slow))
+
+
+class Watched:
+    """The wanted symbols as a process last saw them: all of them now and then, those that were refreshed at each look. `clock`: seconds
+    that never go back."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._seen_at = clock, float("-inf")
+        self._wanted: dict[str, Wanted] = {}
+        self._looked_at: datetime | None = None
+
+    async def look(self, held: Connection, resources: Resources) -> tuple[Outlook, Situation]:
+        """The outlook without its forecast, and the situation that this is to be made of."""
+        ask, now = resources.ask, self._clock()
+        if now >= self._seen_at + WANTED_PERIOD or self._looked_at is None:
+            wanted = await situations.select_wanted(held, ask, most=MOST_WANTED)
+            self._wanted, self._seen_at = {each.symbol: each for each in wanted}, now
+        else:
+            clocks = await situations.select_refreshed(held, ask.source, ask.account, self._looked_at - LEASE)
+            self._wanted |= {
+                symbol: replace(known, clock=clock)
+                for symbol, clock in clocks.items()
+                if (known := self._wanted.get(symbol)) is not None
+            }
+        situation = await read_situation(held, resources, wanted=list(self._wanted.values()))
+        self._looked_at = situation.at
+        left = await ledger.select_quota_left(held, ask)
+        weights = {symbol: each.weight for symbol, each in self._wanted.items()}
+        return Outlook(situation.gate, left, resting=situation.resting, weights=weights), situation

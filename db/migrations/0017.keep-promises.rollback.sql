@@ -1,0 +1,1 @@
+ALTER TABLE demand DROP COLUMN IF EXISTS urgent_at;
