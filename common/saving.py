@@ -54,7 +54,9 @@ async def _write_prices(held: Connection, resources: Resources, grant: Grant, an
     fetched = [Quote(price, resources.settings.source, at) for price in prices]
     saved = [quote for quote in fetched if await quotes.upsert_quote(held, quote)]
     await history.insert_history(held, saved, gap=_history_gap(resources, grant, at))
-    answered = {quote.symbol: _clock(resources, quote) for quote in fetched}
+    counts_days = resources.policy.data == "end_of_day"
+    newest = await quotes.select_newest_day(held, resources.settings.source) if counts_days else None
+    answered = {quote.symbol: _clock(resources, quote, newest) for quote in fetched}
     await symbols.update_quoted(held, resources.ask, answered)
     missing = [subject for subject in grant.subjects if subject not in answered]
     await symbols.upsert_failed(held, resources.ask.account, missing, at, FIRST_QUARANTINE)
@@ -67,10 +69,11 @@ def _history_gap(resources: Resources, grant: Grant, at: datetime) -> timedelta:
     return BULK_HISTORY_GAP if grant.function is Function.BULK and is_open else timedelta()
 
 
-def _clock(resources: Resources, quote: Quote) -> float | None:
+def _clock(resources: Resources, quote: Quote, newest: date | None) -> float | None:
     """The market's clock that a quote is of; None: it lacks the close that is out."""
-    settings, at = resources.settings, quote.fetched_at
-    return answered_clock(open_calendar(settings.market_hours, at), quote.price.trading_day, at, settings.provider_data)
+    data, at = resources.settings.provider_data, quote.fetched_at
+    calendar = open_calendar(resources.settings.market_hours, at)
+    return answered_clock(calendar, quote.price.trading_day, at, data, newest=newest)
 
 
 async def _write_bars(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Written:

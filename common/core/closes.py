@@ -57,16 +57,20 @@ def price_clock(calendar: Calendar, now: datetime, data: str) -> float:
     return calendar.clock(now) + FINAL * closes_out(calendar, now, data)
 
 
-def answered_clock(calendar: Calendar, day: date, fetched_at: datetime, data: str) -> float | None:
+def answered_clock(
+    calendar: Calendar, day: date, fetched_at: datetime, data: str, *, newest: date | None = None
+) -> float | None:
     """The market's clock that an answer is of. None: it lacks the close that is out, and the symbol stays due.
 
-    While the market is open an answer of an older day counts too: there may have been no trade yet.
+    While the market is open an answer of an older day counts too: there may have been no trade yet. Where prices are end-of-day a close is
+    out once the provider has it for anybody: `newest` is the newest trading day of all quotes.
     """
     if not calendar.sessions:
         return fetched_at.timestamp()
-    out = closes_out(calendar, fetched_at, data)
-    if data != "end_of_day" and calendar.is_open(fetched_at):
-        return price_clock(calendar, fetched_at, data)
-    if calendar.sessions_until(day) < out:
+    out, known = closes_out(calendar, fetched_at, data), calendar.sessions_until(day)
+    if data == "end_of_day":
+        lacks = known < min(out, calendar.sessions_until(newest))
+        return None if lacks else calendar.clock_at_close(min(known, out))
+    if known < out and not calendar.is_open(fetched_at):
         return None
-    return calendar.clock_at_close(out) if data == "end_of_day" else price_clock(calendar, fetched_at, data)
+    return price_clock(calendar, fetched_at, data)

@@ -1,7 +1,7 @@
 """The newest quote of each symbol, in PostgreSQL. Its time of fetch is its version."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 
 import asyncpg
 
@@ -46,6 +46,12 @@ async def select_quotes(connection: Connection, source: str, symbols: Sequence[s
     """The newest quotes of one source; what another source said is not served."""
     rows = await connection.fetch("SELECT * FROM quotes WHERE source = $1 AND symbol = ANY ($2)", source, list(symbols))
     return [_quote(row) for row in rows]
+
+
+async def select_newest_day(connection: Connection, source: str) -> date | None:
+    """The newest trading day of any quote of a source."""
+    day: date | None = await connection.fetchval("SELECT max(trading_day) FROM quotes WHERE source = $1", source)
+    return day
 
 
 async def select_unpublished(connection: Connection, source: str, *, most: int) -> list[Quote]:

@@ -81,7 +81,14 @@ def test_before_the_first_session_any_day_will_do(data: str) -> None:
 def test_an_answer_that_lacks_the_close_leaves_its_symbol_due(
     data: str, day: date, fetched_at: str, counts: bool
 ) -> None:
-    assert counts == (answered_clock(NYSE, day, at(fetched_at), data) is not None)
+    assert counts == (answered_clock(NYSE, day, at(fetched_at), data, newest=FIRST_SESSION) is not None)
+
+
+def test_an_end_of_day_close_that_nobody_has_yet_is_not_lacking() -> None:
+    """A probe in vain: the provider is late, and not the symbol."""
+    late = answered_clock(NYSE, WEDNESDAY, at("2026-11-27T19:00"), "end_of_day", newest=WEDNESDAY)
+
+    assert late == answered_clock(NYSE, WEDNESDAY, at("2026-11-25T23:00"), "end_of_day", newest=WEDNESDAY)
 
 
 @pytest.mark.parametrize(("data", "close"), [("realtime", "2026-11-27T18:00"), ("delayed", "2026-12-31T21:00")])
@@ -98,9 +105,9 @@ def test_what_was_fetched_before_the_final_price_is_older_than_it(data: str, clo
 
 
 def test_an_end_of_day_price_that_came_before_its_time_is_as_old_as_the_close_before() -> None:
-    early = answered_clock(NYSE, FRIDAY, at("2026-11-27T18:59"), "end_of_day")
+    early = answered_clock(NYSE, FRIDAY, at("2026-11-27T18:59"), "end_of_day", newest=FRIDAY)
 
-    assert early == answered_clock(NYSE, WEDNESDAY, at("2026-11-25T23:00"), "end_of_day")
+    assert early == answered_clock(NYSE, WEDNESDAY, at("2026-11-25T23:00"), "end_of_day", newest=WEDNESDAY)
 
 
 @pytest.mark.parametrize(
