@@ -185,14 +185,15 @@ async def select_backlog(connection: Connection, source: str, clock: float, *, m
 
 
 async def select_wanted(connection: Connection, ask: Ask, *, most: int) -> list[Wanted]:
-    """The wanted symbols with a quote that neither fail nor rest after a call in vain, the heaviest first."""
+    """The wanted symbols with a quote that neither fail nor rest after calls in vain, the heaviest first. The first call in vain cannot be
+    told from one under way."""
     rows = await connection.fetch(
         """
         SELECT symbol, weight_of(watchers, pinned, decayed(reads, reads_at, ledger_now(), $3)) AS weight, level, clock FROM symbols
         WHERE source = $1 AND level IS NOT NULL
             AND NOT EXISTS (
                 SELECT FROM attempts a WHERE a.account = $4 AND a.symbol = symbols.symbol
-                    AND (a.failures > 0 OR ledger_now() < rests_until(a.at, a.tries, $5))
+                    AND (a.failures > 0 OR (a.tries > 1 AND ledger_now() < rests_until(a.at, a.tries, $5)))
             )
         ORDER BY level DESC LIMIT $2
         """,

@@ -1,5 +1,6 @@
 """Charts over HTTP: their age, the reason of a stale one, today's bar beside the quote, and who is asked for newer bars."""
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -105,7 +106,9 @@ async def test_a_stale_chart_says_why(
     now: datetime,
     outlook: Outlook,
     reason: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("api.app.keep_outlook", _look_at_nothing)
     api = await open_api(**NEW_YORK)
     assert api.app is not None
     await keep(db, fetched_at, newest)
@@ -114,6 +117,10 @@ async def test_a_stale_chart_says_why(
         told = await chart(api)
 
     assert (True, reason) == (told["stale"], told["reason"])
+
+
+async def _look_at_nothing(*_: object) -> None:
+    await asyncio.Event().wait()
 
 
 async def test_todays_bar_closes_with_the_quote_and_a_newer_one_ends_the_answer_that_is_ready(

@@ -165,6 +165,18 @@ async def test_on_a_weekend_the_market_is_closed(aged: asyncpg.Pool, open_api: O
     assert ("market_closed", "market_closed") == (body["reason"], health["reason"])
 
 
+async def test_a_price_of_an_earlier_session_is_stale_though_it_was_fetched_just_now(
+    aged: asyncpg.Pool, open_api: OpenApi
+) -> None:
+    api = await open_api(market_hours="nyse", provider_data="realtime")
+    await aged.execute("UPDATE quotes SET fetched_at = '2026-11-16 17:00Z', trading_day = '2026-11-13'")
+    with time_machine.travel(datetime(2026, 11, 16, 17, 0, 10, tzinfo=UTC)):
+        body = await (await api.get("/api/stock/AAPL?wait=0")).json()
+
+    assert (True, "provider_behind") == (body["stale"], body["reason"])
+    assert "2026-11-16T14:30:00.000Z" == body["fresh_until"]
+
+
 async def test_without_its_database_a_process_says_so_and_promises_nothing(
     aged: asyncpg.Pool, open_api: OpenApi
 ) -> None:

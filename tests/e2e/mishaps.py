@@ -79,6 +79,12 @@ async def the_provider_fails(scene: Scene) -> None:
         async with scene.stack.http.put(control, json={"kind": kind}) as told:
             assert 200 == told.status
         await want_until(scene, partial(strikes, kind), f"{kind} strikes")
+
+    async def strikes_a_worker() -> bool:
+        scene.change("DELETE FROM attempts", FREE)
+        return await logged(scene, "worker", "call_refused")
+
+    await eventually(strikes_a_worker, within=15, what="a worker's call fails, where nobody waits")
     async with scene.stack.http.delete(control) as told:
         assert 204 == told.status
 

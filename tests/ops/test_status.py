@@ -18,7 +18,7 @@ def test_without_a_worker_it_says_what_to_start(shell: Shell) -> None:
     said = shell.say("status")
 
     assert 1 == said.returncode
-    assert said.stdout.startswith("status    degraded: Quotewell ")
+    assert said.stdout.startswith("status     degraded: Quotewell ")
     assert said.stderr.startswith(
         "quotewell: no worker was seen in the last 20 s; see that worker and beat run: `celery"
     )
@@ -35,7 +35,7 @@ def test_beat_alone_may_be_what_is_missing(shell: Shell) -> None:
         said.returncode,
         said.stderr.startswith("quotewell: beat does not tick; start it with `celery"),
     )
-    assert "beat      late, ticked 1.0 min ago" in said.stdout
+    assert "beat       late, ticked 1.0 min ago" in said.stdout
 
 
 def test_a_hold_is_told_with_what_ends_it(shell: Shell) -> None:

@@ -241,7 +241,7 @@ async def test_everybody_can_use_it_on_phone_and_desk_by_day_and_night(open_page
     page = await open_page("/ops")
     before = await barriers(page)
     await log_in(page, "grace")
-    await expect(page.locator("#status > div")).to_have_count(10)
+    await expect(page.locator("#status > div")).to_have_count(11)
     await expect(page.locator("#limits .limit")).to_have_count(2)
     await expect(row_of(page, "AAPL")).to_be_visible()
 

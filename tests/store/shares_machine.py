@@ -49,6 +49,7 @@ class SharesMachine(RuleBasedStateMachine):
         self.limits: tuple[Rule, ...] = parse_limits(limits, "limits")
         self.ceilings = ceilings(self.limits, Shares(), reserve=0.2, quoted=refreshed)
         self.refreshed = refreshed
+        self.quoted = False  # what an account watches has its first quote: it is refreshed from then on
         self.now = timedelta()
         self.made: list[Made] = []
         self.waiting: dict[str, tuple[str, str | None]] = {}
@@ -152,6 +153,7 @@ class SharesMachine(RuleBasedStateMachine):
         for lacking in self.lacking.values():
             if subject in lacking:
                 lacking.remove(subject)
+                self.quoted = True
         self.connection.execute("UPDATE calls SET outcome = 'ok', ends_at = ledger_now() WHERE id = %s", [call])
         self.connection.execute("DELETE FROM demand WHERE call = %s", [call])
         self.connection.execute("DELETE FROM attempts WHERE symbol = %s", [subject])
@@ -218,12 +220,12 @@ class SharesMachine(RuleBasedStateMachine):
                 for ceiling in self.ceilings
                 if ceiling.group in groups
                 and self._within(ceiling.period, ceiling.group) >= ceiling.calls
-                and (ceiling.period >= DAY or self.refreshed > 0 or any(self.lacking.values()))
+                and (ceiling.period >= DAY or self.refreshed > 0 or self.quoted or any(self.lacking.values()))
             ]
             alone = call_class in most and self._used(asker, call_class) >= most[call_class]
             assert full or alone, f"a slot idles, and {call_class} {asker} waits"
 
-    @precondition(lambda self: self.waiting and not self.refreshed)
+    @precondition(lambda self: self.waiting and not self.refreshed and not self.quoted)
     @rule()
     def without_background_a_minute_is_used_up(self) -> None:
         """While somebody below the day's ceilings waits and nothing else is due, every slot is taken."""
