@@ -69,4 +69,5 @@ def weight_classes(weights: Sequence[float], per_minute: float) -> list[WeightCl
 
 
 def _weighted_age(part: Sequence[float], weights: Sequence[float], per_minute: float) -> float:
-    return fsum(w * mean_age(w, weights, per_minute) for w in part) / fsum(part)
+    """The mean of `mean_age` by weight; the sum over all roots is taken once."""
+    return fsum(map(sqrt, part)) * fsum(map(sqrt, weights)) / (2 * per_minute * fsum(part))
