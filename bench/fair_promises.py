@@ -35,10 +35,10 @@ from common.store.pool import connection, transaction
 OPEN = datetime(2026, 11, 16, 14, 30, tzinfo=UTC)  # Monday's open
 START = OPEN + timedelta(minutes=30)
 BURST, EACH = 30, 3  # symbols, of one account
-BURSTS, APART = 8, timedelta(minutes=20, seconds=7)
+BURSTS, APART = 6, timedelta(minutes=20, seconds=7)
 HOLD = timedelta(minutes=10)
-DAYS, PER_DAY = 3, 12  # a day's calls are spent; then so many first quotes are asked for
-WARM, LENGTH = timedelta(minutes=20), timedelta(hours=4)
+DAYS, PER_DAY = 2, 12  # a day's calls are spent; then so many first quotes are asked for
+WARM, LENGTH = timedelta(minutes=20), timedelta(hours=2, minutes=30)
 MISSES = 5 / 3 / 60  # a second: a third of the calls
 LOOKS = timedelta(seconds=23)  # between two looks of a reader at some stale quotes
 LOOKED_AT = 3  # quotes
@@ -246,7 +246,7 @@ async def measure_spent_days(settings: Settings) -> Promises:
 
 
 async def measure_session(settings: Settings, *, misses: float) -> Promises:
-    """Four hours of a session with fifty watched symbols; `misses` a second of symbols that nobody has asked for."""
+    """A session of two hours and a half with fifty watched symbols; `misses` a second of symbols that nobody has asked for."""
     weights, chance = crowd(), random.Random(11)  # nosec B311
     moments: list[datetime] = []
     at = OPEN + WARM
