@@ -125,7 +125,7 @@ def test_a_mutant_of_the_shares_is_killed(clock: Clock, name: str, healthy: str,
     mutate(clock.connection, name, healthy, mutated)
 
     with pytest.raises(AssertionError):
-        run_machine(clock.connection, examples=300, steps=25, shrink=False, model=SharesMachine)
+        run_machine(clock.connection, examples=2000, steps=25, shrink=False, model=SharesMachine)
 
 
 async def grants_at_once(db: asyncpg.Pool) -> int:
