@@ -1,36 +1,24 @@
-"""What a promise is worth: who comes back exactly when told, and when stale quotes are refreshed, against what was told.
-
-The real API code: `Live.obtain` for who waits for a first quote, `judge` by the outlook that a process looks up every five seconds.
-"""
+"""What a promise is worth: who comes back exactly when told, and when stale quotes are refreshed, against what was told."""
 
 import random
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
 from statistics import fmean, median, quantiles
 from typing import Any
 
-from api.live import Live, Requester, Wish
-from api.outlook import PERIOD
 from bench.fair_day import MINUTE, Day, open_day
 from bench.fair_judge import over_limit
 from bench.fair_lists import crowd
-from bench.fair_people import ask_live, list_symbols, open_accounts, quote, watch
-from common.core.forecast import forecast
-from common.core.freshness import judge
+from bench.fair_people import list_symbols, open_accounts, quote, watch
+from bench.fair_promised import Reader, Seen, Told, people
 from common.core.limits import DAY
-from common.core.models import CallClass, Function, Quote
 from common.core.outcomes import Hold
-from common.core.outlook import Outlook
-from common.dispatcher import Dispatcher
-from common.errors import NotNow
-from common.forecasting import Watched
 from common.settings import Settings
-from common.store import gate, ledger, quotes
-from common.store.pool import connection, transaction
+from common.store import gate, ledger
+from common.store.pool import transaction
 
 OPEN = datetime(2026, 11, 16, 14, 30, tzinfo=UTC)  # Monday's open
 START = OPEN + timedelta(minutes=30)
@@ -40,119 +28,6 @@ HOLD = timedelta(minutes=10)
 DAYS, PER_DAY = 2, 12  # a day's calls are spent; then so many first quotes are asked for
 WARM, LENGTH = timedelta(minutes=20), timedelta(hours=2, minutes=30)
 MISSES = 5 / 3 / 60  # a second: a third of the calls
-LOOKS = timedelta(seconds=23)  # between two looks of a reader at some stale quotes
-LOOKED_AT = 3  # quotes
-
-
-@dataclass(slots=True)
-class Told:
-    """Somebody was told to come back after `after` seconds; `kept`: and was answered then. None: the run ended before."""
-
-    symbol: str
-    at: datetime
-    after: float
-    kept: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A reader saw a stale quote and when it was expected to be refreshed."""
-
-    symbol: str
-    at: datetime
-    promised: datetime
-
-
-@dataclass(slots=True)
-class People:
-    """Whoever asks for a first quote waits as long as the setting says, and comes back exactly when told. No time passes within `obtain`,
-    so it is called when the wait is over."""
-
-    day: Day
-    live: Live
-    accounts: list[int]
-    told: list[Told] = field(default_factory=list)
-    refused: int = 0
-
-    async def ask(self, symbol: str, account: int) -> None:
-        """Join the line, and look again when the wait is over: by then `obtain` finds an answer, or tells when to come back."""
-        if await ask_live(self.day, Function.QUOTE, symbol, CallClass.USER, f"user:{account}", tells=False) == "unfair":
-            self.refused += 1
-            self.day.plan(self.day.now + MINUTE, partial(self.ask, symbol, account))
-        else:
-            self.day.plan(
-                self.day.now + self.day.resources.settings.miss_wait, partial(self._come, symbol, account, None)
-            )
-
-    async def _come(self, symbol: str, account: int, last: Told | None) -> None:
-        try:
-            await self._obtain(symbol, account)
-        except NotNow as error:
-            told = Told(symbol, self.day.now, error.retry_after)
-            self.told.append(told)
-            self.day.plan(self.day.now + timedelta(seconds=told.after), partial(self._come, symbol, account, told))
-            if last is not None:
-                last.kept = False
-            return
-        if last is not None:
-            last.kept = True
-
-    async def _obtain(self, symbol: str, account: int) -> None:
-        wish = Wish(Function.QUOTE, symbol, Requester(f"user:{account}", account), 0.0)
-        await self.live.obtain(wish, look=partial(self._look, symbol), unknown=_never)
-
-    async def _look(self, symbol: str) -> Quote | None:
-        resources = self.day.resources
-        async with connection(resources.db) as held:
-            found = await quotes.select_quotes(held, resources.settings.source, [symbol])
-        return found[0] if found else None
-
-
-async def _never() -> bool:
-    return False
-
-
-@contextmanager
-def people(day: Day, accounts: list[int]) -> Iterator[People]:
-    yield People(day, Live(day.resources, Dispatcher(day.resources)), accounts)
-
-
-@dataclass(slots=True)
-class Reader:
-    """A process that looks at the budget every five seconds, and somebody who reads stale quotes there."""
-
-    day: Day
-    symbols: list[str]
-    seen: list[Seen] = field(default_factory=list)
-    _outlook: Outlook = field(default_factory=Outlook)
-    _watched: Watched | None = None
-    _chance: random.Random = field(default_factory=lambda: random.Random(5))  # nosec B311
-
-    async def keep(self) -> None:
-        resources = self.day.resources
-        if self._watched is None:
-            self._watched = Watched(lambda: self.day.now.timestamp())  # noqa: PLW0108
-        async with connection(resources.db) as held:
-            outlook, situation = await self._watched.look(held, resources)
-        self._outlook = replace(outlook, forecast=forecast(situation))
-        self.day.plan(self.day.now + timedelta(seconds=PERIOD), self.keep)
-
-    async def read(self) -> None:
-        resources, now = self.day.resources, self.day.now
-        async with connection(resources.db) as held:
-            found = await quotes.select_quotes(held, resources.settings.source, self.symbols)
-        for each in self._chance.sample(found, LOOKED_AT):
-            verdict = judge(
-                each,
-                self.day.calendar,
-                now,
-                ttl=resources.settings.quote_ttl,
-                policy=resources.policy,
-                outlook=self._outlook,
-            )
-            if verdict.stale and verdict.next_refresh is not None:
-                self.seen.append(Seen(each.symbol, now, verdict.next_refresh))
-        self.day.plan(now + LOOKS, self.read)
 
 
 @dataclass(frozen=True, slots=True)
