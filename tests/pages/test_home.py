@@ -232,6 +232,7 @@ async def test_every_reason_is_a_sentence(open_page: OpenPage, site: Site, reaso
     body |= {"stale": True, "fresh_until": body["fetched_at"], "reason": reason, "next_refresh_at": None}
     page = await open_page("/")
     await page.route("**/api/stock/ORCL?*", lambda route: route.fulfill(json=body))
+    await page.route("**/api/stream?*", lambda route: route.abort())  # its snapshot would say what is true
     await page.evaluate("location.hash = '#/ORCL'")
 
     await expect(page.locator("#age")).to_have_text(re.compile(f"stale: {sentence}$"))
