@@ -25,7 +25,7 @@ from common.errors import (
 )
 from common.passwords import LONGEST, SCHEME, check_policy
 from common.store.logins import end_logins
-from common.store.pool import connection, transaction
+from common.store.pool import acquire, transaction
 from common.store.users import User, delete_user, insert_user, select_user, update_password
 
 SHORTEST = 8  # characters; a setting may ask for more
@@ -107,10 +107,10 @@ async def register(request: web.Request) -> web.Response:
 async def _create(request: web.Request, name: str, email: str, password: str) -> dict[str, Any]:
     """A new account, as the body of a `TokenAnswer`; raise `UsernameTaken` or `EmailTaken`."""
     hashed = await request.app[PASSWORDS].hash(password)
-    async with transaction(request.app[RESOURCES].db) as held:
-        user = await insert_user(held, name, email, hashed, SCHEME)
-        body = await open_login(held, request, user, "the account was created")
-        await note(held, request, "registered", user.id)
+    async with transaction(request.app[RESOURCES].db) as connection:
+        user = await insert_user(connection, name, email, hashed, SCHEME)
+        body = await open_login(connection, request, user, "the account was created")
+        await note(connection, request, "registered", user.id)
     return body
 
 
@@ -134,12 +134,12 @@ async def change_password(request: web.Request) -> web.Response:
     check_policy(content.new_password, resources.settings, names=(user.username, user.email))
     await prove(request, user, user.username, content.current_password)
     hashed = await request.app[PASSWORDS].hash(content.new_password)
-    async with transaction(resources.db) as held:
-        if not await update_password(held, user.id, hashed, SCHEME, instead_of=user.password_hash):
+    async with transaction(resources.db) as connection:
+        if not await update_password(connection, user.id, hashed, SCHEME, instead_of=user.password_hash):
             raise InvalidCredentials("the password was changed meanwhile")
-        await end_logins(held, user.id)
-        body = await open_login(held, request, replace(user, password_hash=hashed), "the password was changed")
-        await note(held, request, "password_changed", user.id)
+        await end_logins(connection, user.id)
+        body = await open_login(connection, request, replace(user, password_hash=hashed), "the password was changed")
+        await note(connection, request, "password_changed", user.id)
     return web.json_response(body, headers=NO_STORE)
 
 
@@ -154,16 +154,16 @@ async def delete_account(request: web.Request) -> web.Response:
     """Everything personal goes: the account, its watchlist, its logins, and the addresses in the audit."""
     content, user = await requests.read(request, Deletion), await _caller(request)
     await prove(request, user, user.username, content.password)
-    async with transaction(request.app[RESOURCES].db) as held:
-        if not await delete_user(held, user.id):
+    async with transaction(request.app[RESOURCES].db) as connection:
+        if not await delete_user(connection, user.id):
             raise InvalidToken("the account of this token does not exist")
-        await note(held, request, "account_deleted", None, by=f"user:{user.id}", addressed=False)
+        await note(connection, request, "account_deleted", None, by=f"user:{user.id}", addressed=False)
     return web.json_response({"message": "the account was deleted"}, headers=NO_STORE)
 
 
 async def _caller(request: web.Request) -> User:
-    async with connection(request.app[RESOURCES].db) as held:
-        user = await select_user(held, request[CALLER].id)
+    async with acquire(request.app[RESOURCES].db) as connection:
+        user = await select_user(connection, request[CALLER].id)
     if user is None:
         raise InvalidToken("the account of this token does not exist")
     return user

@@ -30,7 +30,7 @@ from common.resources import Resources
 from common.sessions import open_calendar
 from common.store import bars as store
 from common.store.line import STAY
-from common.store.pool import connection
+from common.store.pool import acquire
 
 DEFAULT_DAYS, MOST_DAYS = 30, 100
 OVERNIGHT = timedelta(days=1)  # that a refresh stays queued, if a day is lacking that has closed
@@ -118,11 +118,11 @@ async def _look_up(request: web.Request, symbol: str, wait: float) -> Chart:
 
 async def _look(resources: Resources, symbol: str) -> Chart | None:
     source = resources.settings.source
-    async with connection(resources.db) as held:
+    async with acquire(resources.db) as connection:
         fetched_at = await store.select_bars_fetched(
-            held, source, symbol
+            connection, source, symbol
         )  # first: at worst the bars are newer than that
-        bars = await store.select_bars(held, source, symbol, most=MOST_DAYS)
+        bars = await store.select_bars(connection, source, symbol, most=MOST_DAYS)
     return Chart(symbol, source, tuple(bars), fetched_at) if bars and fetched_at is not None else None
 
 
@@ -133,8 +133,8 @@ async def _obtain(request: web.Request, symbol: str, wait: float) -> Chart:
         return await _look(resources, symbol)
 
     async def unknown() -> bool:
-        async with connection(resources.db) as held:
-            return await store.select_bars_refused(held, resources.settings.source, symbol)
+        async with acquire(resources.db) as connection:
+            return await store.select_bars_refused(connection, resources.settings.source, symbol)
 
     wish = Wish(Function.DAILY, symbol, await requester_of(request), wait)
     return await request.app[LIVE].obtain(wish, look=look, unknown=unknown)
@@ -149,10 +149,12 @@ async def _queue_refresh(resources: Resources, found: Chart, quote: Quote | None
     if due is None:
         return
     try:
-        async with connection(resources.db) as held:
-            if not await store.select_bars_refused(held, found.source, found.symbol):
+        async with acquire(resources.db) as connection:
+            if not await store.select_bars_refused(connection, found.source, found.symbol):
                 lacks = due is Due.CLOSED_DAY
-                await store.insert_refresh(held, found.symbol, closed_day=lacks, stay=OVERNIGHT if lacks else STAY)
+                await store.insert_refresh(
+                    connection, found.symbol, closed_day=lacks, stay=OVERNIGHT if lacks else STAY
+                )
     except StoreUnavailable:
         return
 

@@ -43,20 +43,20 @@ class TokenAnswer(Struct, frozen=True):
     user: Account
 
 
-async def open_login(held: Connection, request: web.Request, user: User, message: str) -> dict[str, Any]:
+async def open_login(connection: Connection, request: web.Request, user: User, message: str) -> dict[str, Any]:
     """A new login's tokens; raise `InvalidCredentials` if the account was locked or its password changed since it was read."""
-    opened = await insert_login(held, user.id, user.password_hash)
+    opened = await insert_login(connection, user.id, user.password_hash)
     if opened is None:
         raise InvalidCredentials("the username or the password is wrong")
     login, scope = opened
-    return await renew(held, request, replace(user, scope=scope), login, message)
+    return await renew(connection, request, replace(user, scope=scope), login, message)
 
 
-async def renew(held: Connection, request: web.Request, user: User, login: Login, message: str) -> dict[str, Any]:
+async def renew(connection: Connection, request: web.Request, user: User, login: Login, message: str) -> dict[str, Any]:
     """The next tokens of a login, as the body of a `TokenAnswer`."""
     refresh, tokens = new_secret(), request.app[TOKENS]
-    await insert_refresh_token(held, login.id, digest(refresh), REFRESH_LASTS)
-    await update_seen(held, user.id)
+    await insert_refresh_token(connection, login.id, digest(refresh), REFRESH_LASTS)
+    await update_seen(connection, user.id)
     return {
         "message": message,
         "access_token": tokens.issue(user.id, user.scope, login.id),
@@ -78,7 +78,7 @@ def shape(user: User) -> dict[str, object]:
 
 
 async def note(
-    held: Connection, request: web.Request, event: str, user: int | None, *, by: str = "", addressed: bool = True
+    connection: Connection, request: web.Request, event: str, user: int | None, *, by: str = "", addressed: bool = True
 ) -> None:
     """Write an act down, in the transaction that does it, and as an event of the log. `by`: if it was not the account itself;
     `addressed`: from where it was done is written down too.
@@ -86,5 +86,5 @@ async def note(
     Before rows of logins are changed: it locks its account, and accounts come before logins.
     """
     address, actor = address_of(request) if addressed else None, by or f"user:{user}"
-    await insert_act(held, Act(event, actor, user, address, request_id=request[REQUEST_ID]))
+    await insert_act(connection, Act(event, actor, user, address, request_id=request[REQUEST_ID]))
     log.info(event, user=user, actor=actor, address=address)

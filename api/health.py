@@ -17,7 +17,7 @@ from common.errors import StoreUnavailable
 from common.resources import Resources
 from common.sessions import open_calendar
 from common.store import ledger
-from common.store.pool import connection
+from common.store.pool import acquire
 
 Word = Literal["connected", "disconnected"]
 
@@ -103,8 +103,8 @@ def _word(answers: bool) -> Word:
 
 async def _database(resources: Resources) -> bool:
     try:
-        async with connection(resources.db) as held:
-            await ledger.select_now(held)
+        async with acquire(resources.db) as connection:
+            await ledger.select_now(connection)
     except StoreUnavailable:
         return False
     return True

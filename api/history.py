@@ -14,7 +14,7 @@ from api.state import RESOURCES
 from api.stocks import STALE_FOR
 from common.errors import InvalidRequest, InvalidSymbol, StoreUnavailable
 from common.store import bars as store
-from common.store.pool import connection
+from common.store.pool import acquire
 
 DEFAULT_PAGE, LONGEST_PAGE = 100, 500
 
@@ -69,9 +69,9 @@ async def history(request: web.Request) -> web.Response:
     if since is not None and until is not None and since > until:
         raise InvalidRequest("from: expected a time before `to`")
     resources = request.app[RESOURCES]
-    async with connection(resources.db) as held:
+    async with acquire(resources.db) as connection:
         rows = await store.select_history(
-            held, resources.settings.source, symbol, since=since, until=until, after=after, most=asked.limit
+            connection, resources.settings.source, symbol, since=since, until=until, after=after, most=asked.limit
         )
     quotes = [
         {

@@ -9,7 +9,7 @@ from common.core.search import build_index
 from common.errors import StoreUnavailable
 from common.resources import Resources
 from common.store import listings
-from common.store.pool import connection
+from common.store.pool import acquire
 
 LOOK_AGAIN = 60.0  # seconds between two looks whether the listing is a new one
 LOOK_FOR_FIRST = 2.0  # seconds, while there is none
@@ -38,10 +38,10 @@ class Listing:
 
     async def _refresh(self, resources: Resources) -> None:
         source = resources.settings.source
-        async with connection(resources.db) as held:
-            state = await listings.select_listing_state(held, source)
+        async with acquire(resources.db) as connection:
+            state = await listings.select_listing_state(connection, source)
             if state is None or state.refreshed_at == self.refreshed_at:
                 return
-            rows = await listings.select_listing(held, source)
+            rows = await listings.select_listing(connection, source)
         self.index = await asyncio.to_thread(build_index, rows)
         self.refreshed_at = state.refreshed_at

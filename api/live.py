@@ -30,7 +30,7 @@ from common.errors import (
 from common.resources import Resources
 from common.store import line, reports
 from common.store.ledger import select_now
-from common.store.pool import Connection, connection
+from common.store.pool import Connection, acquire
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -142,15 +142,15 @@ class Live:
             self._refreshing.discard(wish.key)
 
     async def _is_queued(self, wish: Wish) -> bool:
-        async with connection(self._resources.db) as held:
-            return bool(await line.select_queued(held, [wish.key]))
+        async with acquire(self._resources.db) as connection:
+            return bool(await line.select_queued(connection, [wish.key]))
 
     async def _join(self, wish: Wish) -> None:
         resources = self._resources
         most = misses_a_minute(resources.ask.limits)
-        async with connection(resources.db) as held:
+        async with acquire(resources.db) as connection:
             verdict = await line.join_line(
-                held,
+                connection,
                 resources.ask,
                 wish.function,
                 [wish.subject],
@@ -159,7 +159,7 @@ class Live:
                 most=most,
             )
             if verdict == "held":
-                await self._refuse_held(held, wish)
+                await self._refuse_held(connection, wish)
         if verdict == "full":
             raise Overloaded("too many symbols are waited for", retry_after=MINUTE)
         if verdict == "watched":
@@ -171,18 +171,20 @@ class Live:
                 f"{wish.subject} is not in the provider's listing; a logged-in user may have it asked for all the same"
             )
 
-    async def _refuse_held(self, held: Connection, wish: Wish) -> None:
+    async def _refuse_held(self, connection: Connection, wish: Wish) -> None:
         """No call is made now: say so at once where the provider fails, or the hold outlasts the wait."""
-        book, now = await reports.select_ledger(held, self._resources.ask.account), await select_now(held)
+        book, now = await reports.select_ledger(connection, self._resources.ask.account), await select_now(connection)
         if book["held_until"] is None or book["held_until"] <= now:
             return  # it has passed meanwhile
         left = (book["held_until"] - now).total_seconds()
         failing = book["held_for"] in GATE_REASONS
         if failing:
-            await line.update_stay(held, wish.function, wish.subject, _stay(left))
+            await line.update_stay(connection, wish.function, wish.subject, _stay(left))
             raise self._unavailable(wish, left)
         if left > wish.wait:
-            raise await self._promise(held, wish, f"the first answer for {wish.subject} must wait: calls are on hold")
+            raise await self._promise(
+                connection, wish, f"the first answer for {wish.subject} must wait: calls are on hold"
+            )
 
     async def _refuse_hopeless(
         self, wish: Wish, look: Callable[[], Awaitable[T | None]], unknown: Callable[[], Awaitable[bool]]
@@ -190,8 +192,8 @@ class Live:
         """A request that is queued no more and has no answer was refused: by the subject's fault, or the provider's."""
         if await self._is_queued(wish):
             if self._dispatcher.closed is not None:
-                async with connection(self._resources.db) as held:
-                    await self._refuse_held(held, wish)
+                async with acquire(self._resources.db) as connection:
+                    await self._refuse_held(connection, wish)
             return
         if await unknown():
             raise UnknownSymbol(f"the provider does not have {wish.subject}")
@@ -203,17 +205,17 @@ class Live:
 
     async def _pending(self, wish: Wish) -> QuotePending:
         """By when it will have come, nearly surely. Until a minute after that the request keeps its place."""
-        async with connection(self._resources.db) as held:
-            return await self._promise(held, wish, f"the first answer for {wish.subject} is on its way")
+        async with acquire(self._resources.db) as connection:
+            return await self._promise(connection, wish, f"the first answer for {wish.subject} is on its way")
 
-    async def _promise(self, held: Connection, wish: Wish, message: str) -> QuotePending:
-        wait = await self._promises.make(held, wish.key)
+    async def _promise(self, connection: Connection, wish: Wish, message: str) -> QuotePending:
+        wait = await self._promises.make(connection, wish.key)
         return QuotePending(message, retry_after=MINUTE if wait is None else wait)
 
     async def _in_turn(self, wish: Wish) -> QuotePending:
         """Of a list of which many symbols are queued already: background asks for the rest."""
-        async with connection(self._resources.db) as held:
-            wait = await self._promises.wait_in_turn(held, wish.key, wish.by.name)
+        async with acquire(self._resources.db) as connection:
+            wait = await self._promises.wait_in_turn(connection, wish.key, wish.by.name)
         told = f"the first answer for {wish.subject} comes in its turn: many of your list are waited for already"
         return QuotePending(told, retry_after=MINUTE if wait is None else wait)
 

@@ -26,7 +26,7 @@ from common.store.logins import (
     take_ticket,
     use_refresh_token,
 )
-from common.store.pool import connection, transaction
+from common.store.pool import acquire, transaction
 from common.store.users import User, select_user, select_user_by_name
 
 KNOWN_FOR = timedelta(days=30)  # after a login from an address
@@ -81,17 +81,17 @@ class TicketAnswer(Struct, frozen=True):
 async def login(request: web.Request) -> web.Response:
     """By username or email; an unknown name and a wrong password are the same answer, and take as long."""
     content, db = await requests.read(request, NameAndPassword), request.app[RESOURCES].db
-    async with connection(db) as held:
-        user = await select_user_by_name(held, content.username.strip())
+    async with acquire(db) as connection:
+        user = await select_user_by_name(connection, content.username.strip())
     try:
         proved = await prove(request, user, content.username, content.password)
     except InvalidCredentials:
-        async with connection(db) as held:
-            await note(held, request, "login_failed", user.id if user else None, by="anybody")
+        async with acquire(db) as connection:
+            await note(connection, request, "login_failed", user.id if user else None, by="anybody")
         raise
-    async with transaction(db) as held:
-        body = await open_login(held, request, proved, "logged in")
-        await note(held, request, "logged_in", proved.id)
+    async with transaction(db) as connection:
+        body = await open_login(connection, request, proved, "logged in")
+        await note(connection, request, "logged_in", proved.id)
     return web.json_response(body, headers=NO_STORE)
 
 
@@ -100,8 +100,8 @@ async def prove(request: web.Request, user: User | None, name: str, password: st
     resources, address = request.app[RESOURCES], address_of(request)
 
     async def is_known() -> bool:
-        async with connection(resources.db) as held:
-            return await select_has_logged_in(held, user.id if user else 0, address, within=KNOWN_FOR)
+        async with acquire(resources.db) as connection:
+            return await select_has_logged_in(connection, user.id if user else 0, address, within=KNOWN_FOR)
 
     account = f"account {user.id}" if user else f"name {name.strip().casefold()}"
     async with request.app[THROTTLE].attempt(account, address, is_known=is_known):
@@ -122,15 +122,15 @@ async def prove(request: web.Request, user: User | None, name: str, password: st
 async def refresh(request: web.Request) -> web.Response:
     """Each refresh token is good once. One that comes again was stolen, or its thief was here first: the login ends."""
     hashed = digest((await requests.read(request, Refresh)).refresh_token)
-    async with transaction(request.app[RESOURCES].db) as held:
-        found = await use_refresh_token(held, hashed)
-        user = await select_user(held, found.user) if found else None
+    async with transaction(request.app[RESOURCES].db) as connection:
+        found = await use_refresh_token(connection, hashed)
+        user = await select_user(connection, found.user) if found else None
         if found is not None and user is not None:
-            body = await renew(held, request, user, found, "the login goes on")
+            body = await renew(connection, request, user, found, "the login goes on")
             return web.json_response(body, headers=NO_STORE)
-        if (reused := await select_reused(held, hashed)) is not None:
-            await note(held, request, "token_reused", reused.user, by="anybody")
-            await end_login(held, reused.id)
+        if (reused := await select_reused(connection, hashed)) is not None:
+            await note(connection, request, "token_reused", reused.user, by="anybody")
+            await end_login(connection, reused.id)
     raise InvalidToken("the refresh token is used, over, or not one of ours; log in again")
 
 
@@ -145,16 +145,16 @@ async def refresh(request: web.Request) -> web.Response:
 async def logout(request: web.Request) -> web.Response:
     """Its access and refresh tokens stop on every process within a second. The refresh token is what proves the caller."""
     content = await requests.read(request, Logout)
-    async with transaction(request.app[RESOURCES].db) as held:
-        found = await select_login(held, digest(content.refresh_token))
+    async with transaction(request.app[RESOURCES].db) as connection:
+        found = await select_login(connection, digest(content.refresh_token))
         if found is None:
             raise InvalidToken("the refresh token is not one of ours")
-        if content.everywhere or await select_is_open(held, found.id):
-            await note(held, request, "logged_out_everywhere" if content.everywhere else "logged_out", found.user)
+        if content.everywhere or await select_is_open(connection, found.id):
+            await note(connection, request, "logged_out_everywhere" if content.everywhere else "logged_out", found.user)
         if content.everywhere:
-            await end_logins(held, found.user)
+            await end_logins(connection, found.user)
         else:
-            await end_login(held, found.id)
+            await end_login(connection, found.id)
     return web.json_response({"message": "logged out"}, headers=NO_STORE)
 
 
@@ -163,16 +163,16 @@ async def logout(request: web.Request) -> web.Response:
 async def ticket(request: web.Request) -> web.Response:
     """A browser's EventSource sends no header, and a token does not belong in a URL: a ticket does, for 30 seconds, once."""
     text = new_secret()
-    async with connection(request.app[RESOURCES].db) as held:
-        await insert_ticket(held, request[CALLER].login, digest(text), TICKET_LASTS)
+    async with acquire(request.app[RESOURCES].db) as connection:
+        await insert_ticket(connection, request[CALLER].login, digest(text), TICKET_LASTS)
     body = {"ticket": text, "expires_in": int(TICKET_LASTS.total_seconds())}
     return web.json_response(body, status=201, headers=NO_STORE)
 
 
 async def redeem(request: web.Request, ticket: str) -> Login:
     """The login that a ticket stands for; raise `InvalidToken`."""
-    async with connection(request.app[RESOURCES].db) as held:
-        found = await take_ticket(held, digest(ticket))
+    async with acquire(request.app[RESOURCES].db) as connection:
+        found = await take_ticket(connection, digest(ticket))
     if found is None:
         raise InvalidToken("the ticket is used, over, or not one of ours; ask for another")
     return found

@@ -9,7 +9,7 @@ from common.core.forecast import forecast
 from common.errors import StoreUnavailable
 from common.forecasting import Watched
 from common.resources import Resources
-from common.store.pool import connection
+from common.store.pool import acquire
 
 PERIOD = 5.0  # seconds between two looks at the ledger
 
@@ -19,8 +19,8 @@ async def keep_outlook(resources: Resources, memory: Memory) -> None:
     watched = Watched(time.monotonic)
     while True:
         try:
-            async with connection(resources.db) as held:
-                seen, situation = await watched.look(held, resources)
+            async with acquire(resources.db) as connection:
+                seen, situation = await watched.look(connection, resources)
         except StoreUnavailable as error:
             memory.outlook = replace(memory.outlook, store_down=True)
             resources.health.note("database", up=False, reason=str(error))

@@ -27,7 +27,7 @@ from api.stream import RESUMING, STREAMS, EventId, Stream, remember, resumed
 from common.errors import InvalidToken, Overloaded, StoreUnavailable
 from common.resources import Resources
 from common.store.logins import Login
-from common.store.pool import connection
+from common.store.pool import acquire
 from common.store.watchlists import Watchlist, select_lists
 
 LOOK_AGAIN = 0.3  # seconds; with those between two looks of `Revocations` less than one
@@ -78,8 +78,8 @@ class PrivateStreams:
         """Look for all at once whose list is another than it was."""
         if not asked:
             return
-        async with connection(self._resources.db) as held:
-            changed = await select_lists(held, {(own.login.user, own.changed_at) for own in asked})
+        async with acquire(self._resources.db) as connection:
+            changed = await select_lists(connection, {(own.login.user, own.changed_at) for own in asked})
         for own in self._open & asked:
             found = changed.get(own.login.user)
             if found is not None and found.changed_at != own.changed_at:
@@ -135,8 +135,8 @@ async def stream_own(request: web.Request) -> web.StreamResponse:
 
 
 async def _select_list(request: web.Request, login: Login) -> Watchlist:
-    async with connection(request.app[RESOURCES].db) as held:
-        found = await select_lists(held, {(login.user, None)})
+    async with acquire(request.app[RESOURCES].db) as connection:
+        found = await select_lists(connection, {(login.user, None)})
     if login.user not in found:
         raise InvalidToken("the account of this ticket does not exist")
     return found[login.user]

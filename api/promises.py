@@ -23,22 +23,22 @@ class Promises:
         self._resources = resources
         self._seen = Forecast(NEVER)
 
-    async def make(self, held: Connection, key: Key) -> float | None:
+    async def make(self, connection: Connection, key: Key) -> float | None:
         """Seconds until it will have been answered in 95 of 100 cases; None: nobody knows. Until a minute after that the request keeps its
         place, and it goes before others where that is what it takes."""
-        now = await select_now(held)
+        now = await select_now(connection)
         if key not in self._seen.surely or not timedelta() <= now - self._seen.made_at <= GOOD_FOR:
-            self._seen = await look_ahead(held, self._resources)
+            self._seen = await look_ahead(connection, self._resources)
         at = self._seen.surely.get(key)
         wait = None if at is None else at - now
         stay = min(LONGEST_STAY, wait or timedelta()) + line.STAY
-        await line.update_stay(held, *key, stay, urgent_at=self._seen.urgent.get(key))
+        await line.update_stay(connection, *key, stay, urgent_at=self._seen.urgent.get(key))
         return None if wait is None else wait.total_seconds()
 
-    async def wait_in_turn(self, held: Connection, key: Key, asker: str) -> float | None:
+    async def wait_in_turn(self, connection: Connection, key: Key, asker: str) -> float | None:
         """Seconds until background should have asked for a symbol that an account watches and nobody has a quote of."""
         if key[0] is not Function.QUOTE:
             return None
-        ahead = await situations.select_firsts_before(held, asker, key[1])
-        self._seen = seen = await look_ahead(held, self._resources)
+        ahead = await situations.select_firsts_before(connection, asker, key[1])
+        self._seen = seen = await look_ahead(connection, self._resources)
         return (seen.firsts[ahead] - seen.made_at).total_seconds() if ahead < len(seen.firsts) else None

@@ -12,7 +12,7 @@ from common.core.models import Function, Quote
 from common.errors import StoreUnavailable
 from common.resources import Resources
 from common.store import feed, quotes, symbols
-from common.store.pool import connection
+from common.store.pool import acquire
 
 
 class Count(Protocol):
@@ -88,8 +88,8 @@ class Quotes:
 
     async def _look_in_postgres(self, wanted: Sequence[str], count: Count) -> list[Quote]:
         try:
-            async with connection(self._resources.db) as held:
-                return await quotes.select_quotes(held, self._resources.settings.source, wanted)
+            async with acquire(self._resources.db) as connection:
+                return await quotes.select_quotes(connection, self._resources.settings.source, wanted)
         except StoreUnavailable:
             count("postgres", errors=len(wanted))
             raise
@@ -101,8 +101,8 @@ class Quotes:
             return (await self._find([symbol], count=_ignore)).get(symbol)  # again and again: not what is asked
 
         async def unknown() -> bool:
-            async with connection(self._resources.db) as held:
-                return await symbols.select_unknown(held, self._resources.ask, symbol)
+            async with acquire(self._resources.db) as connection:
+                return await symbols.select_unknown(connection, self._resources.ask, symbol)
 
         wish = Wish(Function.QUOTE, symbol, by, wait)
         with metrics.live_lookup():

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from api import metrics
 from common.errors import StoreUnavailable
 from common.resources import Resources
-from common.store.pool import connection
+from common.store.pool import acquire
 from common.store.symbols import update_reads
 
 FLUSH = 5.0  # seconds
@@ -44,8 +44,8 @@ class Reads:
             return
         counts, self._counts = self._counts, Counter()
         try:
-            async with connection(resources.db) as held:
-                await update_reads(held, counts, resources.settings.reads_half_life)
+            async with acquire(resources.db) as connection:
+                await update_reads(connection, counts, resources.settings.reads_half_life)
             metrics.READS.inc(counts.total())
         except StoreUnavailable:
             self._counts.update(counts)

@@ -9,7 +9,7 @@ from common.errors import StoreUnavailable
 from common.resources import Resources
 from common.settings import LONGEST_ACCESS
 from common.store.logins import select_ended, select_is_open, select_now
-from common.store.pool import connection
+from common.store.pool import acquire
 
 LOOK_AGAIN = 0.4  # seconds between two looks
 DOUBT = 1.0  # seconds after which what is known is not good enough
@@ -32,8 +32,8 @@ class Revocations:
             return True
         if time.monotonic() - self._known_at <= DOUBT:
             return False
-        async with connection(self._resources.db) as held:
-            return not await select_is_open(held, login)
+        async with acquire(self._resources.db) as connection:
+            return not await select_is_open(connection, login)
 
     def have_ended(self, logins: set[int]) -> set[int]:
         """Those of them that are known to have ended."""
@@ -53,10 +53,10 @@ class Revocations:
         process that was stopped for an hour has an hour to catch up with."""
         begun = time.monotonic()
         anew = begun - self._rebuilt_at > REBUILT
-        async with connection(self._resources.db) as held:
-            now = await select_now(held)
+        async with acquire(self._resources.db) as connection:
+            now = await select_now(connection)
             since = now - LONGEST_ACCESS if anew or self._seen_at is None else self._seen_at - LATELY
-            ended = await select_ended(held, since)
+            ended = await select_ended(connection, since)
         self._ended = set(ended) if anew else self._ended | set(ended)
         self._rebuilt_at = begun if anew else self._rebuilt_at
         self._known_at, self._seen_at = begun, now

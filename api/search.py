@@ -22,7 +22,7 @@ from common.core.search import STRONG, merge, normalize_query
 from common.errors import InvalidRequest, NotNow, StoreUnavailable
 from common.resources import Resources
 from common.store import searches
-from common.store.pool import connection
+from common.store.pool import acquire
 from common.store.searches import Search
 
 GOOD_FOR = 60.0  # seconds that an answer is kept: a new listing may have come
@@ -85,8 +85,8 @@ async def _ask(request: web.Request, query: str, patience: timedelta) -> Search:
     resources, live = request.app[RESOURCES], request.app[LIVE]
 
     async def look() -> Search | None:
-        async with connection(resources.db) as held:
-            return await searches.select_search(held, resources.settings.source, query)
+        async with acquire(resources.db) as connection:
+            return await searches.select_search(connection, resources.settings.source, query)
 
     async def unknown() -> bool:
         return False

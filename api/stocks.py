@@ -23,7 +23,7 @@ from common.errors import InvalidSymbol, StoreUnavailable, UnknownSymbol
 from common.resources import Resources
 from common.sessions import open_calendar
 from common.store import symbols
-from common.store.pool import connection
+from common.store.pool import acquire
 
 STALE_FOR = 5.0  # seconds that a cache may keep a stale quote: nearly every quote is past a minute at 5 calls a minute
 MOST_SYMBOLS = requests.MOST_SYMBOLS
@@ -134,8 +134,8 @@ async def quotes_of(request: web.Request, wanted: Sequence[str]) -> dict[str, li
 async def _unknown(resources: Resources, lacking: list[str]) -> set[str]:
     """Those that the provider is known not to have; while nobody can say so, none: the others' quotes are served."""
     try:
-        async with connection(resources.db) as held:
-            return await symbols.select_unknown_among(held, resources.ask, lacking)
+        async with acquire(resources.db) as connection:
+            return await symbols.select_unknown_among(connection, resources.ask, lacking)
     except StoreUnavailable:
         return set()
 

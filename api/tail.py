@@ -11,7 +11,7 @@ from api.memory import Memory
 from common.errors import StoreUnavailable
 from common.resources import Resources, open_redis
 from common.store import feed, quotes
-from common.store.pool import connection
+from common.store.pool import acquire
 
 BLOCK_MS = 500
 SILENCE = 1.2  # seconds without an answer: what a process serves may be two behind the others
@@ -60,8 +60,8 @@ async def _resync(redis: Redis, resources: Resources, memory: Memory) -> None:
         for event, quote in await feed.select_published(redis, source, known_now):
             memory.remember(quote, event)
         try:
-            async with connection(resources.db) as held:
-                saved = await quotes.select_quotes(held, source, known_now)
+            async with acquire(resources.db) as connection:
+                saved = await quotes.select_quotes(connection, source, known_now)
         except StoreUnavailable:
             continue  # Redis alone, then
         for quote in saved:

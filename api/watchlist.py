@@ -28,7 +28,7 @@ from common.errors import (
 from common.queue import wake_worker
 from common.resources import Resources
 from common.store import line, symbols, users, watchlists
-from common.store.pool import Connection, connection, transaction
+from common.store.pool import Connection, acquire, transaction
 
 NO_STORE = {"Cache-Control": "no-store"}
 LONGEST = 10_000  # symbols; a setting says how many a list may hold
@@ -101,8 +101,8 @@ class RemovedAnswer(Struct, frozen=True):
 async def show(request: web.Request) -> web.Response:
     """In the order that was put, then of adding. `include=quotes` adds their quotes, from cache."""
     include = requests.query(request, ListQuery).include
-    async with connection(request.app[RESOURCES].db) as held:
-        items = await watchlists.select_items(held, request[CALLER].id)
+    async with acquire(request.app[RESOURCES].db) as connection:
+        items = await watchlists.select_items(connection, request[CALLER].id)
     quotes = await quotes_of(request, items) if include is not UNSET else {}
     return web.json_response({"watchlist": items, "count": len(items), **quotes}, headers=NO_STORE)
 
@@ -118,10 +118,10 @@ async def add(request: web.Request) -> web.Response:
     symbol = requests.normalize(request, (await requests.read(request, Addition)).symbol)
     resources = request.app[RESOURCES]
     known = await request.app[QUOTES].lookup(symbol)
-    async with transaction(resources.db) as held:
+    async with transaction(resources.db) as connection:
         if known is None:
-            await _ask_for(held, resources, symbol, (await requester_of(request)).name)
-        await watchlists.insert_item(held, request[CALLER].id, symbol, most=resources.settings.max_watchlist_size)
+            await _ask_for(connection, resources, symbol, (await requester_of(request)).name)
+        await watchlists.insert_item(connection, request[CALLER].id, symbol, most=resources.settings.max_watchlist_size)
     if known is None:
         await wake_worker(request.app[QUEUE], request_id=request[REQUEST_ID])
     verified = known is not None or request.app[LISTING].index.has(symbol)
@@ -129,16 +129,16 @@ async def add(request: web.Request) -> web.Response:
     return web.json_response(body, status=201, headers=NO_STORE)
 
 
-async def _ask_for(held: Connection, resources: Resources, symbol: str, by: str) -> None:
+async def _ask_for(connection: Connection, resources: Resources, symbol: str, by: str) -> None:
     """Queue a symbol without a quote, unless the provider is known not to have it. First: its lock comes before rows.
 
     Who asks for many a minute waits for background, as everybody does whose symbol finds the queue full.
     """
-    if await symbols.select_unknown(held, resources.ask, symbol):
+    if await symbols.select_unknown(connection, resources.ask, symbol):
         raise UnknownSymbol(f"the provider does not have {symbol}")
     most = misses_a_minute(resources.ask.limits)
     await line.join_line(
-        held, resources.ask, Function.QUOTE, [symbol], CallClass.USER, stay=line.ADDED_STAY, asker=by, most=most
+        connection, resources.ask, Function.QUOTE, [symbol], CallClass.USER, stay=line.ADDED_STAY, asker=by, most=most
     )
 
 
@@ -152,9 +152,9 @@ async def remove(request: web.Request) -> web.Response:
     """In any of the spellings in which it may have been added."""
     symbol, user = requests.symbol_of(request), request[CALLER].id
     stored = stored_spellings(request.match_info["symbol"], request.app[LISTING].known)
-    async with connection(request.app[RESOURCES].db) as held:
+    async with acquire(request.app[RESOURCES].db) as connection:
         for spelt in stored:
-            if await watchlists.delete_item(held, user, spelt):
+            if await watchlists.delete_item(connection, user, spelt):
                 break
         else:
             raise NotOnWatchlist(f"{symbol} is not on the watchlist")
@@ -172,11 +172,11 @@ async def arrange(request: web.Request) -> web.Response:
     """Nothing is added or removed by it. What is added later comes last."""
     given, known = (await requests.read(request, Arrangement)).watchlist, request.app[LISTING].known
     user = request[CALLER].id
-    async with transaction(request.app[RESOURCES].db) as held:
-        await watchlists.lock_list(held, user)
-        stored = set(await watchlists.select_items(held, user))
+    async with transaction(request.app[RESOURCES].db) as connection:
+        await watchlists.lock_list(connection, user)
+        stored = set(await watchlists.select_items(connection, user))
         wanted = [stored_as(symbol, stored, known) for symbol in given]
-        wrong = await watchlists.update_order(held, user, wanted)
+        wrong = await watchlists.update_order(connection, user, wanted)
     if wrong:
         told = f"{', '.join(wrong[:5])}{', ...' if len(wrong) > 5 else ''}"
         raise InvalidRequest(f"watchlist: expected every symbol of the list, once; not so: {told}")
@@ -191,9 +191,9 @@ async def export(request: web.Request) -> web.Response:
     """As a file: the account, and since when each symbol is on the list."""
     requests.query(request, requests.NoQuery)
     caller = request[CALLER].id
-    async with connection(request.app[RESOURCES].db) as held:
-        user = await users.select_user(held, caller)
-        lists = await watchlists.select_lists(held, {(caller, None)})
+    async with acquire(request.app[RESOURCES].db) as connection:
+        user = await users.select_user(connection, caller)
+        lists = await watchlists.select_lists(connection, {(caller, None)})
     if user is None or caller not in lists:
         raise InvalidToken("the account of this token does not exist")
     body = {

@@ -14,7 +14,7 @@ from common.core.models import CallClass, Function
 from common.core.outcomes import Outcome
 from common.settings import Settings
 from common.store.ledger import Grant
-from common.store.pool import connection
+from common.store.pool import acquire
 
 WATCHED = 15
 CLOSE = datetime(2026, 11, 20, 21, tzinfo=UTC)  # a Friday: what is lacking now is lacking for a weekend
@@ -65,9 +65,9 @@ async def measure(settings: Settings, trouble: str) -> Closes:
             for n, symbol in enumerate(watched[WATCHED // 2 :]):
                 day.plan(CLOSE + timedelta(seconds=30 * n), partial(_add, day, symbol))
         await day.run(CLOSE + LATER)
-        async with connection(day.resources.db) as held:
+        async with acquire(day.resources.db) as connection:
             final = CLOSE + LAG[settings.provider_data]
-            missing = await held.fetchval(LACKING, watched, final, CLOSE.date())
+            missing = await connection.fetchval(LACKING, watched, final, CLOSE.date())
         return Closes(int(missing), over_limit(settings.limits, day.calls), day.calls)
 
 
@@ -82,5 +82,5 @@ async def _begin(day: Day, watched: list[str]) -> None:
 async def _add(day: Day, symbol: str) -> None:
     """Somebody looks at it in the minutes after the close, and then watches it."""
     await ask_live(day, Function.QUOTE, symbol, CallClass.USER, "user:1")
-    async with connection(day.resources.db) as held:
-        await held.execute(WATCH_ONE, symbol)
+    async with acquire(day.resources.db) as connection:
+        await connection.execute(WATCH_ONE, symbol)

@@ -29,7 +29,7 @@ from common.sessions import open_calendar
 from common.settings import Settings
 from common.settlement import settle
 from common.store.ledger import Grant, Wait
-from common.store.pool import connection
+from common.store.pool import acquire
 
 Act = Callable[[], Awaitable[None]]
 Provider = Callable[[Grant, datetime], Outcome]
@@ -80,8 +80,8 @@ class Day:
 
     async def set_time(self, now: datetime) -> None:
         self.now = now
-        async with connection(self.resources.db) as held:
-            await held.execute("UPDATE bench_clock SET at = $1", now)
+        async with acquire(self.resources.db) as connection:
+            await connection.execute("UPDATE bench_clock SET at = $1", now)
 
     def plan(self, moment: datetime, act: Act) -> None:
         heapq.heappush(self._planned, (moment, next(self._order), act))
@@ -162,8 +162,8 @@ async def open_day(settings: Settings, start: datetime, *, keys: Sequence[str] =
                 open_resources(replace(settings, provider_key=key), name="bench", patience=30)
             )
             workers.append(Worker(replace(opened, db=pool, clock=StillClock()), start))
-        async with connection(pool) as held:
-            await held.execute(HANDS)
+        async with acquire(pool) as connection:
+            await connection.execute(HANDS)
         day = Day(workers, start)
         await day.set_time(start)
         yield day

@@ -13,7 +13,7 @@ from common.core.shares import misses_a_minute
 from common.errors import WatchlistFull
 from common.forecasting import look_ahead
 from common.store import line, listings, reports, symbols, watchlists
-from common.store.pool import Connection, connection, transaction
+from common.store.pool import Connection, acquire, transaction
 from common.store.users import insert_user
 
 MISS_WAIT = timedelta(seconds=12)  # as the setting's default
@@ -31,23 +31,24 @@ INSERT_WATCHED = """
 async def list_symbols(day: Day, listed: Iterable[str]) -> None:
     """The provider's listing, of now."""
     rows = [Listed(symbol, "", "NYSE", "Stock", None) for symbol in listed]
-    async with connection(day.resources.db) as held:
-        await listings.replace_listing(held, day.resources.settings.source, rows, day.now)
+    async with acquire(day.resources.db) as connection:
+        await listings.replace_listing(connection, day.resources.settings.source, rows, day.now)
 
 
 async def open_accounts(day: Day, count: int) -> list[int]:
     """New accounts; their ids."""
-    async with connection(day.resources.db) as held:
+    async with acquire(day.resources.db) as connection:
         users = [
-            await insert_user(held, f"user{n}", f"user{n}@example.com", "hash", "scheme") for n in range(1, count + 1)
+            await insert_user(connection, f"user{n}", f"user{n}@example.com", "hash", "scheme")
+            for n in range(1, count + 1)
         ]
     return [user.id for user in users]
 
 
 async def watch(day: Day, watchers: Mapping[str, int]) -> None:
     """Symbols that have so many watchers."""
-    async with connection(day.resources.db) as held:
-        await held.execute(INSERT_WATCHED, list(watchers), list(watchers.values()))
+    async with acquire(day.resources.db) as connection:
+        await connection.execute(INSERT_WATCHED, list(watchers), list(watchers.values()))
 
 
 async def quote(day: Day, wanted: Sequence[str]) -> None:
@@ -55,11 +56,11 @@ async def quote(day: Day, wanted: Sequence[str]) -> None:
     settings, calendar = day.resources.settings, day.calendar
     newest = day.trading_day(calendar, day.now)
     clock = answered_clock(calendar, newest, day.now, settings.provider_data)
-    async with connection(day.resources.db) as held:
-        await held.execute(
+    async with acquire(day.resources.db) as connection:
+        await connection.execute(
             "UPDATE symbols SET source = $2, clock = $3 WHERE symbol = ANY ($1)", wanted, settings.source, clock
         )
-        await held.execute(INSERT_QUOTES, wanted, settings.source, newest)
+        await connection.execute(INSERT_QUOTES, wanted, settings.source, newest)
 
 
 async def ask_live(
@@ -68,14 +69,14 @@ async def ask_live(
     """Somebody asks for what nobody has yet and waits for twelve seconds: the line's verdict, or `unknown`. `tells`: who was not served
     by then is told when to come back."""
     ask = day.resources.ask
-    async with connection(day.resources.db) as held:
-        if function is Function.QUOTE and await symbols.select_unknown(held, ask, subject):
+    async with acquire(day.resources.db) as connection:
+        if function is Function.QUOTE and await symbols.select_unknown(connection, ask, subject):
             return "unknown"
         verdict = await line.join_line(
-            held, ask, function, [subject], call_class, asker=asker, most=misses_a_minute(ask.limits)
+            connection, ask, function, [subject], call_class, asker=asker, most=misses_a_minute(ask.limits)
         )
         if verdict == "held":
-            await _keep_held(day, held, function, subject)
+            await _keep_held(day, connection, function, subject)
     if verdict == "joined":
         if tells:
             day.plan(day.now + MISS_WAIT, partial(_keep_pending, day, function, subject))
@@ -83,37 +84,37 @@ async def ask_live(
     return verdict
 
 
-async def _keep_held(day: Day, held: Connection, function: Function, subject: str) -> None:
+async def _keep_held(day: Day, connection: Connection, function: Function, subject: str) -> None:
     """As `Live._refuse_held`: where the provider fails nobody is told to come back."""
-    book = await reports.select_ledger(held, day.resources.ask.account)
+    book = await reports.select_ledger(connection, day.resources.ask.account)
     if book["held_until"] is not None and book["held_for"] not in GATE_REASONS:
         left = book["held_until"] - day.now
         if left > MISS_WAIT:
-            await line.update_stay(held, function, subject, min(LONGEST_STAY, left) + line.STAY)
+            await line.update_stay(connection, function, subject, min(LONGEST_STAY, left) + line.STAY)
 
 
 async def _keep_pending(day: Day, function: Function, subject: str) -> None:
     """As `Live._pending`: who was not served is told to come back, and the request keeps its place until then."""
     resources = day.resources
-    async with connection(resources.db) as held:
-        if await line.select_queued(held, [(function, subject)]):
-            seen = await look_ahead(held, resources)
+    async with acquire(resources.db) as connection:
+        if await line.select_queued(connection, [(function, subject)]):
+            seen = await look_ahead(connection, resources)
             wait = seen.surely.get((function, subject), day.now + MINUTE) - day.now
             urgent = seen.urgent.get((function, subject))
-            await line.update_stay(held, function, subject, min(LONGEST_STAY, wait) + line.STAY, urgent_at=urgent)
+            await line.update_stay(connection, function, subject, min(LONGEST_STAY, wait) + line.STAY, urgent_at=urgent)
 
 
 async def add_to_list(day: Day, user: int, symbol: str, *, known: bool = False) -> None:
     """As POST /api/watchlist. `known`: the API has a quote of it."""
     ask, settings = day.resources.ask, day.resources.settings
     with suppress(WatchlistFull):
-        async with transaction(day.resources.db) as held:
+        async with transaction(day.resources.db) as connection:
             if not known:
-                if await symbols.select_unknown(held, ask, symbol):
+                if await symbols.select_unknown(connection, ask, symbol):
                     return
                 most = misses_a_minute(ask.limits)
                 await line.join_line(
-                    held,
+                    connection,
                     ask,
                     Function.QUOTE,
                     [symbol],
@@ -122,32 +123,32 @@ async def add_to_list(day: Day, user: int, symbol: str, *, known: bool = False) 
                     asker=f"user:{user}",
                     most=most,
                 )
-            await watchlists.insert_item(held, user, symbol, most=settings.max_watchlist_size)
+            await watchlists.insert_item(connection, user, symbol, most=settings.max_watchlist_size)
     day.wake()
 
 
 async def clear_list(day: Day, user: int) -> None:
     """As DELETE /api/watchlist/SYMBOL for all of them."""
-    async with connection(day.resources.db) as held:
-        for symbol in await watchlists.select_items(held, user):
-            await watchlists.delete_item(held, user, symbol)
+    async with acquire(day.resources.db) as connection:
+        for symbol in await watchlists.select_items(connection, user):
+            await watchlists.delete_item(connection, user, symbol)
 
 
 async def count_reads(day: Day, reads: Mapping[str, int]) -> None:
     """Readers of quotes since the last time, by symbol."""
-    async with connection(day.resources.db) as held:
-        await symbols.update_reads(held, reads, day.resources.settings.reads_half_life)
+    async with acquire(day.resources.db) as connection:
+        await symbols.update_reads(connection, reads, day.resources.settings.reads_half_life)
 
 
 async def count_queued(day: Day, call_class: CallClass) -> int:
     """Requests of a class in the line."""
-    async with connection(day.resources.db) as held:
-        return int(await held.fetchval("SELECT count(*) FROM demand WHERE class = $1", call_class))
+    async with acquire(day.resources.db) as connection:
+        return int(await connection.fetchval("SELECT count(*) FROM demand WHERE class = $1", call_class))
 
 
 async def days_behind(day: Day, wanted: Sequence[str]) -> dict[str, int]:
     """How many closed sessions each symbol's quote lacks."""
-    async with connection(day.resources.db) as held:
-        rows = await held.fetch("SELECT symbol, trading_day FROM quotes WHERE symbol = ANY ($1)", wanted)
+    async with acquire(day.resources.db) as connection:
+        rows = await connection.fetch("SELECT symbol, trading_day FROM quotes WHERE symbol = ANY ($1)", wanted)
     closed = day.calendar.last_closed(day.now) or 0
     return {row["symbol"]: closed - day.calendar.sessions_until(row["trading_day"]) for row in rows}

@@ -22,7 +22,7 @@ from common.dispatcher import Dispatcher
 from common.errors import NotNow
 from common.forecasting import Watched
 from common.store import quotes
-from common.store.pool import connection
+from common.store.pool import acquire
 
 LOOKS = timedelta(seconds=23)  # between two looks of a reader at some stale quotes
 LOOKED_AT = 3  # quotes
@@ -87,8 +87,8 @@ class People:
 
     async def _look(self, symbol: str) -> Quote | None:
         resources = self.day.resources
-        async with connection(resources.db) as held:
-            found = await quotes.select_quotes(held, resources.settings.source, [symbol])
+        async with acquire(resources.db) as connection:
+            found = await quotes.select_quotes(connection, resources.settings.source, [symbol])
         return found[0] if found else None
 
 
@@ -116,15 +116,15 @@ class Reader:
         resources = self.day.resources
         if self._watched is None:
             self._watched = Watched(lambda: self.day.now.timestamp())  # noqa: PLW0108
-        async with connection(resources.db) as held:
-            outlook, situation = await self._watched.look(held, resources)
+        async with acquire(resources.db) as connection:
+            outlook, situation = await self._watched.look(connection, resources)
         self._outlook = replace(outlook, forecast=forecast(situation))
         self.day.plan(self.day.now + timedelta(seconds=PERIOD), self.keep)
 
     async def read(self) -> None:
         resources, now = self.day.resources, self.day.now
-        async with connection(resources.db) as held:
-            found = await quotes.select_quotes(held, resources.settings.source, self.symbols)
+        async with acquire(resources.db) as connection:
+            found = await quotes.select_quotes(connection, resources.settings.source, self.symbols)
         for each in self._chance.sample(found, LOOKED_AT):
             verdict = judge(
                 each,

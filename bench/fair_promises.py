@@ -101,9 +101,9 @@ async def measure_holds(settings: Settings) -> Promises:
 
 
 async def _hold(day: Day) -> None:
-    async with transaction(day.resources.db) as held:
-        until = await ledger.lock_ledger(held) + HOLD
-        await gate.upsert_hold(held, day.resources.ask.account, Hold(until, "operator", probing=False))
+    async with transaction(day.resources.db) as connection:
+        until = await ledger.lock_ledger(connection) + HOLD
+        await gate.upsert_hold(connection, day.resources.ask.account, Hold(until, "operator", probing=False))
 
 
 async def measure_spent_days(settings: Settings) -> Promises:

@@ -20,7 +20,7 @@ from common.resources import Resources, open_resources
 from common.settings import Settings
 from common.settlement import settle
 from common.store.ledger import Ask, Grant, grant_call, select_now
-from common.store.pool import Connection, connection
+from common.store.pool import Connection, acquire
 
 WANTED, MANY = 100_000, 1_000_000
 ROUNDS = 40
@@ -50,35 +50,35 @@ class Times:
 async def measure(settings: Settings, many: Settings) -> Times:
     """`many`: of another database, for the million."""
     async with open_resources(settings, name="bench", patience=60) as resources:
-        async with connection(resources.db) as held:
-            await fill(held, WANTED, settings.source)
-            times = await time_grants(held, resources.ask)
-            bulk = await time_grants(held, replace(resources.ask, bulk=True))
+        async with acquire(resources.db) as connection:
+            await fill(connection, WANTED, settings.source)
+            times = await time_grants(connection, resources.ask)
+            bulk = await time_grants(connection, replace(resources.ask, bulk=True))
         rate = await _rate(resources)
-    async with open_resources(many, name="bench", patience=120) as resources, connection(resources.db) as held:
-        await fill(held, MANY, many.source)
-        million = await time_grants(held, resources.ask)
+    async with open_resources(many, name="bench", patience=120) as resources, acquire(resources.db) as connection:
+        await fill(connection, MANY, many.source)
+        million = await time_grants(connection, resources.ask)
     return Times(median(times), quantiles(times, n=20)[-1], median(million), median(bulk), rate)
 
 
-async def fill(held: Connection, wanted: int, source: str) -> None:
-    await held.execute(INSERT, wanted, source)
-    await held.execute("VACUUM ANALYZE symbols")
+async def fill(connection: Connection, wanted: int, source: str) -> None:
+    await connection.execute(INSERT, wanted, source)
+    await connection.execute("VACUUM ANALYZE symbols")
 
 
-async def time_grants(held: Connection, ask: Ask) -> list[float]:
+async def time_grants(connection: Connection, ask: Ask) -> list[float]:
     """Grants for background, one after the other, in milliseconds."""
-    return [await _time_one(held, replace(ask, limits=LIMITS)) for _ in range(ROUNDS)]
+    return [await _time_one(connection, replace(ask, limits=LIMITS)) for _ in range(ROUNDS)]
 
 
-async def _time_one(held: Connection, ask: Ask) -> float:
+async def _time_one(connection: Connection, ask: Ask) -> float:
     """One grant for background, taken back, in milliseconds."""
-    change = held.transaction()
+    change = connection.transaction()
     await change.start()
     try:
-        turn = await _turn(held)
+        turn = await _turn(connection)
         begun = time.perf_counter()
-        _, answer = await grant_call(held, ask, turn)
+        _, answer = await grant_call(connection, ask, turn)
         taken = time.perf_counter() - begun
     finally:
         await change.rollback()
@@ -86,20 +86,20 @@ async def _time_one(held: Connection, ask: Ask) -> float:
     return 1000 * taken
 
 
-async def _turn(held: Connection) -> Turn:
-    return Turn(timedelta(microseconds=1), (await select_now(held)).timestamp(), OPEN_POWER, CEILINGS)
+async def _turn(connection: Connection) -> Turn:
+    return Turn(timedelta(microseconds=1), (await select_now(connection)).timestamp(), OPEN_POWER, CEILINGS)
 
 
 async def _rate(resources: Resources) -> float:
     """Grants a minute, each settled with a price."""
     begun = time.perf_counter()
     for _ in range(SETTLED):
-        async with connection(resources.db) as held:
-            _, grant = await grant_call(held, replace(resources.ask, limits=LIMITS), await _turn(held))
+        async with acquire(resources.db) as connection:
+            _, grant = await grant_call(connection, replace(resources.ask, limits=LIMITS), await _turn(connection))
         while not isinstance(grant, Grant):
             await asyncio.sleep(0)
-            async with connection(resources.db) as held:
-                _, grant = await grant_call(held, replace(resources.ask, limits=LIMITS), await _turn(held))
+            async with acquire(resources.db) as connection:
+                _, grant = await grant_call(connection, replace(resources.ask, limits=LIMITS), await _turn(connection))
         prices = tuple(Price(symbol, Decimal(1), latest_day(symbol, grant.granted_at)) for symbol in grant.subjects)
         await settle(resources, grant, Outcome.OK, prices)
     return 60 * SETTLED / (time.perf_counter() - begun)

@@ -20,7 +20,7 @@ from common.queue import QUEUE, QUEUE_LIMIT, WAKE_EXPIRES, WORK_LINE, open_celer
 from common.resources import open_redis
 from common.settings import Settings
 from common.store import feed
-from common.store.pool import Connection, connection, open_pool
+from common.store.pool import Connection, acquire, open_pool
 from db.migrate import migrate
 
 LOTS, CALLS, QUOTES, SYMBOLS = 20, 2000, 1_000_000, 5000
@@ -41,32 +41,32 @@ FROM generate_series(1, $1::int) AS n
 """
 
 
-async def measure_calls(held: Connection, subjects: int) -> float:
+async def measure_calls(connection: Connection, subjects: int) -> float:
     """Bytes a call that was granted and then settled, while autovacuum keeps up."""
-    await held.execute("TRUNCATE calls")
+    await connection.execute("TRUNCATE calls")
     for lot in range(LOTS):
-        await held.execute(GRANT, lot, subjects, CALLS)
+        await connection.execute(GRANT, lot, subjects, CALLS)
         for part in range(10):
-            await held.execute(SETTLE, part)
-        await held.execute("VACUUM calls")
-    return float(await held.fetchval("SELECT pg_total_relation_size('calls')")) / (LOTS * CALLS)
+            await connection.execute(SETTLE, part)
+        await connection.execute("VACUUM calls")
+    return float(await connection.fetchval("SELECT pg_total_relation_size('calls')")) / (LOTS * CALLS)
 
 
-async def measure_history(held: Connection, together: int) -> float:
+async def measure_history(connection: Connection, together: int) -> float:
     """Bytes a collected quote; so many come at one time."""
-    await held.execute("TRUNCATE quote_history")
-    await held.execute(COLLECT, QUOTES, together, SYMBOLS)
-    return float(await held.fetchval("SELECT pg_total_relation_size('quote_history')")) / QUOTES
+    await connection.execute("TRUNCATE quote_history")
+    await connection.execute(COLLECT, QUOTES, together, SYMBOLS)
+    return float(await connection.fetchval("SELECT pg_total_relation_size('quote_history')")) / QUOTES
 
 
 async def measure_postgres(url: str) -> dict[str, float]:
     migrate(url)
-    async with open_pool(url, name="bench", size=1, patience=60) as pool, connection(pool) as held:
+    async with open_pool(url, name="bench", size=1, patience=60) as pool, acquire(pool) as connection:
         return {
-            "call": await measure_calls(held, 1),
-            "bulk_call": await measure_calls(held, BULK_LIMIT),
-            "history": await measure_history(held, 1),
-            "bulk_history": await measure_history(held, BULK_LIMIT),
+            "call": await measure_calls(connection, 1),
+            "bulk_call": await measure_calls(connection, BULK_LIMIT),
+            "history": await measure_history(connection, 1),
+            "bulk_history": await measure_history(connection, BULK_LIMIT),
         }
 
 

@@ -117,31 +117,31 @@ def run(urls: Mapping[str, str], folder: Path, scene: Scene) -> Seen:
         SIMULATOR_LATENCY=str(LATENCY),
         OVERVIEW_SYMBOLS="SIM0001",
     ) as stage:
-        with psycopg.connect(stage.settings.database_url, autocommit=True) as held:
-            _start(stage, held, scene)
+        with psycopg.connect(stage.settings.database_url, autocommit=True) as connection:
+            _start(stage, connection, scene)
             ages = stationary(scene.weights, scene.per_second, random.Random(1))  # nosec B311
-            begun = _load(stage, held, scene, ages)
+            begun = _load(stage, connection, scene, ages)
             _let_run(stage, scene)
-            calls = held.execute(SELECT_CALLS).fetchall()
+            calls = connection.execute(SELECT_CALLS).fetchall()
         return _judge(scene, ages, begun, calls, _count_of(stage))
 
 
-def _start(stage: Stage, held: psycopg.Connection, scene: Scene) -> None:
+def _start(stage: Stage, connection: psycopg.Connection, scene: Scene) -> None:
     """Everything up and held back by the ledger, so that nothing happens before the symbols are there."""
-    held.execute(HOLD, [stage.settings.account])
+    connection.execute(HOLD, [stage.settings.account])
     stage.start("simulator", "worker", "beat", *(["api"] if scene.reads_per_second else []))
     stage.wait_until(lambda: answers(f"{stage.simulator}/_limits"), "the simulator")
-    stage.wait_until(lambda: _number(held, CONNECTED) >= 2, "two worker processes at the line")
+    stage.wait_until(lambda: _number(connection, CONNECTED) >= 2, "two worker processes at the line")
     if scene.reads_per_second:
         stage.wait_until(lambda: answers(f"http://127.0.0.1:{stage.settings.port}/api/health"), "the API")
 
 
-def _load(stage: Stage, held: psycopg.Connection, scene: Scene, ages: Mapping[str, float]) -> float:
+def _load(stage: Stage, connection: psycopg.Connection, scene: Scene, ages: Mapping[str, float]) -> float:
     """Write the symbols and the minute before, and let go: the ledger's time, in unix seconds."""
     account, failing = stage.settings.account, sorted(scene.dead)
     failures = {symbol: 1 + number % 3 for number, symbol in enumerate(failing)}
-    with held.transaction():
-        now = _number(held, NOW)
+    with connection.transaction():
+        now = _number(connection, NOW)
         rows = [
             {
                 "symbol": symbol,
@@ -153,13 +153,13 @@ def _load(stage: Stage, held: psycopg.Connection, scene: Scene, ages: Mapping[st
             }
             for symbol, weight in scene.weights.items()
         ]
-        cursor = held.cursor()
+        cursor = connection.cursor()
         cursor.executemany(INSERT_SYMBOL, rows)
         cursor.executemany(INSERT_FAILED, [row for row in rows if row["failures"]])
         cursor.executemany(INSERT_QUOTE, [(row["symbol"], stage.settings.source) for row in rows])
         calls = slowest(stage.settings.limits).calls
-        held.execute(INSERT_MINUTE, {"account": account, "calls": calls, "latency": LATENCY})
-        held.execute(RELEASE, [account])
+        connection.execute(INSERT_MINUTE, {"account": account, "calls": calls, "latency": LATENCY})
+        connection.execute(RELEASE, [account])
     return now
 
 
@@ -203,6 +203,6 @@ def _count_of(stage: Stage) -> dict[str, int]:
     return {"over_limit": report["over_limit"], "most": max(report["max_in_window"].values())}
 
 
-def _number(held: psycopg.Connection, statement: str) -> float:
-    row = held.execute(statement).fetchone()
+def _number(connection: psycopg.Connection, statement: str) -> float:
+    row = connection.execute(statement).fetchone()
     return float(row[0]) if row else 0.0

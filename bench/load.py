@@ -51,8 +51,8 @@ MOST_GROWTH = 1.1  # of memory, from the heaviest load to the calm after it
 
 def start(stage: Stage) -> list[psutil.Process]:
     """Everything that production runs; the API's processes."""
-    with psycopg.connect(stage.settings.database_url, autocommit=True) as held:
-        fill(held, stage)
+    with psycopg.connect(stage.settings.database_url, autocommit=True) as connection:
+        fill(connection, stage)
     stage.start("simulator", "worker", "beat")
     stage.wait_until(lambda: answers(f"{stage.simulator}/_limits"), "the simulator")
     with (stage.folder / "api.log").open("ab") as log:
@@ -70,14 +70,14 @@ def start(stage: Stage) -> list[psutil.Process]:
     return children
 
 
-def fill(held: psycopg.Connection, stage: Stage) -> None:
+def fill(connection: psycopg.Connection, stage: Stage) -> None:
     """Symbols with quotes, as of a system that has been running for an hour."""
     now = time.time()
     rows = [
         {"symbol": symbol, "watchers": 1, "account": stage.settings.account, "at": now - 3600, "failures": 0}
         for symbol in SYMBOLS
     ]
-    cursor = held.cursor()
+    cursor = connection.cursor()
     cursor.executemany(INSERT_SYMBOL, rows)
     cursor.executemany(INSERT_QUOTE, [(symbol, stage.settings.source) for symbol in SYMBOLS])
 

@@ -12,7 +12,7 @@ from common.core.models import CallClass, Function
 from common.core.staleness import zipf
 from common.settings import Settings
 from common.store.line import join_line
-from common.store.pool import connection
+from common.store.pool import acquire
 
 LIMITS = "5/1min"
 BACKGROUND = 100  # symbols
@@ -75,8 +75,8 @@ async def measure(settings: Settings, arrivals: Callable[[random.Random], Iterat
 
 async def _miss(world: World, misses: Misses) -> None:
     symbol = f"MISS{len(misses.joined) + len(misses.waits)}"
-    async with connection(world.resources.db) as held:
-        await join_line(held, world.resources.ask, Function.QUOTE, [symbol], CallClass.USER, stay=STAY)
+    async with acquire(world.resources.db) as connection:
+        await join_line(connection, world.resources.ask, Function.QUOTE, [symbol], CallClass.USER, stay=STAY)
     misses.joined[symbol] = world.now
 
 

@@ -19,7 +19,7 @@ from common.resources import Resources, open_resources
 from common.settings import Settings
 from common.settlement import settle
 from common.store.ledger import Grant, Wait
-from common.store.pool import connection
+from common.store.pool import acquire
 
 LATENCY = timedelta(seconds=0.3)  # from the grant to the response
 HANDS = """
@@ -50,8 +50,8 @@ class World:
 
     async def set_time(self, now: datetime) -> None:
         self.now = now
-        async with connection(self.resources.db) as held:
-            await held.execute("UPDATE bench_clock SET at = $1", now)
+        async with acquire(self.resources.db) as connection:
+            await connection.execute("UPDATE bench_clock SET at = $1", now)
 
     async def run_until(self, end: datetime, *, patience: timedelta, answered: Callable[[str, datetime], None]) -> None:
         """Grant and answer until `end`; a process looks at the line again after `patience` at the latest.
@@ -89,8 +89,8 @@ async def open_world(settings: Settings, watched: Mapping[str, int], start: date
     """A migrated database of its own, with these symbols and their watchers; the time is `start`."""
     async with open_resources(settings, name="bench", patience=30) as opened:
         world = World(replace(opened, clock=StillClock()), start)
-        async with connection(opened.db) as held:
-            await held.execute(HANDS)
-            await held.execute(INSERT_WATCHED, list(watched), list(watched.values()), settings.source)
+        async with acquire(opened.db) as connection:
+            await connection.execute(HANDS)
+            await connection.execute(INSERT_WATCHED, list(watched), list(watched.values()), settings.source)
         await world.set_time(start)
         yield world

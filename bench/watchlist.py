@@ -17,7 +17,7 @@ from bench.stage import open_stage
 from common.embedded import stores
 from common.resources import open_resources
 from common.settings import Settings
-from common.store.pool import Connection, connection
+from common.store.pool import Connection, acquire
 from common.store.watchlists import delete_item, insert_item, select_items
 
 USERS, ITEMS = 20_000, 50  # a million rows
@@ -43,13 +43,13 @@ FILL = (
 
 async def measure(settings: Settings) -> dict[str, float]:
     """All figures, in the shape of the last line."""
-    async with open_resources(settings, name="bench", patience=300) as resources, connection(resources.db) as held:
-        await _fill(held, settings.source)
+    async with open_resources(settings, name="bench", patience=300) as resources, acquire(resources.db) as connection:
+        await _fill(connection, settings.source)
         users = [1 + n * 9 % USERS for n in range(ROUNDS)]
-        add = await _p99(users, lambda user: insert_item(held, user, f"NEW{user % 500}", most=ITEMS + 10))
-        listed = await _p99(users, lambda user: select_items(held, user))
-        remove = await _p99(users, lambda user: delete_item(held, user, f"NEW{user % 500}"))
-        grants = await time_grants(held, resources.ask)
+        add = await _p99(users, lambda user: insert_item(connection, user, f"NEW{user % 500}", most=ITEMS + 10))
+        listed = await _p99(users, lambda user: select_items(connection, user))
+        remove = await _p99(users, lambda user: delete_item(connection, user, f"NEW{user % 500}"))
+        grants = await time_grants(connection, resources.ask)
     return {
         "add_p99_ms": round(add, 2),
         "list_p99_ms": round(listed, 2),
@@ -58,14 +58,14 @@ async def measure(settings: Settings) -> dict[str, float]:
     }
 
 
-async def _fill(held: Connection, source: str) -> None:
-    await held.execute(FILL[0], USERS)
-    await held.execute(FILL[1])
-    await held.execute(FILL[2], WANTED, USERS, ITEMS)
-    await held.execute(FILL[3])
-    await held.execute(FILL[4], source)
-    await held.execute("VACUUM ANALYZE")
-    rows = await held.fetchrow("SELECT (SELECT count(*) FROM watchlist_items), (SELECT count(*) FROM symbols)")
+async def _fill(connection: Connection, source: str) -> None:
+    await connection.execute(FILL[0], USERS)
+    await connection.execute(FILL[1])
+    await connection.execute(FILL[2], WANTED, USERS, ITEMS)
+    await connection.execute(FILL[3])
+    await connection.execute(FILL[4], source)
+    await connection.execute("VACUUM ANALYZE")
+    rows = await connection.fetchrow("SELECT (SELECT count(*) FROM watchlist_items), (SELECT count(*) FROM symbols)")
     print(f"{rows[0]:,} watchlist rows of {USERS:,} users over {rows[1]:,} symbols", flush=True)
 
 

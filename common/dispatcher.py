@@ -19,7 +19,7 @@ from common.provider import Permit
 from common.resources import Resources
 from common.store.ledger import Wait
 from common.store.line import select_queued
-from common.store.pool import connection
+from common.store.pool import acquire
 
 Key = tuple[Function, str]
 LOOK = 0.5  # seconds between two looks whether another process has served what is waited for
@@ -116,8 +116,8 @@ class Dispatcher:
     async def _tell_served(self) -> None:
         keys = {waiter.key for waiter in self._waiters}
         if keys:
-            async with connection(self._resources.db) as held:
-                queued = await select_queued(held, keys)
+            async with acquire(self._resources.db) as connection:
+                queued = await select_queued(connection, keys)
             for key in keys - queued:
                 self.tell(key)
 

@@ -23,35 +23,37 @@ MOST_BACKLOG = 1000  # symbols
 WANTED_PERIOD = 30.0  # seconds between two looks at the weights, which change slowly
 
 
-async def look_ahead(held: Connection, resources: Resources) -> Forecast:
+async def look_ahead(connection: Connection, resources: Resources) -> Forecast:
     """For who waits in the line: no symbol that background refreshes is named."""
-    return forecast(await read_situation(held, resources))
+    return forecast(await read_situation(connection, resources))
 
 
 async def read_situation(
-    held: Connection, resources: Resources, *, wanted: Sequence[Wanted] | None = None
+    connection: Connection, resources: Resources, *, wanted: Sequence[Wanted] | None = None
 ) -> Situation:
     """All that a forecast needs. `wanted`: the symbols whose refresh is asked after; None: only how many there are is looked up."""
-    now = await ledger.select_now(held)
-    turn = await turn_now(held, resources)
+    now = await ledger.select_now(connection)
+    turn = await turn_now(connection, resources)
     calendar = open_calendar(resources.settings.market_hours, now)
     account, source = resources.ask.account, resources.ask.source
-    row = await situations.select_gate(held, account)
-    asked, askers, mean, slow = await situations.select_lately(held, account)
-    backlog = await situations.select_backlog(held, source, turn.clock, most=MOST_BACKLOG) if wanted is None else 0
+    row = await situations.select_gate(connection, account)
+    asked, askers, mean, slow = await situations.select_lately(connection, account)
+    backlog = (
+        await situations.select_backlog(connection, source, turn.clock, most=MOST_BACKLOG) if wanted is None else 0
+    )
     denied = row["bulk_denied_until"]
     return Situation(
         now,
-        await situations.select_windows(held, account, _windows(resources, turn), now),
+        await situations.select_windows(connection, account, _windows(resources, turn), now),
         _gate(row, resources),
         await situations.select_queue(
-            held, resources.ask, now, longest=longest_period(resources.ask.limits), most_of_one=turn.most_of_one
+            connection, resources.ask, now, longest=longest_period(resources.ask.limits), most_of_one=turn.most_of_one
         ),
         background_spans(turn, resources.policy, calendar, now, wanted=backlog or len(wanted or ())),
         row["background_at"],
         row["last_first"],
-        await situations.select_firsts(held, account),
-        await situations.select_resting(held, account),
+        await situations.select_firsts(connection, account),
+        await situations.select_resting(connection, account),
         wanted or (),
         backlog,
         turn.most_of_one,
@@ -62,9 +64,9 @@ async def read_situation(
     )
 
 
-async def read_gate(held: Connection, resources: Resources) -> Gate:
+async def read_gate(connection: Connection, resources: Resources) -> Gate:
     """Whether calls may go at all."""
-    return _gate(await situations.select_gate(held, resources.ask.account), resources)
+    return _gate(await situations.select_gate(connection, resources.ask.account), resources)
 
 
 def _gate(row: Mapping[str, Any], resources: Resources) -> Gate:
@@ -91,21 +93,21 @@ class Watched:
         self._wanted: dict[str, Wanted] = {}
         self._looked_at: datetime | None = None
 
-    async def look(self, held: Connection, resources: Resources) -> tuple[Outlook, Situation]:
+    async def look(self, connection: Connection, resources: Resources) -> tuple[Outlook, Situation]:
         """The outlook without its forecast, and the situation that this is to be made of."""
         ask, now = resources.ask, self._clock()
         if now >= self._seen_at + WANTED_PERIOD or self._looked_at is None:
-            wanted = await situations.select_wanted(held, ask, most=MOST_WANTED)
+            wanted = await situations.select_wanted(connection, ask, most=MOST_WANTED)
             self._wanted, self._seen_at = {each.symbol: each for each in wanted}, now
         else:
-            clocks = await situations.select_refreshed(held, ask.source, ask.account, self._looked_at - LEASE)
+            clocks = await situations.select_refreshed(connection, ask.source, ask.account, self._looked_at - LEASE)
             self._wanted |= {
                 symbol: replace(known, clock=clock)
                 for symbol, clock in clocks.items()
                 if (known := self._wanted.get(symbol)) is not None
             }
-        situation = await read_situation(held, resources, wanted=list(self._wanted.values()))
+        situation = await read_situation(connection, resources, wanted=list(self._wanted.values()))
         self._looked_at = situation.at
-        left = await ledger.select_quota_left(held, ask)
+        left = await ledger.select_quota_left(connection, ask)
         weights = {symbol: each.weight for symbol, each in self._wanted.items()}
         return Outlook(situation.gate, left, resting=situation.resting, weights=weights), situation

@@ -28,7 +28,7 @@ from common.sessions import open_calendar
 from common.settlement import give_back, settle
 from common.store import feed, gate, ledger, line, quotes, symbols
 from common.store.ledger import Grant, Wait
-from common.store.pool import Connection, connection, transaction
+from common.store.pool import Connection, acquire, transaction
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +42,8 @@ PENDING = 500  # quotes a tick
 async def ask(resources: Resources) -> Permit | Wait:
     """One question to the ledger. A permit that a jump of the clock gave away is handed back, and everything held."""
     asked = time.monotonic()
-    async with connection(resources.db) as held:
-        told, answer = await ledger.grant_call(held, resources.ask, await turn_now(held, resources))
+    async with acquire(resources.db) as connection:
+        told, answer = await ledger.grant_call(connection, resources.ask, await turn_now(connection, resources))
     if resources.clock.jumped(told=told, heard=time.monotonic()):
         answer = await _hold_for_jump(resources, answer, told)
     resources.clock.remember(asked=asked, told=told)
@@ -52,24 +52,24 @@ async def ask(resources: Resources) -> Permit | Wait:
     return answer if isinstance(answer, Wait) else Permit(answer, asked)
 
 
-async def turn_now(held: Connection, resources: Resources) -> Turn:
+async def turn_now(connection: Connection, resources: Resources) -> Turn:
     """What may be done by the ledger's time, charts included. With end-of-day data, this is also where the probe joins the line."""
-    now = await ledger.select_now(held)
+    now = await ledger.select_now(connection)
     policy, calendar = resources.policy, open_calendar(resources.settings.market_hours, now)
     after = busy_after(policy, calendar, now)
     if after is None:
         return turn(policy, calendar, now, Use())
     use, last_asked = await ledger.select_use(
-        held,
+        connection,
         resources.ask,
         taken_after=now - longest_period(policy.limits),
         busy_after=after,
     )
     if (
         probe_due(policy, calendar, now, use, last_asked)
-        and (symbol := await symbols.select_probe(held, resources.ask)) is not None
+        and (symbol := await symbols.select_probe(connection, resources.ask)) is not None
     ):
-        await line.join_line(held, resources.ask, Function.QUOTE, [symbol], CallClass.REFRESH)
+        await line.join_line(connection, resources.ask, Function.QUOTE, [symbol], CallClass.REFRESH)
     charts = chart_ceiling(policy.limits, reserve=policy.interactive_share, quoted=use.wanted)
     due = turn(policy, calendar, now, use)
     return replace(due, ceilings=due.ceilings + charts)
@@ -78,11 +78,11 @@ async def turn_now(held: Connection, resources: Resources) -> Turn:
 async def _hold_for_jump(resources: Resources, answer: Grant | Wait, told: datetime) -> Wait:
     """The ledger's clock jumped ahead: what it calls free may not be. Hold for the longest rule under a day, and the lease."""
     log.warning("ledger_clock_jumped", hold_s=_longest(resources).total_seconds())
-    async with transaction(resources.db) as held:
-        await ledger.lock_ledger(held)
-        await gate.upsert_hold(held, resources.ask.account, Hold(told + _longest(resources), JUMP, probing=False))
+    async with transaction(resources.db) as connection:
+        await ledger.lock_ledger(connection)
+        await gate.upsert_hold(connection, resources.ask.account, Hold(told + _longest(resources), JUMP, probing=False))
         if isinstance(answer, Grant):
-            await give_back(held, answer)
+            await give_back(connection, answer)
     return Wait(_longest(resources), JUMP)
 
 
@@ -95,8 +95,8 @@ async def _shorten(resources: Resources, told: Wait) -> None:
     """A hold that was made while the clock was ahead would last until the clock is there again."""
     longest = _longest(resources) if told.reason == JUMP else MINUTE + LEASE
     if told.wait is not None and told.wait > longest:
-        async with connection(resources.db) as held:
-            await gate.update_hold_from_before(held, resources.ask.account, BRIEF, longest)
+        async with acquire(resources.db) as connection:
+            await gate.update_hold_from_before(connection, resources.ask.account, BRIEF, longest)
 
 
 async def carry_out(resources: Resources, permit: Permit) -> Outcome:
@@ -153,9 +153,9 @@ async def publish(resources: Resources, quote: Quote) -> bool:
     """Tell Redis, then note that it was told; whether both went well. What fails here is told by the next tick."""
     try:
         await feed.publish(resources.redis, quote)
-        async with connection(resources.db) as held:
-            told = await quotes.update_published(held, quote)
-            kept = told or await quotes.select_quotes(held, quote.source, [quote.symbol])
+        async with acquire(resources.db) as connection:
+            told = await quotes.update_published(connection, quote)
+            kept = told or await quotes.select_quotes(connection, quote.source, [quote.symbol])
         if not kept:  # it was pruned meanwhile
             await feed.forget(resources.redis, [quote])
     except (RedisError, OSError, StoreUnavailable) as error:
@@ -169,11 +169,11 @@ async def publish_pending(resources: Resources) -> int:
     """Tell what was saved and not told, all of it again to a Redis that was restarted, until one fails. How many there were."""
     source = resources.settings.source
     run_id = await feed.select_restarted(resources.redis)
-    async with connection(resources.db) as held:
+    async with acquire(resources.db) as connection:
         if run_id is not None:
-            await quotes.update_unpublished(held, source)
+            await quotes.update_unpublished(connection, source)
             await feed.set_told(resources.redis, run_id)
-        pending = await quotes.select_unpublished(held, source, most=PENDING)
+        pending = await quotes.select_unpublished(connection, source, most=PENDING)
     for quote in pending:
         if not await publish(resources, quote):
             break

@@ -32,34 +32,38 @@ Written = tuple[list[Quote], Missing]
 Writer = Callable[[Connection, Resources, Grant, Answer, datetime], Awaitable[Written]]
 
 
-async def write_answer(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Written:
+async def write_answer(
+    connection: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
+) -> Written:
     """Save what came at the ledger's time `at`. The quotes that were taken, to be published, and what the answer lacks."""
-    return await WRITERS[grant.function](held, resources, grant, answer, at)
+    return await WRITERS[grant.function](connection, resources, grant, answer, at)
 
 
-async def write_no_answer(held: Connection, resources: Resources, grant: Grant, at: datetime) -> None:
+async def write_no_answer(connection: Connection, resources: Resources, grant: Grant, at: datetime) -> None:
     """The provider has nothing for what was asked. Of a symbol's quote that is a failure; of the rest it is remembered apart."""
     source = resources.settings.source
     if grant.function in (Function.QUOTE, Function.BULK):
-        await symbols.upsert_failed(held, resources.ask.account, grant.subjects, at, FIRST_QUARANTINE)
+        await symbols.upsert_failed(connection, resources.ask.account, grant.subjects, at, FIRST_QUARANTINE)
     elif grant.function is Function.DAILY:
-        await bars.upsert_bars_refused(held, source, grant.subjects[0], at)
+        await bars.upsert_bars_refused(connection, source, grant.subjects[0], at)
     elif grant.function is Function.SEARCH:
-        await searches.upsert_search_refused(held, source, grant.subjects[0], at)
+        await searches.upsert_search_refused(connection, source, grant.subjects[0], at)
 
 
-async def _write_prices(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Written:
+async def _write_prices(
+    connection: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
+) -> Written:
     """Quotes of a sane day are saved; a symbol that was asked for and not answered is the symbol's failure."""
     prices = [item for item in answer if isinstance(item, Price) and item.trading_day <= latest_day(item.symbol, at)]
     fetched = [Quote(price, resources.settings.source, at) for price in prices]
-    saved = [quote for quote in fetched if await quotes.upsert_quote(held, quote)]
-    await history.insert_history(held, saved, gap=_history_gap(resources, grant, at))
+    saved = [quote for quote in fetched if await quotes.upsert_quote(connection, quote)]
+    await history.insert_history(connection, saved, gap=_history_gap(resources, grant, at))
     counts_days = resources.policy.data == "end_of_day"
-    newest = await quotes.select_newest_day(held, resources.settings.source) if counts_days else None
+    newest = await quotes.select_newest_day(connection, resources.settings.source) if counts_days else None
     answered = {quote.symbol: _clock(resources, quote, newest) for quote in fetched}
-    await symbols.update_quoted(held, resources.ask, answered)
+    await symbols.update_quoted(connection, resources.ask, answered)
     missing = [subject for subject in grant.subjects if subject not in answered]
-    await symbols.upsert_failed(held, resources.ask.account, missing, at, FIRST_QUARANTINE)
+    await symbols.upsert_failed(connection, resources.ask.account, missing, at, FIRST_QUARANTINE)
     return saved, missing
 
 
@@ -76,40 +80,46 @@ def _clock(resources: Resources, quote: Quote, newest: date | None) -> float | N
     return answered_clock(calendar, quote.price.trading_day, at, data, newest=newest)
 
 
-async def _write_bars(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Written:
+async def _write_bars(
+    connection: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
+) -> Written:
     """Bars of sane days are saved; where there is none, it is as if none had come."""
     source, symbol = resources.settings.source, grant.subjects[0]
     sane = [item for item in answer if isinstance(item, Bar) and item.day <= latest_day(symbol, at)]
     if not sane:
-        await write_no_answer(held, resources, grant, at)
+        await write_no_answer(connection, resources, grant, at)
         return [], []
-    await bars.upsert_bars(held, source, symbol, sane)
-    await _take_back(held, source, symbol, [item.day for item in sane])
-    await bars.upsert_bars_fetched(held, source, symbol, at)
+    await bars.upsert_bars(connection, source, symbol, sane)
+    await _take_back(connection, source, symbol, [item.day for item in sane])
+    await bars.upsert_bars_fetched(connection, source, symbol, at)
     log.info("bars_refreshed", call=grant.id, symbol=symbol, rows=len(sane))
     return [], []
 
 
-async def _take_back(held: Connection, source: str, symbol: str, days: Sequence[date]) -> None:
+async def _take_back(connection: Connection, source: str, symbol: str, days: Sequence[date]) -> None:
     """A bar that an answer over its day does not hold, of a day without a session, was the provider's error. One of a session stays."""
-    others = await bars.select_other_days(held, source, symbol, days)
+    others = await bars.select_other_days(connection, source, symbol, days)
     gone = [day for day in others if not can_trade(day, abroad=is_abroad(symbol))]
     if gone:
-        await bars.delete_bars(held, source, symbol, gone)
+        await bars.delete_bars(connection, source, symbol, gone)
         log.info("bars_taken_back", symbol=symbol, days=[day.isoformat() for day in gone])
 
 
-async def _write_matches(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Written:
+async def _write_matches(
+    connection: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
+) -> Written:
     matches = [_readable(item) for item in answer if isinstance(item, Match)]
-    await searches.upsert_search(held, resources.settings.source, grant.subjects[0], matches, at)
+    await searches.upsert_search(connection, resources.settings.source, grant.subjects[0], matches, at)
     log.info("search_saved", call=grant.id, query=grant.subjects[0], matches=len(matches))
     return [], []
 
 
-async def _write_listing(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Written:
+async def _write_listing(
+    connection: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
+) -> Written:
     """A listing that shrank by half or more is not taken; the journal has the call, so the next is asked for in an hour."""
     listed = [_readable(item) for item in answer if isinstance(item, Listed)]
-    if await listings.replace_listing(held, resources.settings.source, listed, at):
+    if await listings.replace_listing(connection, resources.settings.source, listed, at):
         log.info("listing_refreshed", call=grant.id, rows=len(listed))
     else:
         log.warning("listing_shrank", call=grant.id, rows=len(listed))

@@ -100,113 +100,121 @@ async def _settle_or_refuse(resources: Resources, grant: Grant, end: _End) -> Se
 
 
 async def _settle(resources: Resources, grant: Grant, end: _End) -> Settled:
-    async with transaction(resources.db) as held:
-        await ledger.lock_ledger(held)
+    async with transaction(resources.db) as connection:
+        await ledger.lock_ledger(connection)
         took = None if end.asked is None else timedelta(seconds=time.monotonic() - end.asked)
-        return await _write_outcome(held, resources, grant, end, took)
+        return await _write_outcome(connection, resources, grant, end, took)
 
 
 async def _write_outcome(
-    held: Connection, resources: Resources, grant: Grant, end: _End, took: timedelta | None
+    connection: Connection, resources: Resources, grant: Grant, end: _End, took: timedelta | None
 ) -> Settled:
     outcome = end.outcome
     if outcome is Outcome.UNSENT:
-        if await give_back(held, grant):
-            await _close_gate(held, resources, grant, outcome, await ledger.select_now(held))
+        if await give_back(connection, grant):
+            await _close_gate(connection, resources, grant, outcome, await ledger.select_now(connection))
         return Settled()
-    at = await ledger.update_call(held, grant.id, outcome, took)
+    at = await ledger.update_call(connection, grant.id, outcome, took)
     if at is None:
         return Settled()
     if outcome is Outcome.OK:
-        settled = await _write_success(held, resources, grant, end.answer, at)
+        settled = await _write_success(connection, resources, grant, end.answer, at)
     else:
-        settled = await _write_refusal(held, resources, grant, outcome, end.wait, at)
-    await _tell_jobs(held, grant, outcome, grant.subjects)
+        settled = await _write_refusal(connection, resources, grant, outcome, end.wait, at)
+    await _tell_jobs(connection, grant, outcome, grant.subjects)
     return settled
 
 
-async def _write_success(held: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime) -> Settled:
+async def _write_success(
+    connection: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
+) -> Settled:
     """The demand is answered, and the provider takes calls again.
 
     What is settled after the lease is as old as its end: from there on a newer call for the same may have been made.
     """
-    saved, missing = await write_answer(held, resources, grant, answer, min(at, grant.granted_at + LEASE))
-    waits = await line.delete_served(held, grant.id, grant.subjects)
-    await gate.update_answered(held, resources.ask.account)
-    await _tell_jobs(held, grant, Outcome.NO_DATA, missing)
+    saved, missing = await write_answer(connection, resources, grant, answer, min(at, grant.granted_at + LEASE))
+    waits = await line.delete_served(connection, grant.id, grant.subjects)
+    await gate.update_answered(connection, resources.ask.account)
+    await _tell_jobs(connection, grant, Outcome.NO_DATA, missing)
     return Settled(saved, waits)
 
 
 async def _write_refusal(
-    held: Connection, resources: Resources, grant: Grant, outcome: Outcome, wait: timedelta | None, at: datetime
+    connection: Connection, resources: Resources, grant: Grant, outcome: Outcome, wait: timedelta | None, at: datetime
 ) -> Settled:
     account = resources.ask.account
     if outcome is Outcome.NOT_ENTITLED and grant.function is Function.BULK:
-        await gate.update_bulk_denied(held, account, at + DAY)
-        await gate.update_answered(held, account)
-        await _put_back(held, grant, counts=False)
+        await gate.update_bulk_denied(connection, account, at + DAY)
+        await gate.update_answered(connection, account)
+        await _put_back(connection, grant, counts=False)
         return Settled()
-    if outcome in BLAMES_SYMBOL and grant.function in QUOTES and await gate.select_blames_provider(held, resources.ask):
+    if (
+        outcome in BLAMES_SYMBOL
+        and grant.function in QUOTES
+        and await gate.select_blames_provider(connection, resources.ask)
+    ):
         log.warning("provider_blamed", call=grant.id, subjects=grant.subjects)
-        await symbols.update_forgiven_lately(held, account)
+        await symbols.update_forgiven_lately(connection, account)
         outcome = Outcome.UNKNOWN_NOTICE
     if outcome in BLAMES_SYMBOL:
-        await write_no_answer(held, resources, grant, at)
+        await write_no_answer(connection, resources, grant, at)
     if outcome in NO_ANSWER:
-        await _close_gate(held, resources, grant, outcome, at)
+        await _close_gate(connection, resources, grant, outcome, at)
     else:
-        await _note_answered(held, resources, outcome, wait, at)
+        await _note_answered(connection, resources, outcome, wait, at)
     if outcome in THROTTLES:
-        await symbols.update_untried(held, grant.id)
+        await symbols.update_untried(connection, grant.id)
     if outcome in TRANSIENT | THROTTLES:
-        await line.release_unserved(held, grant.id, jitter=_jitter(), counts=outcome in TRANSIENT)
+        await line.release_unserved(connection, grant.id, jitter=_jitter(), counts=outcome in TRANSIENT)
         return Settled()
-    return Settled(waits=await line.delete_served(held, grant.id, grant.subjects))
+    return Settled(waits=await line.delete_served(connection, grant.id, grant.subjects))
 
 
-async def _close_gate(held: Connection, resources: Resources, grant: Grant, outcome: Outcome, at: datetime) -> None:
+async def _close_gate(
+    connection: Connection, resources: Resources, grant: Grant, outcome: Outcome, at: datetime
+) -> None:
     """After some calls without an answer nothing is asked but a probe now and then."""
-    failures = await gate.update_failed(held, resources.ask, grant.granted_at)
+    failures = await gate.update_failed(connection, resources.ask, grant.granted_at)
     if failures is not None:
         hold = hold_after_failure(outcome, resources.ask.limits, failures, at)
         if hold is not None:
-            await gate.update_closed(held, resources.ask.account, hold, at)
+            await gate.update_closed(connection, resources.ask.account, hold, at)
 
 
 async def _note_answered(
-    held: Connection, resources: Resources, outcome: Outcome, wait: timedelta | None, at: datetime
+    connection: Connection, resources: Resources, outcome: Outcome, wait: timedelta | None, at: datetime
 ) -> None:
     """An answer opens the gate. A throttle closes it until its window has passed; "day used up" of a provider whose day we do not know,
     for longer each time."""
     account, policy = resources.ask.account, resources.policy
     if outcome is Outcome.DAY_USED_UP and policy.quota is None:
-        failures = await gate.update_failed(held, resources.ask, at)
-        await gate.upsert_hold(held, account, hold_without_day(failures.in_a_row if failures else 1, at))
+        failures = await gate.update_failed(connection, resources.ask, at)
+        await gate.upsert_hold(connection, account, hold_without_day(failures.in_a_row if failures else 1, at))
         return
-    await gate.update_answered(held, account)
+    await gate.update_answered(connection, account)
     if (hold := hold_after(outcome, resources.ask.limits, at, wait)) is not None:
-        await gate.upsert_hold(held, account, hold)
+        await gate.upsert_hold(connection, account, hold)
 
 
-async def give_back(held: Connection, grant: Grant) -> bool:
+async def give_back(connection: Connection, grant: Grant) -> bool:
     """The request was never sent: free the slot, let its symbols be tried at once, queue again what waits. False: it was settled before."""
-    if await ledger.update_call(held, grant.id, Outcome.UNSENT) is None:
+    if await ledger.update_call(connection, grant.id, Outcome.UNSENT) is None:
         return False
-    await _put_back(held, grant, counts=True)
-    await _tell_jobs(held, grant, Outcome.UNSENT, grant.subjects)
+    await _put_back(connection, grant, counts=True)
+    await _tell_jobs(connection, grant, Outcome.UNSENT, grant.subjects)
     return True
 
 
-async def _tell_jobs(held: Connection, grant: Grant, outcome: Outcome, symbols: Sequence[str]) -> None:
+async def _tell_jobs(connection: Connection, grant: Grant, outcome: Outcome, symbols: Sequence[str]) -> None:
     """Operators' refreshes of symbols that stand in the line no more have ended so; what was told before stands."""
     if grant.function in QUOTES:
-        await refreshes.update_settled(held, grant.id, symbols, outcome)
+        await refreshes.update_settled(connection, grant.id, symbols, outcome)
 
 
-async def _put_back(held: Connection, grant: Grant, *, counts: bool) -> None:
+async def _put_back(connection: Connection, grant: Grant, *, counts: bool) -> None:
     """The symbols were not tried."""
-    await symbols.update_untried(held, grant.id)
-    await line.release_unserved(held, grant.id, jitter=_jitter(), counts=counts)
+    await symbols.update_untried(connection, grant.id)
+    await line.release_unserved(connection, grant.id, jitter=_jitter(), counts=counts)
 
 
 def _jitter() -> float:

@@ -74,11 +74,11 @@ async def create(username: str, email: str, password: str, *, operator: bool) ->
     async with open_stores() as resources:
         check_policy(password, resources.settings, names=(username, email))
         hashed = await _hash(password, resources.settings)
-        async with transaction(resources.db) as held:
-            change = Change(held, resources.settings, await _insert(held, username, email, hashed))
+        async with transaction(resources.db) as connection:
+            change = Change(connection, resources.settings, await _insert(connection, username, email, hashed))
             await change.note("user_created")
             if operator:
-                await update_scope(held, change.user.id, OPERATOR)
+                await update_scope(connection, change.user.id, OPERATOR)
                 await change.note("operator_granted")
         return _logged(change)
 
@@ -135,9 +135,11 @@ async def reset(name: str, password: str) -> Change:
 
 
 async def look_at(name: str, *, most: int) -> Sight:
-    async with open_stores() as resources, transaction(resources.db) as held:
-        user = await _select(held, name)
-        return Sight(user, await select_open_logins(held, user.id), await select_acts(held, user=user.id, most=most))
+    async with open_stores() as resources, transaction(resources.db) as connection:
+        user = await _select(connection, name)
+        return Sight(
+            user, await select_open_logins(connection, user.id), await select_acts(connection, user=user.id, most=most)
+        )
 
 
 @asynccontextmanager
@@ -147,22 +149,22 @@ async def _changed(name: str) -> AsyncIterator[Change]:
     In it the account's row changes first and its logins end after: a login under way waits for the row, or is ended too.
     """
     async with open_stores() as resources:
-        async with transaction(resources.db) as held:
-            change = Change(held, resources.settings, await _select(held, name))
+        async with transaction(resources.db) as connection:
+            change = Change(connection, resources.settings, await _select(connection, name))
             yield change
         _logged(change)
 
 
-async def _select(held: Connection, name: str) -> User:
-    user = await select_user_by_name(held, name.strip())
+async def _select(connection: Connection, name: str) -> User:
+    user = await select_user_by_name(connection, name.strip())
     if user is None:
         raise NotFound(f"no account has the username or email {name!r}; `quotewell user create` makes one")
     return user
 
 
-async def _insert(held: Connection, username: str, email: str, hashed: str) -> User:
+async def _insert(connection: Connection, username: str, email: str, hashed: str) -> User:
     try:
-        return await insert_user(held, username, email, hashed, SCHEME)
+        return await insert_user(connection, username, email, hashed, SCHEME)
     except Conflict as error:
         raise Conflict(f"{error}; choose another, or look at it with `quotewell user show`") from error
 

@@ -21,7 +21,7 @@ from common.errors import InvalidSettings, StoreUnavailable, StoreUnfit
 from common.resources import Resources
 from common.settings import Settings
 from common.store.ledger import select_now
-from common.store.pool import connection
+from common.store.pool import acquire
 from db.applied import select_applied
 from ops.stores import first_line
 
@@ -62,8 +62,8 @@ async def check_database(resources: Resources) -> AsyncIterator[Check]:
     """Reachable, new enough, migrated, and of one mind about the time."""
     where = f"database {place(resources.settings.database_url)}"
     try:
-        async with connection(resources.db) as held:
-            version = held.get_server_version()
+        async with acquire(resources.db) as connection:
+            version = connection.get_server_version()
             yield _version(
                 "PostgreSQL", f"{version.major}.{version.minor}", where, fits=version.major >= OLDEST_POSTGRES
             )
@@ -71,7 +71,7 @@ async def check_database(resources: Resources) -> AsyncIterator[Check]:
             yield migrations
             if migrations.state != "problem":
                 began = time.time()
-                yield check_clock(began, await select_now(held), time.time())
+                yield check_clock(began, await select_now(connection), time.time())
     except StoreUnavailable as error:
         yield check_refusal(where, error)
 

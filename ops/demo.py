@@ -40,8 +40,8 @@ async def make_user(settings: Settings) -> None:
     passwords = Passwords(cost=settings.bcrypt_cost)
     pool = await open_pool(settings.database_url, name="quotewell-demo", size=1, patience=5)
     try:
-        async with transaction(pool) as held:
-            await insert_user(held, USERNAME, EMAIL, await passwords.hash(PASSWORD), SCHEME)
+        async with transaction(pool) as connection:
+            await insert_user(connection, USERNAME, EMAIL, await passwords.hash(PASSWORD), SCHEME)
     except (UsernameTaken, EmailTaken):
         pass
     finally:

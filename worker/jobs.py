@@ -12,7 +12,7 @@ from common.errors import StoreUnavailable
 from common.resources import Resources
 from common.store import ledger, listings, pulses, refreshes, symbols
 from common.store import line as rows
-from common.store.pool import connection, transaction
+from common.store.pool import acquire, transaction
 
 SPAN = 8.0  # seconds a worker stays at the line before it looks at the queue again
 LISTING_STAY = timedelta(minutes=10)
@@ -35,12 +35,14 @@ async def work_line(resources: Resources, *, stopping: Callable[[], bool], ticke
 async def _rejoin(resources: Resources) -> None:
     """What operators asked for and stands in the line no more: a process died while it queued many, or the line forgot."""
     try:
-        async with connection(resources.db) as held:
-            await refreshes.update_expired(held)
-            lost = await refreshes.select_lost(held, most=REJOINED)
+        async with acquire(resources.db) as connection:
+            await refreshes.update_expired(connection)
+            lost = await refreshes.select_lost(connection, most=REJOINED)
         if lost:
-            async with transaction(resources.db) as held:
-                await rows.join_line(held, resources.ask, Function.QUOTE, lost, CallClass.OPERATOR, stay=refreshes.STAY)
+            async with transaction(resources.db) as connection:
+                await rows.join_line(
+                    connection, resources.ask, Function.QUOTE, lost, CallClass.OPERATOR, stay=refreshes.STAY
+                )
     except StoreUnavailable as error:
         resources.health.note("ledger", up=False, reason=str(error))
 
@@ -48,9 +50,9 @@ async def _rejoin(resources: Resources) -> None:
 async def _weigh(resources: Resources) -> None:
     """Reads fade, and lists may lack quotes that they had of another source."""
     try:
-        async with connection(resources.db) as held:
-            if await ledger.update_weighed(held, resources.ask.account, every=WEIGHED_EVERY):
-                await symbols.update_decayed(held, resources.ask.source, resources.ask.half_life)
+        async with acquire(resources.db) as connection:
+            if await ledger.update_weighed(connection, resources.ask.account, every=WEIGHED_EVERY):
+                await symbols.update_decayed(connection, resources.ask.source, resources.ask.half_life)
     except StoreUnavailable as error:
         resources.health.note("ledger", up=False, reason=str(error))
 
@@ -58,8 +60,8 @@ async def _weigh(resources: Resources) -> None:
 async def _beat(resources: Resources, *, ticked: bool) -> None:
     """Let operators see that this process works, and that beat ticks."""
     try:
-        async with connection(resources.db) as held:
-            await pulses.upsert_pulses(held, [resources.ask.caller, *([pulses.BEAT] if ticked else [])])
+        async with acquire(resources.db) as connection:
+            await pulses.upsert_pulses(connection, [resources.ask.caller, *([pulses.BEAT] if ticked else [])])
     except StoreUnavailable as error:
         resources.health.note("ledger", up=False, reason=str(error))
 
@@ -74,8 +76,8 @@ async def _publish_pending(resources: Resources) -> None:
 async def _pin_overview(resources: Resources) -> None:
     """The overview costs no call of its own: its symbols are wanted like watched ones."""
     try:
-        async with connection(resources.db) as held:
-            await symbols.upsert_pins(held, resources.settings.overview_symbols)
+        async with acquire(resources.db) as connection:
+            await symbols.upsert_pins(connection, resources.settings.overview_symbols)
     except StoreUnavailable as error:
         resources.health.note("ledger", up=False, reason=str(error))
 
@@ -84,12 +86,12 @@ async def _refresh_listing(resources: Resources) -> None:
     """Once a week the listing stands in the line, in the background's name. Asked again under the lock: what was due may be done."""
     account, source = resources.ask.account, resources.settings.source
     try:
-        async with transaction(resources.db) as held:
-            if await listings.select_listing_due(held, account, source):
-                await ledger.lock_ledger(held)
-                if await listings.select_listing_due(held, account, source):
+        async with transaction(resources.db) as connection:
+            if await listings.select_listing_due(connection, account, source):
+                await ledger.lock_ledger(connection)
+                if await listings.select_listing_due(connection, account, source):
                     await rows.join_line(
-                        held,
+                        connection,
                         resources.ask,
                         Function.LISTING,
                         [listings.SUBJECT],

@@ -53,8 +53,8 @@ async def _repeat(resources: Resources, step: Step, stopping: Callable[[], bool]
     """Batch after batch, until there is no more or the time is up; how many rows went."""
     until, total, more = time.monotonic() + STEP_LIMIT, 0, True
     while more and time.monotonic() < until and not stopping():
-        async with transaction(resources.db) as held:
-            gone, more = await step(held)
+        async with transaction(resources.db) as connection:
+            gone, more = await step(connection)
         total += gone
     return total
 
@@ -80,22 +80,22 @@ def _steps(resources: Resources) -> dict[str, Step]:
 
 
 def _at_once(forget: _Forget, keep: timedelta) -> Step:
-    async def step(held: Connection) -> tuple[int, bool]:
-        return await forget(held, keep=keep), False
+    async def step(connection: Connection) -> tuple[int, bool]:
+        return await forget(connection, keep=keep), False
 
     return step
 
 
 def _batches(forget: _ForgetSome, keep: timedelta) -> Step:
-    async def step(held: Connection) -> tuple[int, bool]:
-        gone = await forget(held, keep=keep, most=BATCH)
+    async def step(connection: Connection) -> tuple[int, bool]:
+        gone = await forget(connection, keep=keep, most=BATCH)
         return gone, gone == BATCH
 
     return step
 
 
-async def _thin(held: Connection) -> tuple[int, bool]:
-    batch = await history.thin_history(held, age=THINNED_AFTER, most=BATCH)
+async def _thin(connection: Connection) -> tuple[int, bool]:
+    batch = await history.thin_history(connection, age=THINNED_AFTER, most=BATCH)
     return batch.deleted, batch.read >= BATCH
 
 
@@ -107,11 +107,11 @@ def _unwanted(resources: Resources) -> Step:
     """
     settings = resources.settings
 
-    async def step(held: Connection) -> tuple[int, bool]:
+    async def step(connection: Connection) -> tuple[int, bool]:
         gone = await quotes.delete_unwanted(
-            held, keep=settings.history_kept, half_life=settings.reads_half_life, most=QUOTE_BATCH
+            connection, keep=settings.history_kept, half_life=settings.reads_half_life, most=QUOTE_BATCH
         )
-        await symbols.update_unquoted(held, [quote.symbol for quote in gone])
+        await symbols.update_unquoted(connection, [quote.symbol for quote in gone])
         await feed.forget(resources.redis, gone)
         return len(gone), len(gone) == QUOTE_BATCH
 

@@ -13,7 +13,7 @@ from common.resources import Resources
 from common.sessions import open_calendar
 from common.store import gauges, ledger
 from common.store.gauges import Waiting
-from common.store.pool import Connection, connection
+from common.store.pool import Connection, acquire
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +43,28 @@ async def observe(resources: Resources) -> Observation:
     if status.database == "disconnected":
         return Observation(status, None)
     budget = await report_budget(resources)
-    async with connection(resources.db) as held:
-        return Observation(status, await _journal(held, resources, budget))
+    async with acquire(resources.db) as connection:
+        return Observation(status, await _journal(connection, resources, budget))
 
 
-async def _journal(held: Connection, resources: Resources, budget: BudgetReport) -> Journal:
-    account, now = resources.ask.account, await ledger.select_now(held)
+async def _journal(connection: Connection, resources: Resources, budget: BudgetReport) -> Journal:
+    account, now = resources.ask.account, await ledger.select_now(connection)
     calendar = open_calendar(resources.settings.market_hours, now)
-    refreshed = await gauges.select_refreshed(held, account)
+    refreshed = await gauges.select_refreshed(connection, account)
     return Journal(
         budget,
-        await gauges.select_waiting(held),
-        await gauges.select_over_limit(held, account, resources.ask.limits),
+        await gauges.select_waiting(connection),
+        await gauges.select_over_limit(connection, account, resources.ask.limits),
         inf if refreshed is None else calendar.clock(now) - calendar.clock(refreshed),
         calendar.is_open(now),
-        await _gap(held, resources, calendar, now),
+        await _gap(connection, resources, calendar, now),
     )
 
 
-async def _gap(held: Connection, resources: Resources, calendar: Calendar, now: datetime) -> float | None:
+async def _gap(connection: Connection, resources: Resources, calendar: Calendar, now: datetime) -> float | None:
     policy, use = resources.policy, Use()
     if (after := busy_after(policy, calendar, now)) is not None:
         taken_after = now - longest_period(policy.limits)
-        use, _ = await ledger.select_use(held, resources.ask, taken_after=taken_after, busy_after=after)
+        use, _ = await ledger.select_use(connection, resources.ask, taken_after=taken_after, busy_after=after)
     found = turn(policy, calendar, now, use)
     return found.gap.total_seconds() if found.power == OPEN_POWER else None

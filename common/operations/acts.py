@@ -7,7 +7,7 @@ from common.operations.terms import Time
 from common.resources import Resources
 from common.store import reports
 from common.store.audit import Act, insert_act
-from common.store.pool import Connection, connection
+from common.store.pool import Connection, acquire
 
 MOST_ACTS = 500
 
@@ -34,9 +34,9 @@ class AuditReport(Struct, frozen=True):
     next: int | None
 
 
-async def note(held: Connection, event: str, *, by: str, subject: str | None, request_id: str | None) -> None:
+async def note(connection: Connection, event: str, *, by: str, subject: str | None, request_id: str | None) -> None:
     """Write an act down, in the transaction that does it."""
-    await insert_act(held, Act(event, by, subject=subject, request_id=request_id))
+    await insert_act(connection, Act(event, by, subject=subject, request_id=request_id))
     log.info(event, actor=by, subject=subject)
 
 
@@ -50,7 +50,7 @@ async def report_acts(
     most: int = 50,
 ) -> AuditReport:
     """The last acts, 1 to 500: all, or those of one event, one actor, about one account."""
-    async with connection(resources.db) as held:
-        rows = await reports.select_audit(held, event=event, actor=actor, user=user, before=before, most=most)
+    async with acquire(resources.db) as connection:
+        rows = await reports.select_audit(connection, event=event, actor=actor, user=user, before=before, most=most)
     acts = [ActRow(**{("user" if name == "user_id" else name): value for name, value in row.items()}) for row in rows]
     return AuditReport(acts, acts[-1].id if len(acts) == most else None)

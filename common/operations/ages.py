@@ -40,21 +40,21 @@ class Ages:
         return None if self.mean is None or self.bound is None else self.mean / self.bound
 
 
-async def look(held: Connection, resources: Resources) -> View:
+async def look(connection: Connection, resources: Resources) -> View:
     """As of now, by the ledger."""
-    now, settings = await ledger.select_now(held), resources.settings
+    now, settings = await ledger.select_now(connection), resources.settings
     calendar = open_calendar(settings.market_hours, now)
     until = deadline(calendar, now, ttl=settings.quote_ttl, data=settings.provider_data)
     return View(resources.ask.account, settings.source, resources.ask.half_life, now, marks(calendar, now), until)
 
 
-async def measure(held: Connection, resources: Resources, view: View, *, only: str = "all") -> Ages:
+async def measure(connection: Connection, resources: Resources, view: View, *, only: str = "all") -> Ages:
     """In one pass over all symbols. Ages are from each quote's `fetched_at`: a call that failed makes nothing younger."""
-    totals = await wanted.select_totals(held, view, only=only)
-    return Ages(totals, await _pace(held, resources, totals.wanted, view.now))
+    totals = await wanted.select_totals(connection, view, only=only)
+    return Ages(totals, await _pace(connection, resources, totals.wanted, view.now))
 
 
-async def _pace(held: Connection, resources: Resources, wanted: int, now: datetime) -> float:
+async def _pace(connection: Connection, resources: Resources, wanted: int, now: datetime) -> float:
     """Symbols a minute. End-of-day prices are refreshed once a day, by another law."""
     settings, quota = resources.settings, resources.policy.quota
     if settings.market_hours == "always":
@@ -65,12 +65,12 @@ async def _pace(held: Connection, resources: Resources, wanted: int, now: dateti
         return 0.0
     else:
         rate = session_rate(settings.limits, wanted, settings.quota_interactive_share)
-    return rate * min(BULK_LIMIT, max(1, wanted)) if await asks_in_bulk(held, resources, now) else rate
+    return rate * min(BULK_LIMIT, max(1, wanted)) if await asks_in_bulk(connection, resources, now) else rate
 
 
-async def asks_in_bulk(held: Connection, resources: Resources, now: datetime) -> bool:
+async def asks_in_bulk(connection: Connection, resources: Resources, now: datetime) -> bool:
     """Whether one call may refresh many symbols: the plan has it, and the provider did not deny it within the day."""
     if not resources.ask.bulk:
         return False
-    denied = (await reports.select_ledger(held, resources.ask.account))["bulk_denied_until"]
+    denied = (await reports.select_ledger(connection, resources.ask.account))["bulk_denied_until"]
     return denied is None or denied <= now

@@ -11,7 +11,7 @@ from common.operations.acts import note
 from common.operations.terms import ClassName, Time
 from common.resources import Resources
 from common.store import gate, ledger, reports
-from common.store.pool import Connection, connection, transaction
+from common.store.pool import Connection, acquire, transaction
 
 
 class LimitReport(Struct, frozen=True):
@@ -56,35 +56,35 @@ class BudgetReport(Struct, frozen=True):
 
 async def report_budget(resources: Resources) -> BudgetReport:
     """Slots of every limit, the holds, and what was spent."""
-    async with connection(resources.db) as held:
-        return await _report(held, resources)
+    async with acquire(resources.db) as connection:
+        return await _report(connection, resources)
 
 
 async def hold(resources: Resources, duration: timedelta, *, by: str, request_id: str | None = None) -> BudgetReport:
     """Let no call be made for so long; a longer hold that is there stands."""
     account = resources.ask.account
-    async with transaction(resources.db) as held:
-        until = await ledger.lock_ledger(held) + duration
-        await gate.upsert_hold(held, account, Hold(until, "operator", probing=False))
+    async with transaction(resources.db) as connection:
+        until = await ledger.lock_ledger(connection) + duration
+        await gate.upsert_hold(connection, account, Hold(until, "operator", probing=False))
         told = f"for {duration.total_seconds():.0f} s"
-        await note(held, "calls_held", by=by, subject=told, request_id=request_id)
-        return await _report(held, resources)
+        await note(connection, "calls_held", by=by, subject=told, request_id=request_id)
+        return await _report(connection, resources)
 
 
 async def release(resources: Resources, *, by: str, request_id: str | None = None) -> BudgetReport:
     """End every hold, whoever made it: the next call may go as soon as a slot is free."""
-    async with transaction(resources.db) as held:
-        await ledger.lock_ledger(held)
-        await gate.update_released(held, resources.ask.account)
-        await note(held, "calls_released", by=by, subject=None, request_id=request_id)
-        return await _report(held, resources)
+    async with transaction(resources.db) as connection:
+        await ledger.lock_ledger(connection)
+        await gate.update_released(connection, resources.ask.account)
+        await note(connection, "calls_released", by=by, subject=None, request_id=request_id)
+        return await _report(connection, resources)
 
 
-async def _report(held: Connection, resources: Resources) -> BudgetReport:
-    account, limits, now = resources.ask.account, resources.ask.limits, await ledger.select_now(held)
-    book = await reports.select_ledger(held, account)
-    slots = await reports.select_slots(held, account, limits, now)
-    spent = await reports.select_spent(held, account, now)
+async def _report(connection: Connection, resources: Resources) -> BudgetReport:
+    account, limits, now = resources.ask.account, resources.ask.limits, await ledger.select_now(connection)
+    book = await reports.select_ledger(connection, account)
+    slots = await reports.select_slots(connection, account, limits, now)
+    spent = await reports.select_spent(connection, account, now)
     told = [_limit(rule, row["used"], _ahead(row["free_at"], now)) for rule, row in zip(limits, slots, strict=True)]
     held_until = _ahead(book["held_until"], now)
     free_at = max((at for at in (held_until, *(limit.next_free_at for limit in told)) if at is not None), default=None)

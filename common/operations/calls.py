@@ -10,7 +10,7 @@ from common.operations.spelling import spell_one
 from common.operations.terms import ClassName, Time
 from common.resources import Resources
 from common.store import ledger, reports
-from common.store.pool import connection
+from common.store.pool import acquire
 
 MOST_CALLS = 500
 MOST_ROWS = 500
@@ -70,20 +70,20 @@ async def report_calls(
     most: int = 50,
 ) -> CallsReport:
     """The last calls, 1 to 500; `outcome`: a word of the journal, or `in_flight` for those without. Raise `InvalidSymbol`."""
-    async with connection(resources.db) as held:
-        found = None if symbol is None else await spell_one(held, resources.settings.source, symbol)
+    async with acquire(resources.db) as connection:
+        found = None if symbol is None else await spell_one(connection, resources.settings.source, symbol)
         rows = await reports.select_calls(
-            held, symbol=found, outcome=outcome, call_class=call_class, before=before, most=most
+            connection, symbol=found, outcome=outcome, call_class=call_class, before=before, most=most
         )
     return CallsReport([_call(row) for row in rows], rows[-1]["id"] if len(rows) == most else None)
 
 
 async def report_line(resources: Resources, *, most: int = 50) -> LineReport:
     """The first 1 to 500 in the order in which they will be served."""
-    async with connection(resources.db) as held:
-        now = await ledger.select_now(held)
-        rows = await reports.select_line(held, now, most=most)
-        total = sum(await reports.select_line_counts(held, now))
+    async with acquire(resources.db) as connection:
+        now = await ledger.select_now(connection)
+        rows = await reports.select_line(connection, now, most=most)
+        total = sum(await reports.select_line_counts(connection, now))
     return LineReport([_demand(row, now, rank) for rank, row in enumerate(rows, 1)], total)
 
 

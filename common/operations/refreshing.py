@@ -16,7 +16,7 @@ from common.operations.spelling import spell
 from common.operations.terms import HIGHEST_ID, Time
 from common.resources import Resources
 from common.store import line, refreshes
-from common.store.pool import Connection, connection, transaction
+from common.store.pool import Connection, acquire, transaction
 from common.store.refreshes import Item, Job, State
 from common.store.symbols import select_unknown_among
 from common.store.wanted import select_refreshable
@@ -67,14 +67,14 @@ async def queue_refresh(
     Raise `InvalidRequest` for their number, `InvalidSymbol`, or `UnknownSymbol` naming those that the provider, asked within the
     hour, did not have: then nothing is queued.
     """
-    async with connection(resources.db) as held:
-        wanted = list(dict.fromkeys(await spell(held, resources.settings.source, symbols)))
+    async with acquire(resources.db) as connection:
+        wanted = list(dict.fromkeys(await spell(connection, resources.settings.source, symbols)))
     if not 1 <= len(wanted) <= MOST_NAMED:
         raise InvalidRequest(
             f"symbols: expected 1 to {MOST_NAMED}, not {len(wanted)}; ask for more in several jobs, or for all"
         )
-    async with connection(resources.db) as held:
-        unknown = await select_unknown_among(held, resources.ask, wanted)
+    async with acquire(resources.db) as connection:
+        unknown = await select_unknown_among(connection, resources.ask, wanted)
     if unknown:
         named = f"{', '.join(sorted(unknown)[:5])}{', ...' if len(unknown) > 5 else ''}"
         raise UnknownSymbol(f"the provider does not have {named}; leave out what it lacks, nothing was queued")
@@ -88,19 +88,19 @@ async def queue_all(
 
     There may be none: then the job is done at once.
     """
-    async with connection(resources.db) as held:
-        wanted = await select_refreshable(held, await look(held, resources), stale_only=stale_only)
+    async with acquire(resources.db) as connection:
+        wanted = await select_refreshable(connection, await look(connection, resources), stale_only=stale_only)
     return await _queue(resources, wanted, by=by, request_id=request_id, forced=forced)
 
 
 async def report_job(resources: Resources, job: int, *, after: str | None = None) -> JobReport:
     """How far it is, with the items after a symbol; raise `NotFound`."""
-    async with connection(resources.db) as held:
-        found = await refreshes.select_job(held, job) if 0 < job <= HIGHEST_ID else None
+    async with acquire(resources.db) as connection:
+        found = await refreshes.select_job(connection, job) if 0 < job <= HIGHEST_ID else None
         if found is None:
             raise NotFound(f"there is no job {job}; expected the id that queueing a refresh answered")
-        items = await refreshes.select_items(held, job, after=after, most=MOST_ITEMS)
-        estimate = await _estimate(held, resources, found) if found.waiting + found.under_way else 0.0
+        items = await refreshes.select_items(connection, job, after=after, most=MOST_ITEMS)
+        estimate = await _estimate(connection, resources, found) if found.waiting + found.under_way else 0.0
     return _report(found, items, estimate)
 
 
@@ -110,27 +110,27 @@ async def _queue(
     """The job holds all of them at once. They join the line in bits, so that a hundred thousand do not hold the ledger's lock against
     everybody; what a death on the way leaves out, a worker lets join (worker/jobs.py)."""
     first, rest = symbols[:BIT], [symbols[start : start + BIT] for start in range(BIT, len(symbols), BIT)]
-    async with transaction(resources.db) as held:
-        await _join(held, resources, first, forced=forced)
-        job = await refreshes.insert_job(held, symbols, by, request_id)
+    async with transaction(resources.db) as connection:
+        await _join(connection, resources, first, forced=forced)
+        job = await refreshes.insert_job(connection, symbols, by, request_id)
         told = f"job {job}: {len(symbols)} symbol{'s' * (len(symbols) != 1)}"
-        await note(held, "refresh_queued", by=by, subject=told, request_id=request_id)
+        await note(connection, "refresh_queued", by=by, subject=told, request_id=request_id)
     for bit in rest:
-        async with transaction(resources.db) as held:
-            await _join(held, resources, bit, forced=forced)
+        async with transaction(resources.db) as connection:
+            await _join(connection, resources, bit, forced=forced)
     return await report_job(resources, job)
 
 
-async def _join(held: Connection, resources: Resources, symbols: Sequence[str], *, forced: bool) -> None:
+async def _join(connection: Connection, resources: Resources, symbols: Sequence[str], *, forced: bool) -> None:
     """First in its transaction: the ledger's lock comes before rows, and until the commit no call for them is settled."""
     await line.join_line(
-        held, resources.ask, Function.QUOTE, symbols, CallClass.OPERATOR, stay=refreshes.STAY, forced=forced
+        connection, resources.ask, Function.QUOTE, symbols, CallClass.OPERATOR, stay=refreshes.STAY, forced=forced
     )
 
 
-async def _estimate(held: Connection, resources: Resources, job: Job) -> float | None:
+async def _estimate(connection: Connection, resources: Resources, job: Job) -> float | None:
     """Until its last one is expected to be answered. Of a long line only the first thousand are looked at; the rest go on at their pace."""
-    seen = await look_ahead(held, resources)
+    seen = await look_ahead(connection, resources)
     times = sorted(seen.served.values())
     if not times:
         return None

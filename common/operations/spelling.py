@@ -7,11 +7,11 @@ from common.store.listings import select_known
 from common.store.pool import Connection
 
 
-async def spell(held: Connection, source: str, symbols: Sequence[str]) -> list[str]:
+async def spell(connection: Connection, source: str, symbols: Sequence[str]) -> list[str]:
     """Each in the provider's spelling, in their order; raise `InvalidSymbol`."""
-    known = await select_known(held, source, [spelt for text in symbols for spelt in spellings(text)])
+    known = await select_known(connection, source, [spelt for text in symbols for spelt in spellings(text)])
     return [normalize_symbol(text, known) for text in symbols]
 
 
-async def spell_one(held: Connection, source: str, symbol: str) -> str:
-    return (await spell(held, source, [symbol]))[0]
+async def spell_one(connection: Connection, source: str, symbol: str) -> str:
+    return (await spell(connection, source, [symbol]))[0]

@@ -19,7 +19,7 @@ from common.operations.terms import Time
 from common.resources import Resources
 from common.sessions import open_calendar
 from common.store import ledger, pulses, reports
-from common.store.pool import Connection, connection
+from common.store.pool import Connection, acquire
 
 LATE = 20.0  # seconds since the last tick: one process that waits out a call of ten looks at the queue no sooner
 SEEN = 60.0  # seconds that a worker is shown after its last turn
@@ -135,14 +135,14 @@ async def _reach_redis(resources: Resources) -> bool:
 async def _look(resources: Resources) -> _Known | None:
     account = resources.ask.account
     try:
-        async with connection(resources.db) as held:
-            view = await look(held, resources)
-            ages = await measure(held, resources, view)
-            seen = await pulses.select_pulses(held)
-            gate = await reports.select_ledger(held, account)
-            answers = await reports.select_answers(held, account)
-            why = await _reason(held, resources, view.now)
-            waiting, in_flight = await reports.select_line_counts(held, view.now)
+        async with acquire(resources.db) as connection:
+            view = await look(connection, resources)
+            ages = await measure(connection, resources, view)
+            seen = await pulses.select_pulses(connection)
+            gate = await reports.select_ledger(connection, account)
+            answers = await reports.select_answers(connection, account)
+            why = await _reason(connection, resources, view.now)
+            waiting, in_flight = await reports.select_line_counts(connection, view.now)
     except StoreUnfit:
         raise
     except StoreUnavailable:
@@ -151,8 +151,8 @@ async def _look(resources: Resources) -> _Known | None:
     return _Known(why, _provider(gate, answers, view.now), beat, _workers(seen, view.now), ages, waiting, in_flight)
 
 
-async def _reason(held: Connection, resources: Resources, now: datetime) -> Pause | None:
-    outlook = Outlook(await read_gate(held, resources), await ledger.select_quota_left(held, resources.ask))
+async def _reason(connection: Connection, resources: Resources, now: datetime) -> Pause | None:
+    outlook = Outlook(await read_gate(connection, resources), await ledger.select_quota_left(connection, resources.ask))
     return pause(outlook, open_calendar(resources.settings.market_hours, now), now)
 
 

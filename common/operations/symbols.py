@@ -14,7 +14,7 @@ from common.operations.terms import ClassName, Time
 from common.resources import Resources
 from common.sessions import open_calendar
 from common.store import wanted
-from common.store.pool import Connection, connection, transaction
+from common.store.pool import Connection, acquire, transaction
 from common.store.symbols import select_unknown
 from common.store.wanted import View
 
@@ -81,10 +81,10 @@ async def report_symbols(
 
     `stale`: past their TTL or without a quote; `failing`: their last call brought nothing; `quarantined`: and they rest for it now.
     """
-    async with connection(resources.db) as held:
-        view = await look(held, resources)
-        ages = await measure(held, resources, view, only=only)
-        rows = await wanted.select_wanted(held, view, only=only, sort=sort, most=most, offset=offset)
+    async with acquire(resources.db) as connection:
+        view = await look(connection, resources)
+        ages = await measure(connection, resources, view, only=only)
+        rows = await wanted.select_wanted(connection, view, only=only, sort=sort, most=most, offset=offset)
     calendar = open_calendar(resources.settings.market_hours, view.now)
     symbols = [_row(row, ages, view, calendar) for row in rows]
     return SymbolsReport(symbols, ages.totals.matching, ages.mean, ages.bound, ages.ratio)
@@ -93,25 +93,25 @@ async def report_symbols(
 async def end_quarantine(resources: Resources, symbol: str, *, by: str, request_id: str | None = None) -> SymbolChange:
     """Forget what went wrong with it: it stands with the others again. Raise `InvalidSymbol`, or `NotFound` if it does not fail."""
     account = resources.ask.account
-    async with transaction(resources.db) as held:
-        name = await spell_one(held, resources.settings.source, symbol)
-        if not await wanted.update_forgiven(held, account, name):
+    async with transaction(resources.db) as connection:
+        name = await spell_one(connection, resources.settings.source, symbol)
+        if not await wanted.update_forgiven(connection, account, name):
             raise NotFound(f"{name} does not fail; expected one of those that fail")
-        await note(held, "quarantine_ended", by=by, subject=name, request_id=request_id)
-        return await _standing(held, account, name, changed=True)
+        await note(connection, "quarantine_ended", by=by, subject=name, request_id=request_id)
+        return await _standing(connection, account, name, changed=True)
 
 
 async def pin(resources: Resources, symbol: str, *, by: str, request_id: str | None = None) -> SymbolChange:
     """Want it though nobody watches or reads it. Raise `InvalidSymbol`, or `UnknownSymbol` if the provider does not have it."""
     account = resources.ask.account
-    async with transaction(resources.db) as held:
-        name = await spell_one(held, resources.settings.source, symbol)
-        if await select_unknown(held, resources.ask, name):
+    async with transaction(resources.db) as connection:
+        name = await spell_one(connection, resources.settings.source, symbol)
+        if await select_unknown(connection, resources.ask, name):
             raise UnknownSymbol(f"the provider does not have {name}; ask again after an hour if it should")
-        changed = await wanted.upsert_kept(held, name)
+        changed = await wanted.upsert_kept(connection, name)
         if changed:
-            await note(held, "symbol_pinned", by=by, subject=name, request_id=request_id)
-        return await _standing(held, account, name, changed=changed)
+            await note(connection, "symbol_pinned", by=by, subject=name, request_id=request_id)
+        return await _standing(connection, account, name, changed=changed)
 
 
 async def unpin(resources: Resources, symbol: str, *, by: str, request_id: str | None = None) -> SymbolChange:
@@ -120,20 +120,20 @@ async def unpin(resources: Resources, symbol: str, *, by: str, request_id: str |
     Raise `InvalidSymbol`, `NotFound` if it is not pinned, or `InvalidRequest` for one of OVERVIEW_SYMBOLS, which are always pinned.
     """
     account = resources.ask.account
-    async with transaction(resources.db) as held:
-        name = await spell_one(held, resources.settings.source, symbol)
+    async with transaction(resources.db) as connection:
+        name = await spell_one(connection, resources.settings.source, symbol)
         if name in resources.settings.overview_symbols:
             raise InvalidRequest(
                 f"{name} is one of OVERVIEW_SYMBOLS, which are always pinned; take it out of that setting first"
             )
-        if not await wanted.update_unpinned(held, name):
+        if not await wanted.update_unpinned(connection, name):
             raise NotFound(f"{name} is not pinned; expected one of those that only=pinned lists")
-        await note(held, "symbol_unpinned", by=by, subject=name, request_id=request_id)
-        return await _standing(held, account, name, changed=True)
+        await note(connection, "symbol_unpinned", by=by, subject=name, request_id=request_id)
+        return await _standing(connection, account, name, changed=True)
 
 
-async def _standing(held: Connection, account: str, symbol: str, *, changed: bool) -> SymbolChange:
-    standing = await wanted.select_standing(held, account, symbol)
+async def _standing(connection: Connection, account: str, symbol: str, *, changed: bool) -> SymbolChange:
+    standing = await wanted.select_standing(connection, account, symbol)
     if standing is None:
         raise NotFound(f"{symbol} was forgotten meanwhile; ask again")
     return SymbolChange(**standing, changed=changed)

@@ -88,18 +88,18 @@ def affected(status: str) -> int:
 
 
 @asynccontextmanager
-async def connection(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
+async def acquire(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
     """A connection within a second; raise `StoreUnavailable` when there is none, it is lost on the way, `StoreUnfit` when it refuses."""
-    async with _known_errors(pool), _borrowed(pool) as (held, _):
-        yield held
+    async with _known_errors(pool), _borrowed(pool) as (connection, _):
+        yield connection
 
 
 @asynccontextmanager
 async def transaction(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
     """A connection in a transaction, READ COMMITTED as the ledger needs it."""
-    async with _known_errors(pool), _borrowed(pool) as (held, leave):
-        await leave.enter_async_context(held.transaction(isolation="read_committed"))
-        yield held
+    async with _known_errors(pool), _borrowed(pool) as (connection, leave):
+        await leave.enter_async_context(connection.transaction(isolation="read_committed"))
+        yield connection
 
 
 @asynccontextmanager
@@ -133,10 +133,10 @@ async def _borrowed(pool: asyncpg.Pool) -> AsyncIterator[tuple[Connection, Async
         await asyncio.shield(leave.aclose())
 
 
-async def _give_back(pool: asyncpg.Pool, held: Connection) -> None:
+async def _give_back(pool: asyncpg.Pool, connection: Connection) -> None:
     """Its work is done: one that can't be made ready for the next user in time is closed by asyncpg, and nothing is lost by it."""
     with suppress(*LOST):
-        await pool.release(held, timeout=ACQUIRE)
+        await pool.release(connection, timeout=ACQUIRE)
 
 
 _leaving: set[asyncio.Future[bool | None]] = set()

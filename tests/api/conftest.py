@@ -21,7 +21,7 @@ from common.core.limits import parse_limits
 from common.core.models import CallClass, Function, Price, Quote
 from common.settings import Settings
 from common.store.line import MOST_WAITING, join_line
-from common.store.pool import connection
+from common.store.pool import acquire
 from simulator.app import create_app as create_simulator
 from simulator.config import Config
 from tests.conftest import make_database
@@ -162,8 +162,8 @@ async def register_operator(client: Client, name: str) -> User:
     """One whose token has the scope."""
     await register(client, name)
     assert client.app is not None
-    async with connection(client.app[RESOURCES].db) as held:
-        await held.execute("UPDATE users SET scope = 'operator' WHERE username = $1", name)
+    async with acquire(client.app[RESOURCES].db) as connection:
+        await connection.execute("UPDATE users SET scope = 'operator' WHERE username = $1", name)
     response = await client.post("/api/auth/login", json={"username": name, "password": PASSWORD})
     body = await response.json()
     return User(body["user"]["id"], name, {"Authorization": f"Bearer {body['access_token']}"}, body["refresh_token"])
@@ -185,10 +185,10 @@ async def fill_line(client: Client) -> None:
     """Let as many requests of users and of strangers wait as are taken."""
     assert client.app is not None
     resources = client.app[RESOURCES]
-    async with connection(resources.db) as held:
+    async with acquire(resources.db) as connection:
         for call_class, name in ((CallClass.USER, "SIM"), (CallClass.STRANGER, "STR")):
             subjects = [f"{name}{number}" for number in range(MOST_WAITING)]
-            assert "joined" == await join_line(held, resources.ask, Function.QUOTE, subjects, call_class)
+            assert "joined" == await join_line(connection, resources.ask, Function.QUOTE, subjects, call_class)
 
 
 async def price_of(client: Client, symbol: str) -> float | None:

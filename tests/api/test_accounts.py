@@ -225,8 +225,8 @@ async def test_the_token_of_a_deleted_account_is_refused_wherever_the_account_is
 
 
 async def test_a_hash_is_not_in_the_repr_of_an_account(db: asyncpg.Pool) -> None:
-    async with db.acquire() as held:
-        user = await insert_user(held, "ada", "ada@example.com", "$2b$hash", "scheme")
+    async with db.acquire() as connection:
+        user = await insert_user(connection, "ada", "ada@example.com", "$2b$hash", "scheme")
 
     assert "$2b$hash" not in repr(user)
 

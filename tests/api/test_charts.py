@@ -22,7 +22,7 @@ from common.core.outlook import Outlook
 from common.core.situation import Gate
 from common.errors import StoreUnavailable
 from common.store import bars, feed
-from common.store.pool import connection
+from common.store.pool import acquire
 from common.store.quotes import upsert_quote
 from tests.api.conftest import Client, OpenApi, Provider, eventually, followed
 
@@ -35,9 +35,9 @@ NEW_YORK: dict[str, Any] = {"market_hours": "nyse", "provider_data": "realtime"}
 async def keep(db: asyncpg.Pool, fetched_at: datetime, *days: date, close: str = "11") -> None:
     """A chart of IBM as the provider gave it."""
     kept = [Bar(day, Decimal(10), Decimal(12), Decimal(9), Decimal(close), 7) for day in days]
-    async with connection(db) as held:
-        await bars.upsert_bars(held, "simulated", "IBM", kept)
-        await bars.upsert_bars_fetched(held, "simulated", "IBM", fetched_at)
+    async with acquire(db) as connection:
+        await bars.upsert_bars(connection, "simulated", "IBM", kept)
+        await bars.upsert_bars_fetched(connection, "simulated", "IBM", fetched_at)
 
 
 def quote(price: str, day: date, fetched_at: datetime) -> Quote:
@@ -52,8 +52,8 @@ async def chart(api: Client, path: str = "/api/stock/IBM/chart?wait=0") -> dict[
 
 
 async def queued(db: asyncpg.Pool) -> list[tuple[str, str, list[str]]]:
-    async with connection(db) as held:
-        rows = await held.fetch("SELECT subject, class, groups FROM demand WHERE function = 'TIME_SERIES_DAILY'")
+    async with acquire(db) as connection:
+        rows = await connection.fetch("SELECT subject, class, groups FROM demand WHERE function = 'TIME_SERIES_DAILY'")
         return [(row["subject"], row["class"], row["groups"]) for row in rows]
 
 
@@ -156,8 +156,8 @@ async def test_a_quote_of_the_next_day_adds_its_bar_and_a_final_one_ends_the_day
 ) -> None:
     api = await open_api(**NEW_YORK)
     await keep(db, datetime(2026, 11, 20, 22, tzinfo=UTC), FRIDAY)
-    async with connection(db) as held:
-        await upsert_quote(held, quote("11.25", MONDAY, datetime(2026, 11, 23, 21, 5, tzinfo=UTC)))
+    async with acquire(db) as connection:
+        await upsert_quote(connection, quote("11.25", MONDAY, datetime(2026, 11, 23, 21, 5, tzinfo=UTC)))
     with time_machine.travel(datetime(2026, 11, 23, 23, tzinfo=UTC), tick=False):
         told = await chart(api)
 
@@ -173,8 +173,8 @@ async def test_caches_keep_a_running_day_no_longer_than_a_quote(
     api = await open_api(**NEW_YORK)
     await keep(db, NOON, FRIDAY, MONDAY)
     if quoted:
-        async with connection(db) as held:
-            await upsert_quote(held, quote("11.25", MONDAY, NOON + timedelta(seconds=15)))
+        async with acquire(db) as connection:
+            await upsert_quote(connection, quote("11.25", MONDAY, NOON + timedelta(seconds=15)))
     with time_machine.travel(NOON + timedelta(seconds=30), tick=False):
         told = await chart(api)
 
@@ -254,8 +254,8 @@ async def test_newer_bars_are_asked_for_in_nobodys_name(
 async def test_the_quote_spares_the_running_days_chart_its_call(open_api: OpenApi, db: asyncpg.Pool) -> None:
     api = await open_api(**NEW_YORK)
     await keep(db, NOON - timedelta(hours=1), MONDAY)
-    async with connection(db) as held:
-        await upsert_quote(held, quote("11.25", MONDAY, NOON))
+    async with acquire(db) as connection:
+        await upsert_quote(connection, quote("11.25", MONDAY, NOON))
     with time_machine.travel(NOON, tick=False):
         await chart(api)
 
@@ -265,8 +265,8 @@ async def test_the_quote_spares_the_running_days_chart_its_call(open_api: OpenAp
 async def test_bars_that_were_refused_lately_are_not_asked_for(open_api: OpenApi, db: asyncpg.Pool) -> None:
     api = await open_api(**NEW_YORK)
     await keep(db, NOON - timedelta(days=3), FRIDAY)
-    async with connection(db) as held:
-        await held.execute("UPDATE bars_state SET refused_at = ledger_now() - interval '5 minutes'")
+    async with acquire(db) as connection:
+        await connection.execute("UPDATE bars_state SET refused_at = ledger_now() - interval '5 minutes'")
     with time_machine.travel(NOON, tick=False):
         await chart(api)
 

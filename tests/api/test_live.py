@@ -11,7 +11,7 @@ from api.state import RESOURCES
 from common.core.limits import parse_limits
 from common.core.models import Listed
 from common.store import ledger, listings
-from common.store.pool import connection
+from common.store.pool import acquire
 from tests.api.conftest import Client, OpenApi, Provider, User, register
 
 COMMITS = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
@@ -24,8 +24,8 @@ async def spend(client: Client) -> None:
     """A call that the journal counts from now on."""
     assert client.app is not None
     resources = client.app[RESOURCES]
-    async with connection(resources.db) as held:
-        await held.execute(
+    async with acquire(resources.db) as connection:
+        await connection.execute(
             """
             INSERT INTO calls (account, function, subjects, class, granted_at, ends_at, outcome, caller)
             VALUES ($1, 'GLOBAL_QUOTE', '{MSFT}', 'user', ledger_now(), ledger_now(), 'ok', 'test')
@@ -36,9 +36,9 @@ async def spend(client: Client) -> None:
 
 async def list_symbols(db: asyncpg.Pool, *symbols: str) -> None:
     """The provider's listing has these and no others."""
-    async with connection(db) as held:
+    async with acquire(db) as connection:
         listed = [Listed(symbol, symbol, "NYSE", "Stock", None) for symbol in symbols]
-        assert await listings.replace_listing(held, "simulated", listed, await ledger.select_now(held))
+        assert await listings.replace_listing(connection, "simulated", listed, await ledger.select_now(connection))
 
 
 async def ask(client: Client, path: str, user: User | None = None) -> tuple[int, dict[str, Any], float]:

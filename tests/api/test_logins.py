@@ -11,7 +11,7 @@ import pytest
 
 from api.state import REVOCATIONS
 from common.store.logins import delete_old_logins, end_logins
-from common.store.pool import connection
+from common.store.pool import acquire
 from common.store.users import update_locked
 from tests.api.conftest import PASSWORD, Client, OpenApi, eventually
 
@@ -243,10 +243,10 @@ async def test_a_locked_account_is_out_everywhere_and_stays_out(
 ) -> None:
     other = await open_api()
     device = await register(api)
-    async with connection(db) as held, held.transaction():
-        user = await held.fetchval("SELECT id FROM users")
-        await update_locked(held, user, locked=True)
-        await end_logins(held, user)
+    async with acquire(db) as connection, connection.transaction():
+        user = await connection.fetchval("SELECT id FROM users")
+        await update_locked(connection, user, locked=True)
+        await end_logins(connection, user)
 
     await out(other, device)
     locked = await post(other, "login", {"username": "ada", "password": PASSWORD})
@@ -258,16 +258,16 @@ async def test_a_locked_account_is_out_everywhere_and_stays_out(
 
 async def test_a_lock_that_comes_amid_a_login_wins(api: Client, db: asyncpg.Pool) -> None:
     await register(api)
-    async with connection(db) as held, held.transaction():
-        user = await held.fetchval("SELECT id FROM users")
-        await update_locked(held, user, locked=True)
+    async with acquire(db) as connection, connection.transaction():
+        user = await connection.fetchval("SELECT id FROM users")
+        await update_locked(connection, user, locked=True)
         login = asyncio.create_task(post(api, "login", {"username": "ada", "password": PASSWORD}))
 
         async def waits() -> bool:
             return bool(await db.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
 
         await eventually(waits)
-        await end_logins(held, user)
+        await end_logins(connection, user)
 
     assert 401 == (await login)[0]
     assert 0 == await db.fetchval("SELECT count(*) FROM logins WHERE ended_at IS NULL")
@@ -276,8 +276,8 @@ async def test_a_lock_that_comes_amid_a_login_wins(api: Client, db: asyncpg.Pool
 async def test_a_scope_that_is_taken_amid_a_login_is_not_in_its_token(api: Client, db: asyncpg.Pool) -> None:
     await register(api)
     await db.execute("UPDATE users SET scope = 'operator'")
-    async with connection(db) as held, held.transaction():
-        await held.execute("UPDATE users SET scope = ''")
+    async with acquire(db) as connection, connection.transaction():
+        await connection.execute("UPDATE users SET scope = ''")
         login = asyncio.create_task(post(api, "login", {"username": "ada", "password": PASSWORD}))
 
         async def waits() -> bool:
@@ -370,8 +370,8 @@ async def test_old_logins_and_tickets_are_forgotten_open_ones_are_not(api: Clien
         "UPDATE refresh_tokens SET expires_at = now() - interval '3 days' WHERE login_id = $1",
         int(jwt.decode(gone.access, options={"verify_signature": False})["sid"]),
     )
-    async with connection(db) as held:
-        forgotten = await delete_old_logins(held, keep=(await held.fetchval("SELECT interval '2 days'")))
+    async with acquire(db) as connection:
+        forgotten = await delete_old_logins(connection, keep=(await connection.fetchval("SELECT interval '2 days'")))
 
     assert 2 == forgotten
     assert 200 == (await refresh(api, stays))[0]

@@ -3,7 +3,7 @@
 import pytest
 
 from api.state import RESOURCES
-from common.store.pool import connection
+from common.store.pool import acquire
 from tests.api.conftest import Client, Provider
 
 
@@ -11,14 +11,14 @@ from tests.api.conftest import Client, Provider
 async def test_a_chart_that_the_database_refuses_is_remembered_as_unknown(
     api: Client, provider: Provider, path: str
 ) -> None:
-    async with connection(api.app[RESOURCES].db) as held:
-        await held.execute("ALTER TABLE daily_bars ADD CONSTRAINT refused CHECK (close < 0)")
+    async with acquire(api.app[RESOURCES].db) as connection:
+        await connection.execute("ALTER TABLE daily_bars ADD CONSTRAINT refused CHECK (close < 0)")
     try:
         for _ in range(3):
             async with api.get(path) as answer:
                 assert (404, "unknown_symbol") == (answer.status, (await answer.json())["code"])
     finally:
-        async with connection(api.app[RESOURCES].db) as held:
-            await held.execute("ALTER TABLE daily_bars DROP CONSTRAINT refused")
+        async with acquire(api.app[RESOURCES].db) as connection:
+            await connection.execute("ALTER TABLE daily_bars DROP CONSTRAINT refused")
 
     assert ["IBM"] == await provider.asked()

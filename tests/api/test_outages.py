@@ -21,7 +21,7 @@ from common.servers import Postgres, Server
 from common.servers import Redis as Valkey
 from common.settings import Settings
 from common.store import feed
-from common.store.pool import connection, open_pool
+from common.store.pool import acquire, open_pool
 from common.store.quotes import upsert_quote
 from db.migrate import migrate
 from tests.api.conftest import (
@@ -199,8 +199,8 @@ async def test_without_redis_memory_follows_the_database(api: Client, stores: St
     await until_healthy(api)
     await api.get("/api/stock/AAPL")
     await stop(stores.valkey)
-    async with connection(db) as held:
-        assert await upsert_quote(held, a_quote("AAPL", "7.5", age=-1))
+    async with acquire(db) as connection:
+        assert await upsert_quote(connection, a_quote("AAPL", "7.5", age=-1))
 
     async def served() -> bool:
         return await price_of(api, "AAPL") == 7.5

@@ -11,7 +11,7 @@ from common.core.models import CallClass, Function
 from common.provider import Permit
 from common.store import feed
 from common.store import line as rows
-from common.store.pool import connection
+from common.store.pool import acquire
 from tests.api.conftest import Client, OpenApi, Provider, a_quote, eventually, followed, price_of
 
 
@@ -61,8 +61,8 @@ async def test_a_chart_of_no_possible_length_is_refused(api: Client, query: str)
 async def test_history_is_paged_by_the_time_of_the_last_quote(api: Client) -> None:
     assert api.app is not None
     await body(api, "/api/stock/IBM?wait=10")
-    async with connection(api.app[RESOURCES].db) as held:
-        await held.execute(
+    async with acquire(api.app[RESOURCES].db) as connection:
+        await connection.execute(
             """
             INSERT INTO quote_history (symbol, fetched_at, source, price, volume, trading_day)
             SELECT 'OLD', timestamptz '2026-11-20 15:00Z' + n * interval '1 minute', 'simulated', n + 1, n, '2026-11-20'
@@ -94,8 +94,8 @@ async def load_listing(api: Client) -> None:
     """Ask the simulator for its listing as a worker would, and wait until this process has it."""
     assert api.app is not None
     resources, listing = api.app[RESOURCES], api.app[LISTING]
-    async with connection(resources.db) as held:
-        await rows.join_line(held, resources.ask, Function.LISTING, ["US"], CallClass.OPERATOR)
+    async with acquire(resources.db) as connection:
+        await rows.join_line(connection, resources.ask, Function.LISTING, ["US"], CallClass.OPERATOR)
     permit = await line.ask(resources)
     assert isinstance(permit, Permit)
     await line.carry_out(resources, permit)

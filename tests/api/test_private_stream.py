@@ -22,7 +22,7 @@ from common.core.wire import encode, version
 from common.servers import Postgres
 from common.store import feed
 from common.store.logins import end_login, insert_ticket
-from common.store.pool import connection
+from common.store.pool import acquire
 from common.store.watchlists import select_lists
 from db.migrate import migrate
 from tests.api.conftest import PASSWORD, Client, OpenApi, User, a_quote, close, eventually, register
@@ -203,16 +203,16 @@ async def test_a_used_ticket_is_refused(live: Client, ada: User) -> None:
 
 async def test_an_old_ticket_is_refused(live: Client, ada: User, db: asyncpg.Pool) -> None:
     login = await login_of(db, ada)
-    async with connection(db) as held:
-        await insert_ticket(held, login, digest("old"), timedelta(seconds=-1))
+    async with acquire(db) as connection:
+        await insert_ticket(connection, login, digest("old"), timedelta(seconds=-1))
 
     assert (401, "invalid_token") == await refusal(live, "?ticket=old")
 
 
 async def test_a_ticket_of_a_login_that_ended_is_refused(live: Client, ada: User, db: asyncpg.Pool) -> None:
     ticket = await ticket_of(live, ada)
-    async with connection(db) as held:
-        await end_login(held, await login_of(db, ada))
+    async with acquire(db) as connection:
+        await end_login(connection, await login_of(db, ada))
 
     assert (401, "invalid_token") == await refusal(live, f"?ticket={ticket}")
 
@@ -396,8 +396,8 @@ async def end(way: str, client: Client, user: User, db: asyncpg.Pool, refresh: s
     elif way == "delete":
         await db.execute("DELETE FROM users WHERE id = $1", user.id)
     else:
-        async with connection(db) as held:
-            await end_login(held, await login_of(db, user))
+        async with acquire(db) as connection:
+            await end_login(connection, await login_of(db, user))
 
 
 @pytest.mark.parametrize("way", ["logout", "everywhere", "password", "delete", "by itself"])
@@ -437,8 +437,8 @@ async def test_a_login_that_ends_before_the_first_look_ends_the_stream(
 
     with patch.object(PrivateStreams, "_end"):
         listener = await listen(live, ada)
-        async with connection(db) as held:
-            await end_login(held, login)
+        async with acquire(db) as connection:
+            await end_login(connection, login)
         await eventually(known)
 
     assert await until_ended(listener) < SOON + SLACK

@@ -19,7 +19,7 @@ from common.core.outcomes import Hold
 from common.core.outlook import REASONS
 from common.resources import Resources
 from common.store import gate
-from common.store.pool import connection
+from common.store.pool import acquire
 from common.store.quotes import upsert_quote
 from tests.api.conftest import Client, OpenApi, Provider, a_quote, eventually
 
@@ -39,9 +39,9 @@ def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def aged(db: asyncpg.Pool) -> asyncpg.Pool:
     """A watched symbol whose quote is two minutes old."""
-    async with connection(db) as held:
-        await upsert_quote(held, a_quote("AAPL", "10", age=120))
-        await held.execute(WATCHED)
+    async with acquire(db) as connection:
+        await upsert_quote(connection, a_quote("AAPL", "10", age=120))
+        await connection.execute(WATCHED)
     return db
 
 
@@ -76,9 +76,9 @@ async def says(api: Client, reason: str, health: str | None) -> str | None:
 
 async def hold(api: Client, reason: str, *, probing: bool = False) -> None:
     resources = held_by(api)
-    async with connection(resources.db) as held:
+    async with acquire(resources.db) as connection:
         until = datetime.now(UTC) + HOUR
-        await gate.upsert_hold(held, resources.ask.account, Hold(until, reason, probing=probing))
+        await gate.upsert_hold(connection, resources.ask.account, Hold(until, reason, probing=probing))
 
 
 async def test_a_quote_that_waits_for_its_turn_says_budget_and_when(aged: asyncpg.Pool, open_api: OpenApi) -> None:
@@ -189,8 +189,8 @@ async def test_without_its_database_a_process_says_so_and_promises_nothing(
 
 
 async def test_a_symbol_that_nobody_wants_is_promised_nothing(open_api: OpenApi, db: asyncpg.Pool) -> None:
-    async with connection(db) as held:
-        await upsert_quote(held, a_quote("AAPL", "10", age=120))
+    async with acquire(db) as connection:
+        await upsert_quote(connection, a_quote("AAPL", "10", age=120))
     api = await open_api()
 
     assert None is await says(api, "budget", None)

@@ -10,7 +10,7 @@ from api.state import LISTING
 from common.core.models import Listed
 from common.core.search import build_index
 from common.store.listings import replace_listing
-from common.store.pool import connection
+from common.store.pool import acquire
 from tests.api.conftest import Client, Provider, User, register_operator
 
 LISTED = ("AAPL", "BP", "BRK-A", "BRK-B", "BC/PB", "IBM")
@@ -22,8 +22,8 @@ async def listed(api: Client, db: asyncpg.Pool) -> Client:
     """A process that has the listing, over a database that has it."""
     assert api.app is not None
     listing = [Listed(symbol, f"{symbol} Inc", "NYSE", "Stock", None) for symbol in LISTED]
-    async with connection(db) as held:
-        await replace_listing(held, "simulated", listing, await held.fetchval("SELECT ledger_now()"))
+    async with acquire(db) as connection:
+        await replace_listing(connection, "simulated", listing, await connection.fetchval("SELECT ledger_now()"))
     api.app[LISTING].index = build_index(listing)
     return api
 
@@ -34,9 +34,9 @@ async def items(client: Client, user: User) -> list[str]:
 
 async def store(db: asyncpg.Pool, user: User, symbols: Iterable[str]) -> None:
     """As an earlier release has stored them."""
-    async with connection(db) as held:
+    async with acquire(db) as connection:
         for symbol in symbols:
-            await held.execute("SELECT add_to_watchlist($1, $2, 50)", user.id, symbol)
+            await connection.execute("SELECT add_to_watchlist($1, $2, 50)", user.id, symbol)
 
 
 @pytest.mark.parametrize("written", WRITTEN)

@@ -21,7 +21,7 @@ from common.resources import open_resources
 from common.settings import Settings
 from common.store import feed
 from common.store.line import join_line
-from common.store.pool import connection
+from common.store.pool import acquire
 from common.store.quotes import upsert_quote
 from tests.api.conftest import Client, OpenApi, Provider, a_quote, eventually, fill_line, price_of
 
@@ -29,8 +29,8 @@ SLACK = 1.0  # seconds that a busy machine may take beyond a bound
 
 
 async def save(db: asyncpg.Pool, quote: Quote) -> None:
-    async with connection(db) as held:
-        assert await upsert_quote(held, quote)
+    async with acquire(db) as connection:
+        assert await upsert_quote(connection, quote)
 
 
 async def demands(db: asyncpg.Pool) -> list[str]:
@@ -261,8 +261,8 @@ async def test_a_failed_fetch_never_replaces_a_good_quote(
     _, before, _ = await ask(api, "/api/stock/AAPL")
     await provider.fault(kind)
     async with open_resources(ready, name="worker", patience=5) as worker:
-        async with connection(worker.db) as held:
-            await join_line(held, worker.ask, Function.QUOTE, ["AAPL"], CallClass.OPERATOR)
+        async with acquire(worker.db) as connection:
+            await join_line(connection, worker.ask, Function.QUOTE, ["AAPL"], CallClass.OPERATOR)
         permit = await line.ask(worker)
         assert isinstance(permit, Permit)
         outcome = await line.carry_out(worker, permit)

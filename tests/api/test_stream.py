@@ -19,7 +19,7 @@ from common.core.models import Function, Quote
 from common.core.wire import encode, version
 from common.store import feed
 from common.store.line import select_queued
-from common.store.pool import connection
+from common.store.pool import acquire
 from tests.api.conftest import Client, OpenApi, a_quote, close
 from tests.api.listening import (
     READ,
@@ -157,8 +157,8 @@ async def test_a_symbol_without_a_quote_is_waited_for_and_puts_no_demand(
     live: Client, redis: Redis, db: asyncpg.Pool, listen: Listen
 ) -> None:
     listener = await listen(live, "AAPL")
-    async with connection(db) as held:
-        queued = await select_queued(held, [(Function.QUOTE, "AAPL")])
+    async with acquire(db) as connection:
+        queued = await select_queued(connection, [(Function.QUOTE, "AAPL")])
     await tell(redis, "AAPL", "1")
 
     assert set() == queued

@@ -9,7 +9,7 @@ from common.core.models import Quote
 from common.core.wire import encode
 from common.settings import Settings
 from common.store import feed
-from common.store.pool import connection
+from common.store.pool import acquire
 from common.store.quotes import upsert_quote
 from tests.api.conftest import Client, OpenApi, a_quote, eventually, followed, price_of
 
@@ -109,8 +109,8 @@ async def test_what_an_unreadable_event_told_is_looked_up(api: Client, redis: Re
     await until_followed(api)
     await feed.publish(redis, a_quote("AAPL", "10", age=5))
     await until_price(api, "AAPL", 10)
-    async with connection(db) as held:
-        await upsert_quote(held, a_quote("AAPL", "11"))
+    async with acquire(db) as connection:
+        await upsert_quote(connection, a_quote("AAPL", "11"))
     await redis.xadd(feed.STREAM, {"body": '{"of": "another version"}'})
     await until_price(api, "AAPL", 11)
 

@@ -17,7 +17,7 @@ from common.core.search import build_index
 from common.store import feed, watchlists
 from common.store.ledger import Grant, Wait, grant_call
 from common.store.line import ADDED_STAY
-from common.store.pool import connection, transaction
+from common.store.pool import acquire, transaction
 from tests.api.conftest import Client, OpenApi, Provider, User, a_quote, eventually, fill_line, register
 
 Answer = tuple[int, dict[str, Any]]
@@ -153,8 +153,8 @@ async def test_many_adds_at_once_end_exactly_at_the_limit(open_api: OpenApi, db:
     """A hundred of them, in two processes, where there is room for one."""
     processes = await open_api(), await open_api()
     user = await register(processes[0], "ada")
-    async with connection(db) as held:
-        await held.executemany("SELECT add_to_watchlist($1, $2, 50)", [(user.id, f"OLD{n}") for n in range(49)])
+    async with acquire(db) as connection:
+        await connection.executemany("SELECT add_to_watchlist($1, $2, 50)", [(user.id, f"OLD{n}") for n in range(49)])
 
     async def act(number: int) -> Answer:
         return await until_decided(lambda: add(processes[number % 2], user, f"NEW{number}"))
@@ -325,9 +325,9 @@ async def due(client: Client) -> Grant | Wait:
     """What a worker would be told to fetch much later."""
     assert client.app is not None
     resources = client.app[RESOURCES]
-    async with connection(resources.db) as held:
+    async with acquire(resources.db) as connection:
         later = datetime.now(UTC).timestamp() + 100_000
-        return (await grant_call(held, resources.ask, Turn(timedelta(seconds=1), later, OPEN_POWER)))[1]
+        return (await grant_call(connection, resources.ask, Turn(timedelta(seconds=1), later, OPEN_POWER)))[1]
 
 
 def set_listing(client: Client, *symbols: str) -> None:
@@ -494,11 +494,11 @@ async def test_a_change_waits_for_an_order_that_is_under_way(
         query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         return await db.fetchrow(query) is not None
 
-    async with transaction(db) as held:
-        await watchlists.lock_list(held, ada.id)
+    async with transaction(db) as connection:
+        await watchlists.lock_list(connection, ada.id)
         changing = asyncio.ensure_future(act(api, ada, "NEW"))
         await eventually(waits)
-        wrong = await watchlists.update_order(held, ada.id, sorted(there, key=["NEW", "IBM", "AAPL"].index))
+        wrong = await watchlists.update_order(connection, ada.id, sorted(there, key=["NEW", "IBM", "AAPL"].index))
     status, _ = await changing
 
     assert ([], True) == (wrong, status in (200, 201))

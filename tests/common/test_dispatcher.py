@@ -16,7 +16,7 @@ from common.core.outcomes import Hold
 from common.dispatcher import Dispatcher, Key
 from common.resources import Resources
 from common.store import gate, ledger, line
-from common.store.pool import connection
+from common.store.pool import acquire
 
 HOUR = timedelta(hours=1)
 SOON = 1.0  # seconds
@@ -41,8 +41,8 @@ async def dispatcher(resources: Resources) -> AsyncIterator[Dispatcher]:
 
 
 async def join(resources: Resources, key: Key) -> None:
-    async with connection(resources.db) as held:
-        await line.join_line(held, resources.ask, key[0], [key[1]], CallClass.USER)
+    async with acquire(resources.db) as connection:
+        await line.join_line(connection, resources.ask, key[0], [key[1]], CallClass.USER)
 
 
 async def slow_down(resources: Resources, seconds: float) -> None:
@@ -54,8 +54,8 @@ async def slow_down(resources: Resources, seconds: float) -> None:
 
 
 async def journal(resources: Resources) -> list[tuple[str, str | None]]:
-    async with connection(resources.db) as held:
-        return [tuple(row) for row in await held.fetch("SELECT function, outcome FROM calls ORDER BY id")]
+    async with acquire(resources.db) as connection:
+        return [tuple(row) for row in await connection.fetch("SELECT function, outcome FROM calls ORDER BY id")]
 
 
 async def waited(dispatcher: Dispatcher, key: Key, *, seconds: float = 5.0) -> float:
@@ -123,8 +123,8 @@ async def test_one_call_wakes_all_who_wait_for_it_and_nobody_else(resources: Res
 async def test_what_another_process_served_or_refused_is_told_within_a_second(resources: Resources) -> None:
     """The budget is spent: this process asks the ledger in a minute again."""
     spent = replace(resources, ask=replace(resources.ask, limits=parse_limits("1/1min", "limits")))
-    async with connection(resources.db) as held:
-        await held.execute(
+    async with acquire(resources.db) as connection:
+        await connection.execute(
             """
             INSERT INTO calls (account, function, subjects, class, granted_at, ends_at, outcome, caller)
             VALUES ($1, 'GLOBAL_QUOTE', '{MSFT}', 'user', ledger_now(), ledger_now(), 'ok', 'another')
@@ -136,8 +136,8 @@ async def test_what_another_process_served_or_refused_is_told_within_a_second(re
         waiting = asyncio.create_task(waited(dispatcher, CHART))
         await asyncio.sleep(0.7)
         assert not waiting.done()
-        async with connection(resources.db) as held:
-            await held.execute("DELETE FROM demand")
+        async with acquire(resources.db) as connection:
+            await connection.execute("DELETE FROM demand")
         served = time.monotonic()
         await waiting
 
@@ -149,9 +149,9 @@ async def test_what_another_process_served_or_refused_is_told_within_a_second(re
 async def test_a_closed_gate_is_told_at_once_and_a_hold_is_waited_for(
     resources: Resources, dispatcher: Dispatcher, reason: str, closed: bool
 ) -> None:
-    async with connection(resources.db) as held:
-        until = await ledger.select_now(held) + HOUR
-        await gate.upsert_hold(held, resources.ask.account, Hold(until, reason, probing=closed))
+    async with acquire(resources.db) as connection:
+        until = await ledger.select_now(connection) + HOUR
+        await gate.upsert_hold(connection, resources.ask.account, Hold(until, reason, probing=closed))
     await join(resources, IBM)
     took = await waited(dispatcher, IBM, seconds=0.8)
 

@@ -17,12 +17,12 @@ from common.resources import Resources
 from common.store import feed, gate, ledger, quotes
 from common.store import line as rows
 from common.store.ledger import Wait
-from common.store.pool import connection
+from common.store.pool import acquire
 
 
 async def join(resources: Resources, *subjects: str, call_class: CallClass = CallClass.USER) -> None:
-    async with connection(resources.db) as held:
-        assert "joined" == await rows.join_line(held, resources.ask, Function.QUOTE, subjects, call_class)
+    async with acquire(resources.db) as connection:
+        assert "joined" == await rows.join_line(connection, resources.ask, Function.QUOTE, subjects, call_class)
 
 
 async def serve_one(resources: Resources) -> Outcome:
@@ -37,12 +37,12 @@ async def test_a_wanted_symbol_is_fetched_saved_published_and_settled(resources:
     outcome = await serve_one(resources)
 
     assert Outcome.OK == outcome
-    async with connection(resources.db) as held:
-        [saved] = await quotes.select_quotes(held, "simulated", ["AAPL"])
-        assert 0 == await held.fetchval("SELECT count(*) FROM demand")
-        assert "ok" == await held.fetchval("SELECT outcome FROM calls")
-        assert await held.fetchval("SELECT published_at IS NOT NULL FROM quotes")
-        assert 1 == await held.fetchval("SELECT count(*) FROM quote_history")
+    async with acquire(resources.db) as connection:
+        [saved] = await quotes.select_quotes(connection, "simulated", ["AAPL"])
+        assert 0 == await connection.fetchval("SELECT count(*) FROM demand")
+        assert "ok" == await connection.fetchval("SELECT outcome FROM calls")
+        assert await connection.fetchval("SELECT published_at IS NOT NULL FROM quotes")
+        assert 1 == await connection.fetchval("SELECT count(*) FROM quote_history")
     assert [saved] == [quote for _, quote in await feed.select_published(resources.redis, "simulated", ["AAPL"])]
 
 
@@ -72,11 +72,11 @@ async def test_a_jump_that_could_not_be_acted_upon_is_seen_again(resources: Reso
     await line.ask(resources)
     assert resources.clock.told is not None
     resources.clock.remember(asked=resources.clock.asked or 0.0, told=resources.clock.told - HOUR)
-    async with connection(resources.db) as held:
-        await held.execute("ALTER TABLE ledgers ADD CONSTRAINT nobody_holds CHECK (held_for IS NULL)")
+    async with acquire(resources.db) as connection:
+        await connection.execute("ALTER TABLE ledgers ADD CONSTRAINT nobody_holds CHECK (held_for IS NULL)")
         with pytest.raises(asyncpg.CheckViolationError):
             await line.ask(resources)
-        await held.execute("ALTER TABLE ledgers DROP CONSTRAINT nobody_holds")
+        await connection.execute("ALTER TABLE ledgers DROP CONSTRAINT nobody_holds")
 
     told = await line.ask(resources)
 
@@ -99,9 +99,9 @@ HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=2)
 async def test_a_hold_from_before_a_step_back_of_the_clock_is_soon_over(
     resources: Resources, reason: str, left: timedelta
 ) -> None:
-    async with connection(resources.db) as held:
-        until = await ledger.select_now(held) + HOUR
-        await gate.upsert_hold(held, resources.ask.account, Hold(until, reason, probing=False))
+    async with acquire(resources.db) as connection:
+        until = await ledger.select_now(connection) + HOUR
+        await gate.upsert_hold(connection, resources.ask.account, Hold(until, reason, probing=False))
 
     await line.ask(resources)
     told = await line.ask(resources)

@@ -25,7 +25,7 @@ from common.settings import Settings
 from common.store import gate, pulses
 from common.store.ledger import Grant
 from common.store.line import join_line
-from common.store.pool import connection
+from common.store.pool import acquire
 
 DAY = timedelta(days=1)
 Figures = dict[tuple[str, ...], float]
@@ -95,8 +95,8 @@ async def test_a_call_that_is_carried_out_counts_itself_and_what_waited_for_it(r
     calls = {"class": "user", "function": "GLOBAL_QUOTE", "outcome": "ok"}
     before = value("quotewell_provider_calls_total", **calls)
     waited = value("quotewell_grant_wait_seconds_count", **{"class": "user"})
-    async with connection(resources.db) as held:
-        await join_line(held, resources.ask, Function.QUOTE, ["IBM"], CallClass.USER, stay=DAY)
+    async with acquire(resources.db) as connection:
+        await join_line(connection, resources.ask, Function.QUOTE, ["IBM"], CallClass.USER, stay=DAY)
 
     permit = await line.ask(resources)
     assert isinstance(permit, Permit)
@@ -125,9 +125,9 @@ async def test_a_fresh_database_has_figures_too(settings: Settings) -> None:
 
 
 async def test_what_happened_is_told(settings: Settings, resources: Resources) -> None:
-    async with connection(resources.db) as held:
-        await join_line(held, resources.ask, Function.QUOTE, ["IBM", "AAPL"], CallClass.OPERATOR, stay=DAY)
-        await pulses.upsert_pulses(held, [pulses.BEAT, "worker@here:1", "worker@here:2"])
+    async with acquire(resources.db) as connection:
+        await join_line(connection, resources.ask, Function.QUOTE, ["IBM", "AAPL"], CallClass.OPERATOR, stay=DAY)
+        await pulses.upsert_pulses(connection, [pulses.BEAT, "worker@here:1", "worker@here:2"])
     permit = await line.ask(resources)
     assert isinstance(permit, Permit)
     await line.carry_out(resources, permit)
@@ -147,8 +147,8 @@ async def test_what_happened_is_told(settings: Settings, resources: Resources) -
 
 @pytest.mark.parametrize("why", ["operator", "bad_key", "provider_down"])
 async def test_a_hold_is_told_with_its_reason(resources: Resources, why: str) -> None:
-    async with connection(resources.db) as held:
-        await gate.upsert_hold(held, resources.ask.account, Hold(datetime.now(UTC) + DAY, why, False))
+    async with acquire(resources.db) as connection:
+        await gate.upsert_hold(connection, resources.ask.account, Hold(datetime.now(UTC) + DAY, why, False))
 
     found = await look(resources.settings)
 
@@ -231,8 +231,8 @@ async def test_a_look_that_hangs_is_given_up_and_not_begun_again(settings: Setti
 
 
 async def test_an_old_quote_is_as_old_as_the_market_was_open(db: asyncpg.Pool, settings: Settings) -> None:
-    async with connection(db) as held:
-        await held.execute(
+    async with acquire(db) as connection:
+        await connection.execute(
             """
             INSERT INTO calls (account, function, subjects, class, granted_at, ends_at, outcome, caller)
             VALUES ($1, 'GLOBAL_QUOTE', '{IBM}', 'refresh', $2, $2, 'ok', 'test')

@@ -21,7 +21,7 @@ from common.settlement import settle
 from common.store import bars, gate, quotes
 from common.store import line as rows
 from common.store.ledger import Wait
-from common.store.pool import connection
+from common.store.pool import acquire
 from simulator.app import create_app
 from simulator.config import Config
 from tests.core.bodies import ANSWERS, SYMBOLS
@@ -42,8 +42,8 @@ REFUSING = {
 
 async def permit_for(resources: Resources, function: Function, subject: str) -> Permit:
     """An operator's call, for it is made whatever is known already."""
-    async with connection(resources.db) as held:
-        assert "joined" == await rows.join_line(held, resources.ask, function, [subject], CallClass.OPERATOR)
+    async with acquire(resources.db) as connection:
+        assert "joined" == await rows.join_line(connection, resources.ask, function, [subject], CallClass.OPERATOR)
     permit = await line.ask(resources)
     assert isinstance(permit, Permit)
     assert (function, (subject,)) == (permit.grant.function, permit.grant.subjects)
@@ -61,13 +61,13 @@ def bar(day: date, close: int = 10) -> Bar:
 
 
 async def days(resources: Resources, symbol: str = "IBM") -> list[date]:
-    async with connection(resources.db) as held:
-        return [each.day for each in await bars.select_bars(held, SOURCE, symbol, most=1000)]
+    async with acquire(resources.db) as connection:
+        return [each.day for each in await bars.select_bars(connection, SOURCE, symbol, most=1000)]
 
 
 async def outcomes(resources: Resources) -> list[tuple[str, str | None]]:
-    async with connection(resources.db) as held:
-        found = await held.fetch("SELECT subjects[1] AS subject, outcome FROM calls ORDER BY subject")
+    async with acquire(resources.db) as connection:
+        found = await connection.fetch("SELECT subjects[1] AS subject, outcome FROM calls ORDER BY subject")
     return [(row["subject"], row["outcome"]) for row in found]
 
 
@@ -76,10 +76,10 @@ async def outcomes(resources: Resources) -> list[tuple[str, str | None]]:
 async def test_an_answer_that_the_database_refuses_takes_no_call_beside_it_down(
     resources: Resources, function: Function, table: str, how: str
 ) -> None:
-    async with connection(resources.db) as held:
-        await held.execute(REFUSING[how].format(table=table))
+    async with acquire(resources.db) as connection:
+        await connection.execute(REFUSING[how].format(table=table))
         for symbol in ("AAPL", "IBM", "MSFT"):
-            await rows.join_line(held, resources.ask, function, [symbol], CallClass.USER)
+            await rows.join_line(connection, resources.ask, function, [symbol], CallClass.USER)
     left = iter([True, True, True, False])
 
     assert 3 == await line.work(resources, keep_on=lambda: next(left))
@@ -90,13 +90,13 @@ async def test_an_answer_that_the_database_refuses_takes_no_call_beside_it_down(
 @pytest.mark.parametrize("how", list(REFUSING))
 async def test_bars_that_the_database_refuses_are_remembered_as_none(resources: Resources, how: str) -> None:
     await answer(resources, Function.DAILY, "IBM", bar(date(2026, 11, 25)))
-    async with connection(resources.db) as held:
-        await held.execute(REFUSING[how].format(table="daily_bars"))
+    async with acquire(resources.db) as connection:
+        await connection.execute(REFUSING[how].format(table="daily_bars"))
     await answer(resources, Function.DAILY, "IBM", bar(date(2026, 11, 27)))
 
-    async with connection(resources.db) as held:
-        assert await bars.select_bars_refused(held, SOURCE, "IBM")
-        assert 0 == await held.fetchval("SELECT count(*) FROM demand")
+    async with acquire(resources.db) as connection:
+        assert await bars.select_bars_refused(connection, SOURCE, "IBM")
+        assert 0 == await connection.fetchval("SELECT count(*) FROM demand")
     assert [date(2026, 11, 25)] == await days(resources)
 
 
@@ -123,8 +123,8 @@ async def test_trouble_of_the_stores_own_is_no_fault_of_the_answer(
 ) -> None:
     monkeypatch.setattr("common.settlement.SETTLE_WITHIN", 0.2)
     permit = await permit_for(resources, Function.DAILY, "IBM")
-    async with connection(resources.db) as held:
-        await held.execute(
+    async with acquire(resources.db) as connection:
+        await connection.execute(
             """
             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '53100'; END $$;
             CREATE TRIGGER refused BEFORE INSERT ON daily_bars FOR EACH ROW EXECUTE FUNCTION refuse()
@@ -143,9 +143,9 @@ async def test_a_defect_in_one_call_takes_no_call_beside_it_down(
         return decipher(function, subjects, *args, **named) if subjects != ("IBM",) else 1 / 0  # type: ignore[arg-type,return-value]
 
     monkeypatch.setattr("common.provider.decipher", broken)
-    async with connection(resources.db) as held:
+    async with acquire(resources.db) as connection:
         for symbol in ("AAPL", "IBM", "MSFT"):
-            await rows.join_line(held, resources.ask, Function.QUOTE, [symbol], CallClass.USER)
+            await rows.join_line(connection, resources.ask, Function.QUOTE, [symbol], CallClass.USER)
     left = iter([True, True, True, False])
 
     await line.work(resources, keep_on=lambda: next(left))
@@ -166,9 +166,9 @@ async def test_a_quote_of_a_day_to_come_freezes_no_symbol(resources: Resources, 
     await answer(resources, Function.QUOTE, "IBM", Price("IBM", Decimal(9), today() + ahead * DAY))
     await answer(resources, Function.QUOTE, "IBM", Price("IBM", Decimal(10), today()))
 
-    async with connection(resources.db) as held:
-        [kept] = await quotes.select_quotes(held, SOURCE, ["IBM"])
-        assert 1 == await held.fetchval("SELECT count(*) FROM quote_history")
+    async with acquire(resources.db) as connection:
+        [kept] = await quotes.select_quotes(connection, SOURCE, ["IBM"])
+        assert 1 == await connection.fetchval("SELECT count(*) FROM quote_history")
     assert (Decimal(10), today()) == (kept.price.price, kept.price.trading_day)
 
 
@@ -177,8 +177,8 @@ async def test_an_exchange_in_the_east_may_be_a_day_ahead_and_no_more(resources:
     await answer(resources, Function.QUOTE, symbol, Price(symbol, Decimal(9), on_earth() + DAY))
     await answer(resources, Function.QUOTE, symbol, Price(symbol, Decimal(10), on_earth()))
 
-    async with connection(resources.db) as held:
-        [kept] = await quotes.select_quotes(held, SOURCE, [symbol])
+    async with acquire(resources.db) as connection:
+        [kept] = await quotes.select_quotes(connection, SOURCE, [symbol])
     assert (Decimal(10), on_earth()) == (kept.price.price, kept.price.trading_day)
 
 
@@ -280,8 +280,8 @@ async def test_a_status_that_throttles_holds_all_calls_for_as_long_as_it_says(
     assert isinstance(told, Wait)
     assert told.wait is not None
     assert (reason, True) == (told.reason, timedelta(seconds=seconds - 10) < told.wait <= timedelta(seconds=seconds))
-    async with connection(throttled.db) as held:
-        assert 1 == await held.fetchval("SELECT count(*) FROM demand WHERE call IS NULL")  # it is asked for again
+    async with acquire(throttled.db) as connection:
+        assert 1 == await connection.fetchval("SELECT count(*) FROM demand WHERE call IS NULL")  # it is asked for again
 
 
 async def test_a_premium_plan_gets_the_running_day_and_not_the_last_finished_one(
@@ -304,9 +304,9 @@ async def test_a_premium_plan_gets_the_running_day_and_not_the_last_finished_one
 @given(asked=ANSWERS)
 async def test_no_odd_answer_leaves_a_call_unsettled(resources: Resources, asked: tuple[Function, bytes]) -> None:
     function, body = asked
-    async with connection(resources.db) as held:
-        await held.execute("DELETE FROM demand")
-        await gate.update_released(held, resources.ask.account)
+    async with acquire(resources.db) as connection:
+        await connection.execute("DELETE FROM demand")
+        await gate.update_released(connection, resources.ask.account)
     bulk = function is Function.BULK
     permit = await permit_for(resources, Function.QUOTE if bulk else function, SUBJECTS.get(function, SYMBOLS[0]))
     grant = replace(permit.grant, function=function, subjects=SYMBOLS) if bulk else permit.grant
@@ -314,9 +314,9 @@ async def test_no_odd_answer_leaves_a_call_unsettled(resources: Resources, asked
 
     await settle(resources, grant, outcome, values)
 
-    async with connection(resources.db) as held:
-        assert outcome == await held.fetchval("SELECT outcome FROM calls WHERE id = $1", grant.id)
-        assert 0 == await held.fetchval("SELECT count(*) FROM calls WHERE outcome IS NULL")
+    async with acquire(resources.db) as connection:
+        assert outcome == await connection.fetchval("SELECT outcome FROM calls WHERE id = $1", grant.id)
+        assert 0 == await connection.fetchval("SELECT count(*) FROM calls WHERE outcome IS NULL")
 
 
 def read(function: Function, subjects: tuple[str, ...], body: bytes) -> tuple[Outcome, Answer]:

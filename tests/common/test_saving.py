@@ -11,7 +11,7 @@ from common.resources import Resources
 from common.saving import write_answer
 from common.store import quotes
 from common.store.ledger import Grant
-from common.store.pool import connection
+from common.store.pool import acquire
 
 OPEN = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday, in a session of the NYSE
 CLOSED = datetime(2026, 3, 2, 21, 5, tzinfo=UTC)
@@ -29,10 +29,10 @@ async def test_bulk_calls_collect_a_quote_a_minute_while_the_market_is_open(
     for at, price in ((began, 10), (began + timedelta(seconds=59), 11)):
         grant = Grant(1, function, SYMBOLS, CallClass.REFRESH, at)
         answer = tuple(Price(symbol, Decimal(price), at.date()) for symbol in SYMBOLS)
-        async with connection(resources.db) as held:
-            await write_answer(held, nyse, grant, answer, at)
+        async with acquire(resources.db) as connection:
+            await write_answer(connection, nyse, grant, answer, at)
 
-    async with connection(resources.db) as held:
-        newest = await quotes.select_quotes(held, "simulated", SYMBOLS)
-        assert rows == await held.fetchval("SELECT count(*) FROM quote_history")
+    async with acquire(resources.db) as connection:
+        newest = await quotes.select_quotes(connection, "simulated", SYMBOLS)
+        assert rows == await connection.fetchval("SELECT count(*) FROM quote_history")
     assert [Decimal(11)] * 2 == [quote.price.price for quote in newest]

@@ -18,7 +18,7 @@ from common.settlement import settle
 from common.store import bars, ledger, listings, quotes, searches, symbols
 from common.store import line as rows
 from common.store.ledger import Grant, Wait
-from common.store.pool import connection
+from common.store.pool import acquire
 
 SOURCE = "simulated"
 EACH = [(Function.QUOTE, "AAPL"), (Function.DAILY, "AAPL"), (Function.SEARCH, "TESCO"), (Function.LISTING, "US")]
@@ -26,8 +26,8 @@ ALL_BUT_QUOTES = EACH[1:]
 
 
 async def permit_for(resources: Resources, function: Function, subject: str, call_class: CallClass) -> Permit:
-    async with connection(resources.db) as held:
-        told = await rows.join_line(held, resources.ask, function, [subject], call_class)
+    async with acquire(resources.db) as connection:
+        told = await rows.join_line(connection, resources.ask, function, [subject], call_class)
     assert "joined" == told
     permit = await line.ask(resources)
     assert isinstance(permit, Permit)
@@ -62,8 +62,8 @@ def bar(day: date) -> Bar:
 
 
 async def count(resources: Resources, statement: str) -> int:
-    async with connection(resources.db) as held:
-        found: int = await held.fetchval(statement)
+    async with acquire(resources.db) as connection:
+        found: int = await connection.fetchval(statement)
         return found
 
 
@@ -72,18 +72,18 @@ async def test_a_price_that_is_settled_late_does_not_win_over_one_that_was_asked
 ) -> None:
     """A store was away for longer than the lease: meanwhile the symbol was free to be asked for again."""
     late = await permit_for(resources, Function.QUOTE, "AAPL", CallClass.USER)
-    async with connection(resources.db) as held:
+    async with acquire(resources.db) as connection:
         moved = (
             "UPDATE calls SET granted_at = granted_at - $2::interval, ends_at = ends_at - $2::interval WHERE id = $1"
         )
-        await held.execute(moved, late.grant.id, LEASE)
-        await held.execute("UPDATE demand SET taken_until = taken_until - $1::interval", LEASE)
+        await connection.execute(moved, late.grant.id, LEASE)
+        await connection.execute("UPDATE demand SET taken_until = taken_until - $1::interval", LEASE)
     long_ago = replace(late.grant, granted_at=late.grant.granted_at - LEASE)
     assert Outcome.OK == await serve(resources, Function.QUOTE, "AAPL")
     await settle(resources, long_ago, Outcome.OK, (Price("AAPL", Decimal(1), date(2026, 11, 20)),))
 
-    async with connection(resources.db) as held:
-        [kept] = await quotes.select_quotes(held, SOURCE, ["AAPL"])
+    async with acquire(resources.db) as connection:
+        [kept] = await quotes.select_quotes(connection, SOURCE, ["AAPL"])
     assert Decimal(1) != kept.price.price
 
 
@@ -92,39 +92,41 @@ async def test_a_good_answer_serves_the_demand_and_opens_the_gate(
     resources: Resources, function: Function, subject: str
 ) -> None:
     permit = await permit_for(resources, function, subject, CallClass.USER)
-    async with connection(resources.db) as held:
-        later = await ledger.select_now(held) + timedelta(hours=1)
-        await held.execute(
+    async with acquire(resources.db) as connection:
+        later = await ledger.select_now(connection) + timedelta(hours=1)
+        await connection.execute(
             "UPDATE ledgers SET probing = true, held_for = 'day_used_up', held_until = $1, failures = 4, closed_at = $1",
             later,
         )
 
     assert Outcome.OK == await line.carry_out(resources, permit)
 
-    async with connection(resources.db) as held:
-        assert 0 == await held.fetchval("SELECT count(*) FROM demand")
-        assert "ok" == await held.fetchval("SELECT outcome FROM calls")
-        [gate] = await held.fetch("SELECT held_until, held_for, probing, failures, closed_at FROM ledgers")
+    async with acquire(resources.db) as connection:
+        assert 0 == await connection.fetchval("SELECT count(*) FROM demand")
+        assert "ok" == await connection.fetchval("SELECT outcome FROM calls")
+        [gate] = await connection.fetch("SELECT held_until, held_for, probing, failures, closed_at FROM ledgers")
     assert (None, None, False, 0, None) == tuple(gate)
 
 
 async def test_a_quote_is_saved_and_its_symbol_is_known(resources: Resources) -> None:
     await serve(resources, Function.QUOTE, "AAPL")
 
-    async with connection(resources.db) as held:
-        [saved] = await quotes.select_quotes(held, SOURCE, ["AAPL"])
-        [collected] = await bars.select_history(held, SOURCE, "AAPL", most=10)
-        assert SOURCE == await held.fetchval("SELECT source FROM symbols WHERE symbol = 'AAPL'")
+    async with acquire(resources.db) as connection:
+        [saved] = await quotes.select_quotes(connection, SOURCE, ["AAPL"])
+        [collected] = await bars.select_history(connection, SOURCE, "AAPL", most=10)
+        assert SOURCE == await connection.fetchval("SELECT source FROM symbols WHERE symbol = 'AAPL'")
     assert (saved.fetched_at, saved.price.price) == (collected.fetched_at, collected.price)
 
 
 async def test_daily_bars_are_saved_with_the_time_of_the_response(resources: Resources) -> None:
     await serve(resources, Function.DAILY, "AAPL")
 
-    async with connection(resources.db) as held:
-        saved = await bars.select_bars(held, SOURCE, "AAPL", most=1000)
-        assert await held.fetchval("SELECT ends_at FROM calls") == await bars.select_bars_fetched(held, SOURCE, "AAPL")
-        assert not await bars.select_bars_refused(held, SOURCE, "AAPL")
+    async with acquire(resources.db) as connection:
+        saved = await bars.select_bars(connection, SOURCE, "AAPL", most=1000)
+        assert await connection.fetchval("SELECT ends_at FROM calls") == await bars.select_bars_fetched(
+            connection, SOURCE, "AAPL"
+        )
+        assert not await bars.select_bars_refused(connection, SOURCE, "AAPL")
     assert 100 == len(saved)
     assert saved == sorted(saved, key=lambda one: one.day)
 
@@ -136,16 +138,16 @@ async def test_bars_of_days_to_come_are_not_believed(resources: Resources) -> No
 
     await settle(resources, permit.grant, Outcome.OK, (one, replace(one, day=date(9999, 1, 1))))
 
-    async with connection(resources.db) as held:
-        assert [one] == await bars.select_bars(held, SOURCE, "AAPL", most=10)
+    async with acquire(resources.db) as connection:
+        assert [one] == await bars.select_bars(connection, SOURCE, "AAPL", most=10)
 
 
 async def test_a_search_is_saved_best_match_first(resources: Resources) -> None:
     await serve(resources, Function.SEARCH, "TESCO")
 
-    async with connection(resources.db) as held:
-        found = await searches.select_search(held, SOURCE, "TESCO")
-        at = await held.fetchval("SELECT ends_at FROM calls")
+    async with acquire(resources.db) as connection:
+        found = await searches.select_search(connection, SOURCE, "TESCO")
+        at = await connection.fetchval("SELECT ends_at FROM calls")
     assert found is not None
     assert ("TSCO.LON", "United Kingdom", at) == (found.matches[0].symbol, found.matches[0].region, found.found_at)
 
@@ -153,8 +155,8 @@ async def test_a_search_is_saved_best_match_first(resources: Resources) -> None:
 async def test_a_search_that_finds_nothing_is_saved_too(resources: Resources) -> None:
     assert Outcome.OK == await serve(resources, Function.SEARCH, "NOTHING LIKE IT")
 
-    async with connection(resources.db) as held:
-        found = await searches.select_search(held, SOURCE, "NOTHING LIKE IT")
+    async with acquire(resources.db) as connection:
+        found = await searches.select_search(connection, SOURCE, "NOTHING LIKE IT")
     assert found is not None
     assert () == found.matches
 
@@ -166,9 +168,9 @@ async def test_what_no_column_can_hold_is_left_out_of_a_text(resources: Resource
     listing = await permit_for(resources, Function.LISTING, listings.SUBJECT, CallClass.REFRESH)
     await settle(resources, listing.grant, Outcome.OK, (Listed("A", "A\0\0 name\x1b", "NYSE", "Stock", None),))
 
-    async with connection(resources.db) as held:
-        found = await searches.select_search(held, SOURCE, "ODD")
-        [listed] = await listings.select_listing(held, SOURCE)
+    async with acquire(resources.db) as connection:
+        found = await searches.select_search(connection, SOURCE, "ODD")
+        [listed] = await listings.select_listing(connection, SOURCE)
     assert found is not None
     assert (replace(match, name="Nul and half a pair"),) == found.matches
     assert "A name" == listed.name
@@ -177,10 +179,10 @@ async def test_what_no_column_can_hold_is_left_out_of_a_text(resources: Resource
 async def test_the_listing_is_saved_and_can_be_searched(resources: Resources) -> None:
     await serve(resources, Function.LISTING, listings.SUBJECT, call_class=CallClass.REFRESH)
 
-    async with connection(resources.db) as held:
-        listed = await listings.select_listing(held, SOURCE)
-        state = await listings.select_listing_state(held, SOURCE)
-        assert not await listings.select_listing_due(held, resources.ask.account, SOURCE)
+    async with acquire(resources.db) as connection:
+        listed = await listings.select_listing(connection, SOURCE)
+        state = await listings.select_listing_state(connection, SOURCE)
+        assert not await listings.select_listing_due(connection, resources.ask.account, SOURCE)
     assert state is not None
     assert len(listed) == state.rows
     assert "AAPL" == build_index(listed).find("apple")[0].symbol
@@ -188,46 +190,46 @@ async def test_the_listing_is_saved_and_can_be_searched(resources: Resources) ->
 
 async def test_a_listing_that_shrank_by_half_leaves_the_old_one_and_an_hours_rest(resources: Resources) -> None:
     old = [Listed(f"S{number}", "", "NYSE", "Stock", None) for number in range(2_000)]
-    async with connection(resources.db) as held:
-        await listings.replace_listing(held, SOURCE, old, await ledger.select_now(held) - timedelta(days=8))
+    async with acquire(resources.db) as connection:
+        await listings.replace_listing(connection, SOURCE, old, await ledger.select_now(connection) - timedelta(days=8))
 
     await serve(resources, Function.LISTING, listings.SUBJECT, call_class=CallClass.REFRESH)
 
-    async with connection(resources.db) as held:
-        assert 2_000 == len(await listings.select_listing(held, SOURCE))
-        assert not await listings.select_listing_due(held, resources.ask.account, SOURCE)
-        await held.execute("UPDATE calls SET granted_at = granted_at - interval '1 hour'")
-        assert await listings.select_listing_due(held, resources.ask.account, SOURCE)
+    async with acquire(resources.db) as connection:
+        assert 2_000 == len(await listings.select_listing(connection, SOURCE))
+        assert not await listings.select_listing_due(connection, resources.ask.account, SOURCE)
+        await connection.execute("UPDATE calls SET granted_at = granted_at - interval '1 hour'")
+        assert await listings.select_listing_due(connection, resources.ask.account, SOURCE)
 
 
 @pytest.mark.parametrize("fault", ["http_503", "garbage", "notice:throttled_second"])
 async def test_a_listing_that_failed_leaves_the_line_and_the_old_one_stays(resources: Resources, fault: str) -> None:
     old = [Listed("A", "Agilent", "NYSE", "Stock", None)]
-    async with connection(resources.db) as held:
-        await listings.replace_listing(held, SOURCE, old, await ledger.select_now(held) - timedelta(days=8))
+    async with acquire(resources.db) as connection:
+        await listings.replace_listing(connection, SOURCE, old, await ledger.select_now(connection) - timedelta(days=8))
     await break_provider(resources, fault)
 
     assert Outcome.OK != await serve(resources, Function.LISTING, listings.SUBJECT, call_class=CallClass.REFRESH)
 
-    async with connection(resources.db) as held:
-        assert old == await listings.select_listing(held, SOURCE)
-        assert 0 == await held.fetchval("SELECT count(*) FROM demand")
-        assert not await listings.select_listing_due(held, resources.ask.account, SOURCE)
+    async with acquire(resources.db) as connection:
+        assert old == await listings.select_listing(connection, SOURCE)
+        assert 0 == await connection.fetchval("SELECT count(*) FROM demand")
+        assert not await listings.select_listing_due(connection, resources.ask.account, SOURCE)
 
 
 async def test_a_chart_of_an_unknown_symbol_is_remembered_and_blames_no_quote(resources: Resources) -> None:
     await serve(resources, Function.QUOTE, "AAPL")
-    async with connection(resources.db) as held:
-        await symbols.upsert_pins(held, ["NOSUCH"])
+    async with acquire(resources.db) as connection:
+        await symbols.upsert_pins(connection, ["NOSUCH"])
 
     assert Outcome.BAD_REQUEST == await serve(resources, Function.DAILY, "NOSUCH")
 
-    async with connection(resources.db) as held:
-        assert await bars.select_bars_refused(held, SOURCE, "NOSUCH")
-        assert [] == await bars.select_bars(held, SOURCE, "NOSUCH", most=10)
-        assert await bars.select_bars_fetched(held, SOURCE, "NOSUCH") is None
-        assert 0 == await held.fetchval("SELECT count(*) FROM demand")
-        assert 0 == await held.fetchval("SELECT count(*) FROM attempts WHERE symbol = 'NOSUCH'")
+    async with acquire(resources.db) as connection:
+        assert await bars.select_bars_refused(connection, SOURCE, "NOSUCH")
+        assert [] == await bars.select_bars(connection, SOURCE, "NOSUCH", most=10)
+        assert await bars.select_bars_fetched(connection, SOURCE, "NOSUCH") is None
+        assert 0 == await connection.fetchval("SELECT count(*) FROM demand")
+        assert 0 == await connection.fetchval("SELECT count(*) FROM attempts WHERE symbol = 'NOSUCH'")
 
 
 async def test_a_quote_of_an_unknown_symbol_is_the_symbols_failure(resources: Resources) -> None:
@@ -244,14 +246,14 @@ async def test_a_symbol_rests_twice_as_long_after_each_failure_up_to_a_day(
     resources: Resources, failures: int, minutes: int
 ) -> None:
     account = resources.ask.account
-    async with connection(resources.db) as held:
-        at = await ledger.select_now(held)
-        await symbols.upsert_pins(held, ["NOSUCH"])
+    async with acquire(resources.db) as connection:
+        at = await ledger.select_now(connection)
+        await symbols.upsert_pins(connection, ["NOSUCH"])
         if failures > 1:
-            await symbols.upsert_failed(held, account, ["NOSUCH"], at, FIRST_QUARANTINE)
-            await held.execute("UPDATE attempts SET failures = $1", failures - 1)
-        await symbols.upsert_failed(held, account, ["NOSUCH"], at, FIRST_QUARANTINE)
-        found = await held.fetchrow("SELECT failures, quarantined_until FROM attempts")
+            await symbols.upsert_failed(connection, account, ["NOSUCH"], at, FIRST_QUARANTINE)
+            await connection.execute("UPDATE attempts SET failures = $1", failures - 1)
+        await symbols.upsert_failed(connection, account, ["NOSUCH"], at, FIRST_QUARANTINE)
+        found = await connection.fetchrow("SELECT failures, quarantined_until FROM attempts")
 
     assert (failures, at + timedelta(minutes=minutes)) == tuple(found)
 
@@ -261,8 +263,8 @@ async def test_a_symbol_rests_twice_as_long_after_each_failure_up_to_a_day(
 async def test_only_a_quote_can_be_a_symbols_failure(
     resources: Resources, function: Function, subject: str, outcome: Outcome
 ) -> None:
-    async with connection(resources.db) as held:
-        await symbols.upsert_pins(held, [subject])
+    async with acquire(resources.db) as connection:
+        await symbols.upsert_pins(connection, [subject])
 
     await end(resources, function, subject, outcome)
 
@@ -278,9 +280,9 @@ async def test_a_refused_chart_and_search_leave_what_was_there(resources: Resour
     assert Outcome.NO_DATA == await serve(resources, Function.DAILY, "AAPL")
     assert Outcome.NO_DATA == await serve(resources, Function.SEARCH, "TESCO")
 
-    async with connection(resources.db) as held:
-        assert 100 == len(await bars.select_bars(held, SOURCE, "AAPL", most=1000))
-        found = await searches.select_search(held, SOURCE, "TESCO")
+    async with acquire(resources.db) as connection:
+        assert 100 == len(await bars.select_bars(connection, SOURCE, "AAPL", most=1000))
+        found = await searches.select_search(connection, SOURCE, "TESCO")
     assert found is not None
     assert "TSCO.LON" == found.matches[0].symbol
 
@@ -317,23 +319,25 @@ async def test_an_answer_that_the_database_refuses_ends_the_call_as_one_without_
 
     await settle(resources, permit.grant, Outcome.OK, (refused,))
 
-    async with connection(resources.db) as held:
-        assert "no_data" == await held.fetchval("SELECT outcome FROM calls")
-        assert 1 == await held.fetchval("SELECT failures FROM attempts WHERE symbol = 'AAPL'")
-        assert 0 == await held.fetchval("SELECT count(*) FROM demand")
-        assert [] == await quotes.select_quotes(held, SOURCE, ["AAPL"])
+    async with acquire(resources.db) as connection:
+        assert "no_data" == await connection.fetchval("SELECT outcome FROM calls")
+        assert 1 == await connection.fetchval("SELECT failures FROM attempts WHERE symbol = 'AAPL'")
+        assert 0 == await connection.fetchval("SELECT count(*) FROM demand")
+        assert [] == await quotes.select_quotes(connection, SOURCE, ["AAPL"])
 
 
 async def failing(resources: Resources) -> list[str]:
-    async with connection(resources.db) as held:
-        return [row["symbol"] for row in await held.fetch("SELECT symbol FROM attempts WHERE failures > 0 ORDER BY 1")]
+    async with acquire(resources.db) as connection:
+        return [
+            row["symbol"] for row in await connection.fetch("SELECT symbol FROM attempts WHERE failures > 0 ORDER BY 1")
+        ]
 
 
 async def test_where_all_symbols_lack_data_the_provider_is_blamed_and_none_of_them_rests(resources: Resources) -> None:
     """Two of them had quotes: they did exist."""
     names = [f"S{number}" for number in range(5)]
-    async with connection(resources.db) as held:
-        await held.execute("INSERT INTO symbols (symbol, source) VALUES ('S0', $1), ('S1', $1)", SOURCE)
+    async with acquire(resources.db) as connection:
+        await connection.execute("INSERT INTO symbols (symbol, source) VALUES ('S0', $1), ('S1', $1)", SOURCE)
     for name in names[:4]:
         await end(resources, Function.QUOTE, name, Outcome.NO_DATA)
     before = await failing(resources)
@@ -359,8 +363,8 @@ async def test_calls_in_a_row_without_an_answer_close_the_gate(resources: Resour
         assert 0 == await count(few, "SELECT count(*) FROM ledgers WHERE held_until IS NOT NULL")
         await end(few, Function.QUOTE, f"S{number}", Outcome.UNAVAILABLE)
 
-    async with connection(few.db) as held:
-        assert ("provider_down", True) == tuple(await held.fetchrow("SELECT held_for, probing FROM ledgers"))
+    async with acquire(few.db) as connection:
+        assert ("provider_down", True) == tuple(await connection.fetchrow("SELECT held_for, probing FROM ledgers"))
     told = await line.ask(few)
     assert isinstance(told, Wait)
     assert "provider_down" == told.reason

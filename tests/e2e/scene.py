@@ -132,9 +132,9 @@ class Scene:
 
     def change(self, *statements: str) -> None:
         """Change the database behind the processes' back."""
-        with psycopg.connect(self.stack.postgres.url(), autocommit=True) as held:
+        with psycopg.connect(self.stack.postgres.url(), autocommit=True) as connection:
             for statement in statements:
-                held.execute(statement.encode())
+                connection.execute(statement.encode())
 
 
 @asynccontextmanager
@@ -204,10 +204,10 @@ def _ask_for_passwords(stack: Stack) -> None:
     """The throwaway PostgreSQL takes everybody at their word; but from now on not the role of the processes."""
     rules = stack.postgres.folder / "pg_hba.conf"
     rules.write_text("local all quotewell scram-sha-256\n" + rules.read_text())
-    with psycopg.connect(stack.postgres.url(), autocommit=True) as held:
+    with psycopg.connect(stack.postgres.url(), autocommit=True) as connection:
         create = "CREATE ROLE quotewell LOGIN IN ROLE postgres PASSWORD {}"
-        held.execute(sql.SQL(create).format(_password_in(stack.env["DATABASE_URL"])))
-        held.execute("SELECT pg_reload_conf()")
+        connection.execute(sql.SQL(create).format(_password_in(stack.env["DATABASE_URL"])))
+        connection.execute("SELECT pg_reload_conf()")
 
 
 def let_in(stack: Stack) -> None:

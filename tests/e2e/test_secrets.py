@@ -207,9 +207,9 @@ def test_a_secret_in_any_table_is_found(kind: str, database_url: str) -> None:
     canaries = Canaries()
     secret = canaries.plant("a ticket")
     value = {"text": secret, "bytea": secret.encode(), "text[]": [secret], "jsonb": f'{{"a": "{secret}"}}'}[kind]
-    with psycopg.connect(database_url, autocommit=True) as held:
-        held.execute(f'CREATE TABLE "Odd name" (id int, held {kind})'.encode())
-        held.execute('INSERT INTO "Odd name" VALUES (1, NULL), (2, %s)', [value])
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f'CREATE TABLE "Odd name" (id int, held {kind})'.encode())
+        connection.execute('INSERT INTO "Odd name" VALUES (1, NULL), (2, %s)', [value])
     [found] = canaries.find(rows(database_url))
 
     assert found.startswith('a ticket in the table "Odd name": ')

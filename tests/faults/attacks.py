@@ -156,8 +156,8 @@ class Site:
         return Person(person.name, person.network, {"Authorization": f"Bearer {heard.body['access_token']}"})
 
     def _promote(self) -> None:
-        with psycopg.connect(self.stack.postgres.url(), autocommit=True) as held:
-            held.execute("UPDATE users SET scope = 'operator' WHERE username = 'operator'")
+        with psycopg.connect(self.stack.postgres.url(), autocommit=True) as connection:
+            connection.execute("UPDATE users SET scope = 'operator' WHERE username = 'operator'")
 
     async def log(self) -> Log:
         seen = await self.stack.calls()

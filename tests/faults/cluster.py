@@ -132,8 +132,8 @@ class Cluster:
         return await asyncio.to_thread(self._ask, statement, values)
 
     def _ask(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
-        with psycopg.connect(self.stack.postgres.url(), autocommit=True, connect_timeout=5) as held:
-            done = held.execute(statement, values or None)
+        with psycopg.connect(self.stack.postgres.url(), autocommit=True, connect_timeout=5) as connection:
+            done = connection.execute(statement, values or None)
             return done.fetchall() if done.description else []
 
     def open_redis(self) -> Redis:

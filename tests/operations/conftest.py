@@ -12,7 +12,7 @@ from common.core.outcomes import Outcome
 from common.provider import Permit
 from common.resources import Resources
 from common.store.audit import select_acts
-from common.store.pool import connection
+from common.store.pool import acquire
 from tests.policy.day import Unjumped
 from tests.store.conftest import Clock, clock
 
@@ -49,14 +49,14 @@ async def break_provider(process: Resources, kind: str) -> None:
 
 
 async def execute(process: Resources, statement: str, *arguments: object) -> None:
-    async with connection(process.db) as held:
-        await held.execute(statement, *arguments)
+    async with acquire(process.db) as connection:
+        await connection.execute(statement, *arguments)
 
 
 async def acts(process: Resources) -> list[tuple[str, str, str | None]]:
     """Event, actor and subject of all acts, the first one first."""
-    async with connection(process.db) as held:
-        found = await select_acts(held)
+    async with acquire(process.db) as connection:
+        found = await select_acts(connection)
     return [(entry.act.event, entry.act.actor, entry.act.subject) for entry in reversed(found)]
 
 

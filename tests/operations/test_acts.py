@@ -6,17 +6,17 @@ import pytest
 from common.operations.acts import AuditReport, note, report_acts
 from common.resources import Resources
 from common.store.audit import Act, insert_act
-from common.store.pool import connection, transaction
+from common.store.pool import acquire, transaction
 from common.store.users import insert_user
 
 
 async def write(resources: Resources) -> int:
     """Three acts; the id of the account that two of them are about."""
-    async with connection(resources.db) as held:
-        user = await insert_user(held, "ada", "ada@example.com", "hash", "scheme")
-        await insert_act(held, Act("registered", f"user:{user.id}", user.id, "127.0.0.1", request_id="r1"))
-        await note(held, "symbol_pinned", by=f"user:{user.id}", subject="IBM", request_id="r2")
-        await insert_act(held, Act("user_locked", "cli:root@host", user.id))
+    async with acquire(resources.db) as connection:
+        user = await insert_user(connection, "ada", "ada@example.com", "hash", "scheme")
+        await insert_act(connection, Act("registered", f"user:{user.id}", user.id, "127.0.0.1", request_id="r1"))
+        await note(connection, "symbol_pinned", by=f"user:{user.id}", subject="IBM", request_id="r2")
+        await insert_act(connection, Act("user_locked", "cli:root@host", user.id))
     return user.id
 
 
@@ -51,9 +51,9 @@ async def test_the_audit_is_read_page_by_page(resources: Resources) -> None:
 
 
 async def fail(resources: Resources) -> None:
-    async with transaction(resources.db) as held:
-        await note(held, "symbol_pinned", by="cli:a@b", subject="IBM", request_id=None)
-        await held.execute("SELECT 1 / 0")
+    async with transaction(resources.db) as connection:
+        await note(connection, "symbol_pinned", by="cli:a@b", subject="IBM", request_id=None)
+        await connection.execute("SELECT 1 / 0")
 
 
 async def test_an_act_that_fails_is_not_written(resources: Resources) -> None:

@@ -14,7 +14,7 @@ from common.resources import Resources
 from common.store import gate, ledger
 from common.store.ledger import Wait
 from common.store.line import join_line
-from common.store.pool import connection
+from common.store.pool import acquire
 from tests.operations.conftest import BY, acts, break_provider, serve, take
 from tests.store.conftest import Clock
 
@@ -28,8 +28,8 @@ def slow(process: Resources) -> Resources:
 
 
 async def want(process: Resources, *symbols: str, call_class: CallClass = CallClass.USER) -> None:
-    async with connection(process.db) as held:
-        await join_line(held, process.ask, Function.QUOTE, symbols, call_class, stay=HOUR)
+    async with acquire(process.db) as connection:
+        await join_line(connection, process.ask, Function.QUOTE, symbols, call_class, stay=HOUR)
 
 
 def slots(report: BudgetReport) -> list[tuple[str, int, int, bool]]:
@@ -147,9 +147,9 @@ async def test_a_hold_that_is_over_is_not_told(process: Resources, clock: Clock)
 
 
 async def test_a_refused_key_holds_all_calls_until_a_probe_or_until_it_is_released(process: Resources) -> None:
-    async with connection(process.db) as held:
-        until = await ledger.select_now(held) + HOUR
-        await gate.upsert_hold(held, process.ask.account, Hold(until, Outcome.BAD_KEY, probing=True))
+    async with acquire(process.db) as connection:
+        until = await ledger.select_now(connection) + HOUR
+        await gate.upsert_hold(connection, process.ask.account, Hold(until, Outcome.BAD_KEY, probing=True))
     rests = await report_budget(process)
     released = await release(process, by=BY)
 

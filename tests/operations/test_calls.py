@@ -11,7 +11,7 @@ from common.errors import InvalidSymbol
 from common.operations.calls import CallsReport, report_calls, report_line
 from common.resources import Resources
 from common.store.line import join_line
-from common.store.pool import connection
+from common.store.pool import acquire
 from tests.operations.conftest import break_provider, serve, take
 from tests.store.conftest import Clock
 
@@ -19,8 +19,8 @@ STAY = timedelta(hours=1)
 
 
 async def want(process: Resources, subject: str, call_class: CallClass, function: Function = Function.QUOTE) -> None:
-    async with connection(process.db) as held:
-        await join_line(held, process.ask, function, [subject], call_class, stay=STAY)
+    async with acquire(process.db) as connection:
+        await join_line(connection, process.ask, function, [subject], call_class, stay=STAY)
 
 
 def subjects(report: CallsReport) -> list[str]:

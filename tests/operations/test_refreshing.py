@@ -22,7 +22,7 @@ from common.store import gate, ledger, refreshes
 from common.store.ledger import select_now
 from common.store.line import join_line
 from common.store.listings import replace_listing
-from common.store.pool import connection
+from common.store.pool import acquire
 from common.store.symbols import upsert_pins
 from tests.operations.conftest import BY, acts, after, break_provider, execute, serve, take
 from tests.store.conftest import Clock
@@ -38,8 +38,10 @@ def states(report: JobReport) -> dict[str, str | None]:
 
 
 async def classes(process: Resources) -> dict[str, str]:
-    async with connection(process.db) as held:
-        rows = await held.fetch("SELECT subject, class FROM demand WHERE function = 'GLOBAL_QUOTE' ORDER BY subject")
+    async with acquire(process.db) as connection:
+        rows = await connection.fetch(
+            "SELECT subject, class FROM demand WHERE function = 'GLOBAL_QUOTE' ORDER BY subject"
+        )
     return dict(rows)
 
 
@@ -62,8 +64,8 @@ async def test_symbols_are_queued_once_each_as_the_operators(process: Resources)
 async def test_symbols_are_spelt_as_the_listing_in_the_database_has_them(process: Resources) -> None:
     """As `quotewell refresh brk/b` does, which has no copy of it."""
     listed = [Listed(symbol, symbol, "NYSE", "Stock", None) for symbol in ("BRK-B", "BP")]
-    async with connection(process.db) as held:
-        await replace_listing(held, process.settings.source, listed, await select_now(held))
+    async with acquire(process.db) as connection:
+        await replace_listing(connection, process.settings.source, listed, await select_now(connection))
     report = await queue(process, "brk/b", "BRK B", "brk.b", "bp.l")
 
     assert {"BP.L": "waiting", "BRK-B": "waiting"} == states(report)
@@ -136,8 +138,8 @@ async def test_three_tries_that_fail_settle_as_the_failure(process: Resources, c
 async def test_what_is_never_served_expires_after_a_week(process: Resources, clock: Clock) -> None:
     job = (await queue(process, "IBM")).id
     clock.pass_(timedelta(days=7, seconds=1))
-    async with connection(process.db) as held:
-        await refreshes.update_expired(held)
+    async with acquire(process.db) as connection:
+        await refreshes.update_expired(connection)
     report = await report_job(process, job)
 
     assert ({"IBM": "expired"}, 1, True) == (states(report), report.expired, report.done)
@@ -146,9 +148,9 @@ async def test_what_is_never_served_expires_after_a_week(process: Resources, clo
 async def test_a_job_whose_symbols_left_the_line_is_not_done(process: Resources) -> None:
     """As after a death amid the queueing of many; a worker lets them join again."""
     job = (await queue(process, "AAPL", "IBM")).id
-    async with connection(process.db) as held:
-        await held.execute("DELETE FROM demand WHERE subject = 'IBM'")
-        lost = await refreshes.select_lost(held, most=10)
+    async with acquire(process.db) as connection:
+        await connection.execute("DELETE FROM demand WHERE subject = 'IBM'")
+        lost = await refreshes.select_lost(connection, most=10)
     report = await report_job(process, job)
 
     assert (["IBM"], 2, False) == (lost, report.waiting, report.done)
@@ -182,9 +184,9 @@ async def test_a_days_quota_and_the_half_of_it_that_orders_may_take_are_in_the_e
 
 
 async def test_a_symbol_that_waits_already_is_joined(process: Resources) -> None:
-    async with connection(process.db) as held:
-        await join_line(held, process.ask, Function.QUOTE, ["AAPL"], CallClass.USER)
-        await join_line(held, process.ask, Function.QUOTE, ["IBM"], CallClass.REFRESH)
+    async with acquire(process.db) as connection:
+        await join_line(connection, process.ask, Function.QUOTE, ["AAPL"], CallClass.USER)
+        await join_line(connection, process.ask, Function.QUOTE, ["IBM"], CallClass.REFRESH)
     await queue(process, "AAPL", "IBM")
 
     assert {"AAPL": CallClass.USER, "IBM": CallClass.OPERATOR} == await classes(process)
@@ -230,8 +232,8 @@ async def test_a_job_that_is_not_there_is_not_found(process: Resources, job: int
 
 async def wanted(process: Resources) -> None:
     """NEW has no quote, IBM a quote, BAD rests in quarantine, and nobody wants OTHER."""
-    async with connection(process.db) as held:
-        await upsert_pins(held, ["BAD", "IBM", "NEW"])
+    async with acquire(process.db) as connection:
+        await upsert_pins(connection, ["BAD", "IBM", "NEW"])
     await queue(process, "IBM")
     await serve(process)
     statement = """
@@ -267,8 +269,8 @@ async def test_a_job_of_nothing_is_done_at_once(process: Resources) -> None:
 
 async def test_many_symbols_join_the_line_bit_by_bit(process: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refreshing, "BIT", 100)
-    async with connection(process.db) as held:
-        await upsert_pins(held, [f"S{number}" for number in range(1050)])
+    async with acquire(process.db) as connection:
+        await upsert_pins(connection, [f"S{number}" for number in range(1050)])
     report = await queue_all(process, stale_only=False, by=BY)
     pages = [report]
     while pages[-1].next:
@@ -288,22 +290,22 @@ def limited(process: Resources, limits: str, *, bulk: bool = False) -> Resources
 
 async def test_the_estimate_is_when_the_last_one_is_served_after_a_hold(process: Resources) -> None:
     slow = limited(process, "1/1min")
-    async with connection(process.db) as held:
-        await join_line(held, process.ask, Function.DAILY, ["IBM"], CallClass.USER)
+    async with acquire(process.db) as connection:
+        await join_line(connection, process.ask, Function.DAILY, ["IBM"], CallClass.USER)
     job = (await queue(process, "A", "B")).id
     before = await report_job(slow, job)
-    async with connection(process.db) as held:
-        until = await ledger.select_now(held) + timedelta(hours=1)
-        await gate.upsert_hold(held, process.ask.account, Hold(until, "operator", probing=False))
+    async with acquire(process.db) as connection:
+        until = await ledger.select_now(connection) + timedelta(hours=1)
+        await gate.upsert_hold(connection, process.ask.account, Hold(until, "operator", probing=False))
 
     assert 2 * 60 + 3 * 0.5 == before.estimate_s
     assert 3600 + 2 * 60 + 3 * 0.5 == (await report_job(slow, job)).estimate_s
 
 
 async def test_while_the_provider_fails_nobody_knows_when_a_job_ends(process: Resources) -> None:
-    async with connection(process.db) as held:
-        until = await ledger.select_now(held) + timedelta(minutes=1)
-        await gate.upsert_hold(held, process.ask.account, Hold(until, "provider_down", probing=True))
+    async with acquire(process.db) as connection:
+        until = await ledger.select_now(connection) + timedelta(minutes=1)
+        await gate.upsert_hold(connection, process.ask.account, Hold(until, "provider_down", probing=True))
 
     assert None is (await queue(process, "A")).estimate_s
 
@@ -326,7 +328,9 @@ async def test_an_order_counts_for_the_operators_share_unless_it_is_forced(proce
     await queue(process, "AAPL", "IBM")
     await queue_refresh(process, ["IBM"], by=BY, forced=True)
     await queue_refresh(process, ["MSFT"], by=BY, forced=True)
-    async with connection(process.db) as held:
-        rows = await held.fetch("SELECT subject, groups FROM demand WHERE function = 'GLOBAL_QUOTE' ORDER BY subject")
+    async with acquire(process.db) as connection:
+        rows = await connection.fetch(
+            "SELECT subject, groups FROM demand WHERE function = 'GLOBAL_QUOTE' ORDER BY subject"
+        )
 
     assert {"AAPL": ["waiting"], "IBM": [], "MSFT": []} == dict(map(tuple, rows))

@@ -14,7 +14,7 @@ from common.resources import Resources, open_redis
 from common.settlement import settle
 from common.store import gate
 from common.store.line import join_line
-from common.store.pool import connection
+from common.store.pool import acquire
 from common.store.pulses import upsert_pulses
 from common.store.symbols import upsert_pins
 from tests.operations.conftest import after, execute, serve, take
@@ -25,8 +25,8 @@ HOUR = timedelta(hours=1)
 
 
 async def want(process: Resources, *symbols: str) -> None:
-    async with connection(process.db) as held:
-        await join_line(held, process.ask, Function.QUOTE, symbols, CallClass.OPERATOR, stay=HOUR)
+    async with acquire(process.db) as connection:
+        await join_line(connection, process.ask, Function.QUOTE, symbols, CallClass.OPERATOR, stay=HOUR)
 
 
 async def end(process: Resources, symbol: str, outcome: Outcome) -> None:
@@ -82,8 +82,8 @@ async def test_a_worker_that_is_woken_by_hand_says_nothing_of_beat(process: Reso
 
 async def test_a_hold_is_told_with_its_reason(process: Resources, clock: Clock) -> None:
     await work_line(process, stopping=after(1), ticked=True)
-    async with connection(process.db) as held:
-        await gate.upsert_hold(held, process.ask.account, Hold(clock.now + HOUR, "operator", probing=False))
+    async with acquire(process.db) as connection:
+        await gate.upsert_hold(connection, process.ask.account, Hold(clock.now + HOUR, "operator", probing=False))
     during = await report_status(process)
     clock.pass_(HOUR)
 
@@ -136,8 +136,8 @@ async def test_a_refused_key_fails_until_it_is_tried_again(process: Resources, c
 
 
 async def test_symbols_and_the_line_are_counted(process: Resources, clock: Clock) -> None:
-    async with connection(process.db) as held:
-        await upsert_pins(held, ["IBM", "NOSUCH"])
+    async with acquire(process.db) as connection:
+        await upsert_pins(connection, ["IBM", "NOSUCH"])
     await want(process, "NOSUCH")
     await serve(process)
     await want(process, "IBM", "MSFT", "TSLA")
@@ -151,8 +151,8 @@ async def test_symbols_and_the_line_are_counted(process: Resources, clock: Clock
 
 
 async def test_ages_are_those_of_the_symbols_report(process: Resources, clock: Clock) -> None:
-    async with connection(process.db) as held:
-        await upsert_pins(held, ["IBM"])
+    async with acquire(process.db) as connection:
+        await upsert_pins(connection, ["IBM"])
     await want(process, "IBM")
     await serve(process)
     clock.pass_(90)
@@ -177,7 +177,7 @@ async def test_it_tells_which_store_is_away(process: Resources, database: bool, 
 
 
 async def test_the_name_of_a_process_that_is_not_beat_is_a_worker(process: Resources) -> None:
-    async with connection(process.db) as held:
-        await upsert_pulses(held, ["worker@b:2", "worker@a:1", "beat"])
+    async with acquire(process.db) as connection:
+        await upsert_pulses(connection, ["worker@b:2", "worker@a:1", "beat"])
 
     assert ["worker@a:1", "worker@b:2"] == [one.name for one in (await report_status(process)).workers]

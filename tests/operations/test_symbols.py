@@ -15,7 +15,7 @@ from common.operations.symbols import SymbolsReport, end_quarantine, pin, report
 from common.resources import Resources
 from common.store import gate, ledger
 from common.store.line import join_line
-from common.store.pool import connection
+from common.store.pool import acquire
 from common.store.quotes import upsert_quote
 from common.store.symbols import select_unknown, update_quoted, update_reads, upsert_pins
 from tests.operations.conftest import BY, acts, execute, serve
@@ -46,8 +46,8 @@ async def want(process: Resources, **watchers: int) -> None:
 
 
 async def quote(process: Resources, symbol: str, at: datetime, *, source: str = "simulated") -> None:
-    async with connection(process.db) as held:
-        await upsert_quote(held, Quote(Price(symbol, Decimal("12.50"), at.date()), source, at))
+    async with acquire(process.db) as connection:
+        await upsert_quote(connection, Quote(Price(symbol, Decimal("12.50"), at.date()), source, at))
 
 
 async def fail(process: Resources, symbol: str, *, rests: timedelta) -> None:
@@ -67,12 +67,12 @@ def names(report: SymbolsReport) -> list[str]:
 
 async def test_a_symbol_is_told_with_all_that_is_known_of_it(slow: Resources, clock: Clock) -> None:
     await want(slow, IBM=3)
-    async with connection(slow.db) as held:
-        await join_line(held, slow.ask, Function.QUOTE, ["IBM"], CallClass.OPERATOR)
+    async with acquire(slow.db) as connection:
+        await join_line(connection, slow.ask, Function.QUOTE, ["IBM"], CallClass.OPERATOR)
     await serve(slow)
-    async with connection(slow.db) as held:
-        await update_reads(held, {"IBM": 8}, timedelta(hours=24))
-        await join_line(held, slow.ask, Function.QUOTE, ["IBM"], CallClass.OPERATOR, stay=timedelta(days=2))
+    async with acquire(slow.db) as connection:
+        await update_reads(connection, {"IBM": 8}, timedelta(hours=24))
+        await join_line(connection, slow.ask, Function.QUOTE, ["IBM"], CallClass.OPERATOR, stay=timedelta(days=2))
     fetched = clock.now
     clock.pass_(timedelta(hours=24))
     report = await report_symbols(slow)
@@ -174,10 +174,10 @@ async def test_bulk_calls_divide_the_bound_by_what_there_is_to_fetch_until_they_
     await want(slow, A=1, B=1, C=1)
     bulky = replace(slow, ask=replace(slow.ask, bulk=True))
     before = (await report_symbols(bulky)).bound_s
-    async with connection(slow.db) as held:
-        await held.execute("INSERT INTO ledgers (account) VALUES ($1)", slow.ask.account)
-        until = await ledger.select_now(held) + timedelta(hours=1)
-        await gate.update_bulk_denied(held, slow.ask.account, until)
+    async with acquire(slow.db) as connection:
+        await connection.execute("INSERT INTO ledgers (account) VALUES ($1)", slow.ask.account)
+        until = await ledger.select_now(connection) + timedelta(hours=1)
+        await gate.update_bulk_denied(connection, slow.ask.account, until)
 
     assert (6.0, 18.0) == (before, (await report_symbols(bulky)).bound_s)
 
@@ -190,9 +190,9 @@ async def stage(process: Resources, clock: Clock) -> None:
     await quote(process, "PIN", clock.now - timedelta(seconds=2))
     await fail(process, "REST", rests=timedelta(hours=1))
     await fail(process, "TRIED", rests=timedelta(seconds=-1))
-    async with connection(process.db) as held:
-        await upsert_pins(held, ["PIN"])
-        await update_reads(held, {"READ": 3}, timedelta(hours=24))
+    async with acquire(process.db) as connection:
+        await upsert_pins(connection, ["PIN"])
+        await update_reads(connection, {"READ": 3}, timedelta(hours=24))
 
 
 @pytest.mark.parametrize(
@@ -244,11 +244,11 @@ async def test_stale_with_the_nyse_is_what_is_stale_to_readers(nyse: Resources, 
 
 async def test_a_quarantine_is_ended(slow: Resources) -> None:
     await fail(slow, "IBM", rests=timedelta(hours=1))
-    async with connection(slow.db) as held:
-        unknown_before = await select_unknown(held, slow.ask, "IBM")
+    async with acquire(slow.db) as connection:
+        unknown_before = await select_unknown(connection, slow.ask, "IBM")
     change = await end_quarantine(slow, "ibm", by=BY, request_id="r1")
-    async with connection(slow.db) as held:
-        unknown = await select_unknown(held, slow.ask, "IBM")
+    async with acquire(slow.db) as connection:
+        unknown = await select_unknown(connection, slow.ask, "IBM")
 
     assert ("IBM", 0, None, True) == (change.symbol, change.failures, change.quarantined_until, change.changed)
     assert (True, False) == (unknown_before, unknown)
@@ -266,8 +266,8 @@ async def test_what_does_not_fail_cannot_be_released(slow: Resources) -> None:
 
 async def test_a_pinned_symbol_is_wanted_until_it_is_unpinned(slow: Resources) -> None:
     pinned = await pin(slow, "brk.b", by=BY)
-    async with connection(slow.db) as held:
-        await upsert_pins(held, slow.settings.overview_symbols)  # as each tick does
+    async with acquire(slow.db) as connection:
+        await upsert_pins(connection, slow.settings.overview_symbols)  # as each tick does
     wanted = names(await report_symbols(slow, only="pinned", sort="symbol"))
     unpinned = await unpin(slow, "BRK-B", by=BY)
 
@@ -286,8 +286,8 @@ async def test_a_pin_that_is_there_changes_nothing(slow: Resources) -> None:
 
 
 async def test_an_overviews_symbol_can_be_kept_and_not_unpinned(slow: Resources) -> None:
-    async with connection(slow.db) as held:
-        await upsert_pins(held, slow.settings.overview_symbols)
+    async with acquire(slow.db) as connection:
+        await upsert_pins(connection, slow.settings.overview_symbols)
     change = await pin(slow, "AAPL", by=BY)
 
     assert (True, True) == (change.kept, change.changed)
@@ -312,8 +312,8 @@ async def test_what_the_provider_does_not_have_is_not_pinned(slow: Resources) ->
 
 async def test_a_halted_symbol_that_once_had_a_quote_may_be_pinned(slow: Resources) -> None:
     await fail(slow, "HALT", rests=timedelta(hours=1))
-    async with connection(slow.db) as held:
-        await update_quoted(held, slow.ask, {"HALT": 0.0})
+    async with acquire(slow.db) as connection:
+        await update_quoted(connection, slow.ask, {"HALT": 0.0})
     await fail(slow, "HALT", rests=timedelta(hours=1))
 
     assert (await pin(slow, "HALT", by=BY)).changed

@@ -12,7 +12,7 @@ from common.operations.refreshing import queue_refresh
 from common.operations.symbols import pin
 from common.resources import open_resources
 from common.store import feed
-from common.store.pool import connection
+from common.store.pool import acquire
 from common.store.users import update_scope
 from tests.api.conftest import PASSWORD, a_quote, eventually, register
 from tests.pages.conftest import OpenPage, Site, barriers
@@ -28,8 +28,8 @@ async def at_work(site: Site) -> AsyncIterator[None]:
     """An operator, a user, a symbol in quarantine, and a worker."""
     operator = await register(site.api, "grace")
     await register(site.api, "ada")
-    async with connection(site.resources.db) as held:
-        await update_scope(held, operator.id, "operator")
+    async with acquire(site.resources.db) as connection:
+        await update_scope(connection, operator.id, "operator")
     for symbol in ("IBM", "ORCL", "NOSUCH"):
         await pin(site.resources, symbol, by="cli:tests@here")
     await queue_refresh(site.resources, ["NOSUCH"], by="cli:tests@here")
@@ -48,8 +48,8 @@ async def at_work(site: Site) -> AsyncIterator[None]:
 
 
 async def failed(site: Site, symbol: str) -> bool:
-    async with connection(site.resources.db) as held:
-        return bool(await held.fetchval("SELECT failures > 0 FROM attempts WHERE symbol = $1", symbol))
+    async with acquire(site.resources.db) as connection:
+        return bool(await connection.fetchval("SELECT failures > 0 FROM attempts WHERE symbol = $1", symbol))
 
 
 async def log_in(page: Page, name: str, password: str = PASSWORD) -> None:
@@ -169,8 +169,8 @@ async def test_a_quarantine_is_ended(desk: Page, site: Site) -> None:
     await desk.get_by_role("button", name="Release NOSUCH").click()
 
     await expect(desk.locator("#quarantine-told")).to_have_text("NOSUCH stands with the others again.")
-    async with connection(site.resources.db) as held:
-        assert 1 == await held.fetchval("SELECT count(*) FROM audit WHERE event = 'quarantine_ended'")
+    async with acquire(site.resources.db) as connection:
+        assert 1 == await connection.fetchval("SELECT count(*) FROM audit WHERE event = 'quarantine_ended'")
 
 
 async def test_calls_are_held_and_let_go(desk: Page) -> None:

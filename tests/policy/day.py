@@ -27,7 +27,7 @@ from common.settlement import settle
 from common.store import bars, quotes
 from common.store import line as rows
 from common.store.ledger import Grant, Wait
-from common.store.pool import connection
+from common.store.pool import acquire
 from common.store.users import insert_user
 from common.store.watchlists import insert_item
 from tests.policy.record import Call, Record
@@ -97,8 +97,8 @@ class Day:
         newest, data = self.trading_day(self.calendar, self.now), self.resources.policy.data
         self.record.weights |= watchers
         self.record.since = self.calendar.clock(self.now)
-        async with connection(self.resources.db) as held:
-            await held.execute(
+        async with acquire(self.resources.db) as connection:
+            await connection.execute(
                 """
                 INSERT INTO symbols (symbol, watchers, source, clock)
                 SELECT symbol, watchers, $3, $4 FROM unnest($1::text[], $2::int[]) AS watched (symbol, watchers)
@@ -108,7 +108,7 @@ class Day:
                 self.resources.settings.source,
                 answered_clock(self.calendar, newest, self.now, data),
             )
-            await held.execute(
+            await connection.execute(
                 """
                 INSERT INTO quotes (symbol, source, price, trading_day, fetched_at)
                 SELECT unnest($1::text[]), $2, 100, unnest($3::date[]), ledger_now()
@@ -120,37 +120,41 @@ class Day:
 
     async def add(self, symbol: str) -> None:
         """Somebody watches a symbol that has no quote."""
-        async with connection(self.resources.db) as held:
-            user = await insert_user(held, f"u{symbol}", f"{symbol}@example.com", "hash", "scheme")
-            await held.execute(
+        async with acquire(self.resources.db) as connection:
+            user = await insert_user(connection, f"u{symbol}", f"{symbol}@example.com", "hash", "scheme")
+            await connection.execute(
                 "INSERT INTO listings (symbol, source, name, exchange, asset_type, listed_on) VALUES ($1, $2, '', '', '', NULL)",
                 symbol,
                 self.resources.settings.source,
             )
-            await insert_item(held, user.id, symbol, most=1)
+            await insert_item(connection, user.id, symbol, most=1)
 
     async def miss(self, symbol: str, *, stay: timedelta = rows.STAY) -> None:
         """Somebody waits for a symbol."""
-        async with connection(self.resources.db) as held:
-            told = await rows.join_line(held, self.resources.ask, Function.QUOTE, [symbol], CallClass.USER, stay=stay)
+        async with acquire(self.resources.db) as connection:
+            told = await rows.join_line(
+                connection, self.resources.ask, Function.QUOTE, [symbol], CallClass.USER, stay=stay
+            )
         assert told in ("joined", "held")
 
     async def keep_chart(self, symbol: str) -> None:
         """Its chart was fetched just now."""
         source = self.resources.settings.source
-        async with connection(self.resources.db) as held:
+        async with acquire(self.resources.db) as connection:
             day = self.trading_day(self.calendar, self.now)
-            await bars.upsert_bars(held, source, symbol, [Bar(day, *PRICES, volume=None)])
-            await bars.upsert_bars_fetched(held, source, symbol, self.now)
+            await bars.upsert_bars(connection, source, symbol, [Bar(day, *PRICES, volume=None)])
+            await bars.upsert_bars_fetched(connection, source, symbol, self.now)
 
     async def chart(self, symbol: str) -> tuple[Chart, View]:
         """Its chart as it would be shown now."""
         source = self.resources.settings.source
-        async with connection(self.resources.db) as held:
-            fetched_at = await bars.select_bars_fetched(held, source, symbol)
+        async with acquire(self.resources.db) as connection:
+            fetched_at = await bars.select_bars_fetched(connection, source, symbol)
             assert fetched_at is not None
-            kept = Chart(symbol, source, tuple(await bars.select_bars(held, source, symbol, most=100)), fetched_at)
-            quoted = await quotes.select_quotes(held, source, [symbol])
+            kept = Chart(
+                symbol, source, tuple(await bars.select_bars(connection, source, symbol, most=100)), fetched_at
+            )
+            quoted = await quotes.select_quotes(connection, source, [symbol])
         return kept, reconcile(kept, quoted[0] if quoted else None, self.calendar, LAG[self.resources.policy.data])
 
     async def read_chart(self, symbol: str) -> None:
@@ -161,8 +165,8 @@ class Day:
         if due is not None:
             lacks = due is Due.CLOSED_DAY
             stay = timedelta(days=1) if lacks else rows.STAY
-            async with connection(self.resources.db) as held:
-                await bars.insert_refresh(held, symbol, closed_day=lacks, stay=stay)
+            async with acquire(self.resources.db) as connection:
+                await bars.insert_refresh(connection, symbol, closed_day=lacks, stay=stay)
 
     def plan(self, moment: datetime, act: Callable[[], Awaitable[None]]) -> None:
         """Do something when its time has come."""

@@ -7,7 +7,7 @@ from common.core.models import Function
 from common.core.outcomes import Outcome
 from common.core.staleness import lower_bound
 from common.store.ledger import Grant
-from common.store.pool import connection
+from common.store.pool import acquire
 from tests.policy.conftest import Begin
 from tests.policy.day import Day, at, crowd
 from tests.policy.record import over_limit
@@ -24,8 +24,8 @@ async def standard_day(begin: Begin, start: datetime, symbols: int) -> Day:
 
 
 async def quarantined(day: Day) -> int:
-    async with connection(day.resources.db) as held:
-        return int(await held.fetchval("SELECT count(*) FROM attempts WHERE failures > 0"))
+    async with acquire(day.resources.db) as connection:
+        return int(await connection.fetchval("SELECT count(*) FROM attempts WHERE failures > 0"))
 
 
 async def test_a_dead_fifth_takes_a_twentieth_of_the_calls_and_the_living_stay_young(begin: Begin) -> None:

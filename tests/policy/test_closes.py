@@ -9,7 +9,7 @@ from common import line
 from common.core.closes import LAG
 from common.core.outcomes import Outcome
 from common.store.ledger import Grant
-from common.store.pool import connection
+from common.store.pool import acquire
 from tests.policy.conftest import Begin
 from tests.policy.day import Day, Provider, at, crowd
 from tests.policy.record import over_limit
@@ -42,8 +42,10 @@ async def free_day(begin: Begin, symbols: int = 15, late: Mapping[str, timedelta
 async def lacking(day: Day, close: datetime) -> Sequence[str]:
     """The watched symbols without the final price of a session."""
     final = close + LAG[day.resources.policy.data]
-    async with connection(day.resources.db) as held:
-        has = {row["symbol"] for row in await held.fetch(HAS_CLOSE, final, close.date(), list(day.record.weights))}
+    async with acquire(day.resources.db) as connection:
+        has = {
+            row["symbol"] for row in await connection.fetch(HAS_CLOSE, final, close.date(), list(day.record.weights))
+        }
     return sorted(day.record.weights.keys() - has)
 
 
@@ -89,8 +91,8 @@ async def test_a_price_of_the_first_minutes_after_the_close_is_not_final(begin: 
     await day.run(FRIDAY + MINUTE)
     day.plan(FRIDAY + 2 * MINUTE, lambda: day.miss("MISS"))
     await day.run(FRIDAY + 3 * MINUTE)
-    async with connection(day.resources.db) as held:
-        await held.execute("UPDATE symbols SET watchers = 1 WHERE symbol = 'MISS'")
+    async with acquire(day.resources.db) as connection:
+        await connection.execute("UPDATE symbols SET watchers = 1 WHERE symbol = 'MISS'")
     day.record.weights["MISS"] = 1
     assert "MISS" in await lacking(day, FRIDAY)
     await day.run(FRIDAY + 15 * MINUTE)

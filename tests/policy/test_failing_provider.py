@@ -7,7 +7,7 @@ import pytest
 
 from common.core.outcomes import Outcome
 from common.store.ledger import Grant
-from common.store.pool import connection
+from common.store.pool import acquire
 from tests.policy.conftest import Begin
 from tests.policy.day import Day, at, crowd
 from tests.policy.record import over_limit
@@ -37,14 +37,14 @@ def fails(outcome: Outcome, since: datetime, until: datetime) -> object:
 
 
 async def failures(day: Day) -> int:
-    async with connection(day.resources.db) as held:
-        return int(await held.fetchval("SELECT coalesce(sum(failures), 0) FROM attempts"))
+    async with acquire(day.resources.db) as connection:
+        return int(await connection.fetchval("SELECT coalesce(sum(failures), 0) FROM attempts"))
 
 
 async def closed_evenings(day: Day) -> int:
     """How many of the watched symbols have the newest close."""
-    async with connection(day.resources.db) as held:
-        return int(await held.fetchval("SELECT count(*) FROM quotes WHERE trading_day = '2026-11-16'"))
+    async with acquire(day.resources.db) as connection:
+        return int(await connection.fetchval("SELECT count(*) FROM quotes WHERE trading_day = '2026-11-16'"))
 
 
 async def test_an_outage_of_six_hours_costs_a_free_key_a_fifth_of_its_day(begin: Begin) -> None:

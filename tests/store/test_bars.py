@@ -9,7 +9,7 @@ import pytest
 from common.core.models import Bar, Price, Quote
 from common.store import bars, history
 from common.store.bars import Collected
-from common.store.pool import connection
+from common.store.pool import acquire
 from tests.store.conftest import START, Clock
 
 OURS, OTHER = "simulated", "alphavantage"
@@ -21,13 +21,13 @@ def bar(day: int, close: str = "10.5", volume: int | None = 7) -> Bar:
 
 
 async def keep(db: asyncpg.Pool, *kept: Bar, source: str = OURS, symbol: str = "AAPL") -> None:
-    async with connection(db) as held:
-        await bars.upsert_bars(held, source, symbol, kept)
+    async with acquire(db) as connection:
+        await bars.upsert_bars(connection, source, symbol, kept)
 
 
 async def held_bars(db: asyncpg.Pool, *, source: str = OURS, symbol: str = "AAPL", most: int = 100) -> list[Bar]:
-    async with connection(db) as held:
-        return await bars.select_bars(held, source, symbol, most=most)
+    async with acquire(db) as connection:
+        return await bars.select_bars(connection, source, symbol, most=most)
 
 
 async def test_the_newest_bars_are_read_oldest_first(db: asyncpg.Pool) -> None:
@@ -55,72 +55,72 @@ async def test_bars_of_another_source_or_symbol_are_not_served(db: asyncpg.Pool)
 
 
 async def test_a_symbol_whose_bars_nobody_asked_for_was_neither_fetched_nor_refused(db: asyncpg.Pool) -> None:
-    async with connection(db) as held:
-        assert await bars.select_bars_fetched(held, OURS, "AAPL") is None
-        assert not await bars.select_bars_refused(held, OURS, "AAPL")
+    async with acquire(db) as connection:
+        assert await bars.select_bars_fetched(connection, OURS, "AAPL") is None
+        assert not await bars.select_bars_refused(connection, OURS, "AAPL")
 
 
 async def test_a_fetch_is_remembered_by_source(db: asyncpg.Pool, clock: Clock) -> None:
-    async with connection(db) as held:
-        await bars.upsert_bars_fetched(held, OURS, "AAPL", clock.now)
+    async with acquire(db) as connection:
+        await bars.upsert_bars_fetched(connection, OURS, "AAPL", clock.now)
 
-        assert START == await bars.select_bars_fetched(held, OURS, "AAPL")
-        assert await bars.select_bars_fetched(held, OTHER, "AAPL") is None
+        assert START == await bars.select_bars_fetched(connection, OURS, "AAPL")
+        assert await bars.select_bars_fetched(connection, OTHER, "AAPL") is None
 
 
 async def test_a_refusal_is_remembered_for_an_hour(db: asyncpg.Pool, clock: Clock) -> None:
-    async with connection(db) as held:
-        await bars.upsert_bars_refused(held, OURS, "NOSUCH", clock.now)
+    async with acquire(db) as connection:
+        await bars.upsert_bars_refused(connection, OURS, "NOSUCH", clock.now)
 
         clock.pass_(timedelta(minutes=59))
-        assert await bars.select_bars_refused(held, OURS, "NOSUCH")
-        assert not await bars.select_bars_refused(held, OTHER, "NOSUCH")
+        assert await bars.select_bars_refused(connection, OURS, "NOSUCH")
+        assert not await bars.select_bars_refused(connection, OTHER, "NOSUCH")
         clock.pass_(MINUTE)
-        assert not await bars.select_bars_refused(held, OURS, "NOSUCH")
+        assert not await bars.select_bars_refused(connection, OURS, "NOSUCH")
 
 
 async def test_a_refusal_leaves_the_time_of_the_bars_and_bars_end_a_refusal(db: asyncpg.Pool, clock: Clock) -> None:
-    async with connection(db) as held:
-        await bars.upsert_bars_fetched(held, OURS, "AAPL", START)
-        await bars.upsert_bars_refused(held, OURS, "AAPL", START + MINUTE)
+    async with acquire(db) as connection:
+        await bars.upsert_bars_fetched(connection, OURS, "AAPL", START)
+        await bars.upsert_bars_refused(connection, OURS, "AAPL", START + MINUTE)
 
-        assert START == await bars.select_bars_fetched(held, OURS, "AAPL")
-        assert await bars.select_bars_refused(held, OURS, "AAPL")
-        await bars.upsert_bars_fetched(held, OURS, "AAPL", START + 2 * MINUTE)
-        assert not await bars.select_bars_refused(held, OURS, "AAPL")
+        assert START == await bars.select_bars_fetched(connection, OURS, "AAPL")
+        assert await bars.select_bars_refused(connection, OURS, "AAPL")
+        await bars.upsert_bars_fetched(connection, OURS, "AAPL", START + 2 * MINUTE)
+        assert not await bars.select_bars_refused(connection, OURS, "AAPL")
 
 
 async def test_charts_that_nobody_asked_for_are_forgotten(db: asyncpg.Pool, clock: Clock) -> None:
     day = timedelta(days=1)
-    async with connection(db) as held:
+    async with acquire(db) as connection:
         for symbol in ("OLD", "YOUNG"):
-            await bars.upsert_bars(held, OURS, symbol, [bar(2)])
-        await bars.upsert_bars_fetched(held, OURS, "OLD", START)
-        await bars.upsert_bars_refused(held, OURS, "NOSUCH", START)
+            await bars.upsert_bars(connection, OURS, symbol, [bar(2)])
+        await bars.upsert_bars_fetched(connection, OURS, "OLD", START)
+        await bars.upsert_bars_refused(connection, OURS, "NOSUCH", START)
         clock.pass_(31 * day)
-        await bars.upsert_bars_fetched(held, OURS, "YOUNG", clock.now)
+        await bars.upsert_bars_fetched(connection, OURS, "YOUNG", clock.now)
 
-        assert 2 == await bars.delete_old_bars(held, keep=30 * day)
-        assert [] == await bars.select_bars(held, OURS, "OLD", most=1)
-        assert await bars.select_bars_fetched(held, OURS, "OLD") is None
-        assert [bar(2)] == await bars.select_bars(held, OURS, "YOUNG", most=1)
+        assert 2 == await bars.delete_old_bars(connection, keep=30 * day)
+        assert [] == await bars.select_bars(connection, OURS, "OLD", most=1)
+        assert await bars.select_bars_fetched(connection, OURS, "OLD") is None
+        assert [bar(2)] == await bars.select_bars(connection, OURS, "YOUNG", most=1)
 
 
 async def collect(db: asyncpg.Pool, minutes: int, *, source: str = OURS, symbol: str = "AAPL") -> Collected:
     """A quote that was fetched so many minutes after the start, at a price of as many."""
     price, at = Price(symbol, Decimal(minutes), START.date(), volume=minutes * 10), START + minutes * MINUTE
-    async with connection(db) as held:
-        await history.insert_history(held, [Quote(price, source, at)])
+    async with acquire(db) as connection:
+        await history.insert_history(connection, [Quote(price, source, at)])
     return Collected(at, price.price, price.volume, price.trading_day)
 
 
 async def test_collected_quotes_are_read_by_the_page_each_once(db: asyncpg.Pool) -> None:
     collected = [await collect(db, minutes) for minutes in (1, 2, 3, 4, 5)]
 
-    async with connection(db) as held:
-        first = await bars.select_history(held, OURS, "AAPL", most=2)
-        second = await bars.select_history(held, OURS, "AAPL", after=first[-1].fetched_at, most=2)
-        third = await bars.select_history(held, OURS, "AAPL", after=second[-1].fetched_at, most=2)
+    async with acquire(db) as connection:
+        first = await bars.select_history(connection, OURS, "AAPL", most=2)
+        second = await bars.select_history(connection, OURS, "AAPL", after=first[-1].fetched_at, most=2)
+        third = await bars.select_history(connection, OURS, "AAPL", after=second[-1].fetched_at, most=2)
 
     assert [collected[:2], collected[2:4], collected[4:]] == [first, second, third]
 
@@ -144,9 +144,9 @@ async def test_a_page_keeps_within_its_bounds(
         await collect(db, minutes)
     bounds = [None if minutes is None else START + minutes * MINUTE for minutes in (since, until, after)]
 
-    async with connection(db) as held:
+    async with acquire(db) as connection:
         page = await bars.select_history(
-            held, OURS, "AAPL", since=bounds[0], until=bounds[1], after=bounds[2], most=100
+            connection, OURS, "AAPL", since=bounds[0], until=bounds[1], after=bounds[2], most=100
         )
 
     assert expected == [int(one.price) for one in page]
@@ -157,5 +157,5 @@ async def test_what_another_source_said_is_no_part_of_the_history(db: asyncpg.Po
     await collect(db, 2, source=OTHER)
     await collect(db, 3, symbol="MSFT")
 
-    async with connection(db) as held:
-        assert [ours] == await bars.select_history(held, OURS, "AAPL", most=100)
+    async with acquire(db) as connection:
+        assert [ours] == await bars.select_history(connection, OURS, "AAPL", most=100)

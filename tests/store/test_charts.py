@@ -10,7 +10,7 @@ from common.core.models import CallClass, Function
 from common.core.refresh import CLOSING_POWER, NO_POWER, OPEN_POWER, Turn
 from common.core.shares import Ceiling
 from common.store import bars, line
-from common.store.pool import connection
+from common.store.pool import acquire
 from tests.store.conftest import Clock
 from tests.store.test_grants import asks, granted, quoted, settle, turn, waits, want
 
@@ -21,9 +21,9 @@ RULES = asks("100/1min")
 
 async def read(db: asyncpg.Pool, *symbols: str, closed_day: bool = True, stay: timedelta = DAY) -> None:
     """Their charts are read, and are due."""
-    async with connection(db) as held:
+    async with acquire(db) as connection:
         for symbol in symbols:
-            await bars.insert_refresh(held, symbol, closed_day=closed_day, stay=stay)
+            await bars.insert_refresh(connection, symbol, closed_day=closed_day, stay=stay)
 
 
 async def calls(db: asyncpg.Pool, clock: Clock, number: int, turn_: Turn) -> list[str]:
@@ -105,13 +105,13 @@ async def test_a_closed_day_goes_before_a_running_one_and_who_waits_before_both(
 
 
 async def test_many_readers_make_one_call_and_one_who_waits_keeps_the_place(db: asyncpg.Pool, clock: Clock) -> None:
-    async with connection(db) as held:
-        await line.join_line(held, asks(), Function.DAILY, ["IBM"], CallClass.USER, asker="user:1", most=9)
+    async with acquire(db) as connection:
+        await line.join_line(connection, asks(), Function.DAILY, ["IBM"], CallClass.USER, asker="user:1", most=9)
     await read(db, "IBM")
     await read(db, "MSFT", closed_day=False)
     await read(db, "MSFT")
-    async with connection(db) as held:
-        rows = await held.fetch("SELECT subject, class, groups FROM demand ORDER BY subject")
+    async with acquire(db) as connection:
+        rows = await connection.fetch("SELECT subject, class, groups FROM demand ORDER BY subject")
 
     assert [("IBM", "user", ["waiting", "unlisted"]), ("MSFT", "refresh", ["waiting", "chart", "closed_day"])] == [
         tuple(row) for row in rows

@@ -10,7 +10,7 @@ from common.core.outcomes import Outcome
 from common.core.refresh import NO_POWER
 from common.store import gate, ledger, line, symbols, users, watchlists
 from common.store.ledger import Grant
-from common.store.pool import connection
+from common.store.pool import acquire
 from common.store.users import insert_user
 from tests.store.conftest import START, Clock
 from tests.store.test_grants import SOURCE, asks, granted, quoted, settle, turn, waits
@@ -20,13 +20,13 @@ STRANGER, OTHER = "network:a", "network:b"
 
 async def list_symbols(db: asyncpg.Pool, *symbols_: str) -> None:
     """The provider's listing."""
-    async with connection(db) as held:
-        await held.execute(
+    async with acquire(db) as connection:
+        await connection.execute(
             "INSERT INTO listings (source, symbol, name, exchange, asset_type) SELECT $1, unnest($2::text[]), '', '', ''",
             SOURCE,
             list(symbols_),
         )
-        await held.execute(
+        await connection.execute(
             "INSERT INTO listing_state VALUES ($1, ledger_now(), $2) ON CONFLICT DO NOTHING",
             SOURCE,
             max(1, len(symbols_)),
@@ -35,35 +35,35 @@ async def list_symbols(db: asyncpg.Pool, *symbols_: str) -> None:
 
 async def account(db: asyncpg.Pool, name: str, *watched: str) -> str:
     """An account that watches symbols, and its name as a requester."""
-    async with connection(db) as held:
-        user = await insert_user(held, name, f"{name}@example.com", "hash", "scheme")
+    async with acquire(db) as connection:
+        user = await insert_user(connection, name, f"{name}@example.com", "hash", "scheme")
         for symbol in watched:
-            await watchlists.insert_item(held, user.id, symbol, most=10_000)
+            await watchlists.insert_item(connection, user.id, symbol, most=10_000)
     return f"user:{user.id}"
 
 
 async def ask_for(db: asyncpg.Pool, symbol: str, by: str, function: Function = Function.QUOTE) -> str:
     call_class = CallClass.USER if by.startswith("user") else CallClass.STRANGER
-    async with connection(db) as held:
-        return await line.join_line(held, asks(), function, [symbol], call_class, asker=by, most=1000)
+    async with acquire(db) as connection:
+        return await line.join_line(connection, asks(), function, [symbol], call_class, asker=by, most=1000)
 
 
 async def groups(db: asyncpg.Pool, symbol: str) -> set[str]:
-    async with connection(db) as held:
-        return set(await held.fetchval("SELECT groups FROM demand WHERE subject = $1", symbol))
+    async with acquire(db) as connection:
+        return set(await connection.fetchval("SELECT groups FROM demand WHERE subject = $1", symbol))
 
 
 async def fail(db: asyncpg.Pool, grant: Grant, now: object) -> None:
     """The provider has no such symbol."""
-    async with connection(db) as held:
-        await ledger.update_call(held, grant.id, Outcome.NO_DATA)
-        await symbols.upsert_failed(held, "a", grant.subjects, now, timedelta(minutes=5))  # type: ignore[arg-type]
-        await line.delete_served(held, grant.id, grant.subjects)
+    async with acquire(db) as connection:
+        await ledger.update_call(connection, grant.id, Outcome.NO_DATA)
+        await symbols.upsert_failed(connection, "a", grant.subjects, now, timedelta(minutes=5))  # type: ignore[arg-type]
+        await line.delete_served(connection, grant.id, grant.subjects)
 
 
 async def answer(db: asyncpg.Pool, grant: Grant) -> None:
-    async with connection(db) as held:
-        await symbols.update_quoted(held, asks(), dict.fromkeys(grant.subjects))
+    async with acquire(db) as connection:
+        await symbols.update_quoted(connection, asks(), dict.fromkeys(grant.subjects))
     await settle(db, grant)
 
 
@@ -72,8 +72,8 @@ async def test_a_strangers_symbol_that_the_listing_lacks_costs_no_call(db: async
 
     assert "unlisted" == await ask_for(db, "NONSENSE", STRANGER)
     assert "joined" == await ask_for(db, "IBM", STRANGER)
-    async with connection(db) as held:
-        assert ["IBM"] == [row["subject"] for row in await held.fetch("SELECT subject FROM demand")]
+    async with acquire(db) as connection:
+        assert ["IBM"] == [row["subject"] for row in await connection.fetch("SELECT subject FROM demand")]
 
 
 async def test_without_a_listing_a_strangers_symbol_is_a_trial(db: asyncpg.Pool, clock: Clock) -> None:
@@ -143,8 +143,8 @@ async def test_strangers_together_have_a_fifth_while_others_wait(db: asyncpg.Poo
         grant = await granted(db, asks(), turn(clock=10_000 + (clock.now - START).total_seconds()))
         classes.append(grant.call_class)
         await answer(db, grant)
-        async with connection(db) as held:
-            await held.execute("UPDATE demand SET expires = expires + interval '1 hour'")
+        async with acquire(db) as connection:
+            await connection.execute("UPDATE demand SET expires = expires + interval '1 hour'")
 
     assert 3 <= classes.count(CallClass.STRANGER) <= 5
     assert 15 <= classes.count(CallClass.REFRESH)
@@ -168,9 +168,9 @@ async def test_of_a_day_strangers_have_a_fifth_though_nobody_else_waits(db: asyn
     made = 0
     for _ in range(30):
         clock.pass_(61)
-        async with connection(db) as held:
-            await held.execute("UPDATE demand SET expires = expires + interval '1 hour'")
-            _, told = await ledger.grant_call(held, asks(limits), turn(limits=limits, power=NO_POWER))
+        async with acquire(db) as connection:
+            await connection.execute("UPDATE demand SET expires = expires + interval '1 hour'")
+            _, told = await ledger.grant_call(connection, asks(limits), turn(limits=limits, power=NO_POWER))
         if isinstance(told, Grant):
             made += 1
             await answer(db, told)
@@ -232,9 +232,9 @@ async def test_a_first_quote_that_failed_is_left_for_five_minutes(db: asyncpg.Po
     await list_symbols(db, "A")
     await account(db, "ada", "A")
     grant = await granted(db, asks(), turn())
-    async with connection(db) as held:
-        await ledger.update_call(held, grant.id, Outcome.UNAVAILABLE)
-        await line.release_unserved(held, grant.id, jitter=1, counts=True)
+    async with acquire(db) as connection:
+        await ledger.update_call(connection, grant.id, Outcome.UNAVAILABLE)
+        await line.release_unserved(connection, grant.id, jitter=1, counts=True)
 
     clock.pass_(timedelta(minutes=4))
     assert "idle" == (await waits(db, asks(), turn())).reason
@@ -269,36 +269,36 @@ async def test_the_list_of_a_sleeping_account_weighs_nothing_until_it_comes_back
     user = int(name.partition(":")[2])
 
     async def watchers() -> list[int]:
-        async with connection(db) as held:
-            return [row["watchers"] for row in await held.fetch("SELECT watchers FROM symbols ORDER BY symbol")]
+        async with acquire(db) as connection:
+            return [row["watchers"] for row in await connection.fetch("SELECT watchers FROM symbols ORDER BY symbol")]
 
-    async with connection(db) as held:
-        await held.execute("UPDATE users SET seen_at = now() - interval '31 days'")
-        assert 1 == await users.update_asleep(held, keep=users.SLEEPS_AFTER, most=10)
-        assert 0 == await users.update_asleep(held, keep=users.SLEEPS_AFTER, most=10)
+    async with acquire(db) as connection:
+        await connection.execute("UPDATE users SET seen_at = now() - interval '31 days'")
+        assert 1 == await users.update_asleep(connection, keep=users.SLEEPS_AFTER, most=10)
+        assert 0 == await users.update_asleep(connection, keep=users.SLEEPS_AFTER, most=10)
     assert [1, 0] == await watchers()
-    async with connection(db) as held:
-        await watchlists.insert_item(held, user, "C", most=9)
-        await watchlists.delete_item(held, user, "A")
+    async with acquire(db) as connection:
+        await watchlists.insert_item(connection, user, "C", most=9)
+        await watchlists.delete_item(connection, user, "A")
     assert [1, 0, 0] == await watchers()
-    async with connection(db) as held:
-        await users.update_seen(held, user)
+    async with acquire(db) as connection:
+        await users.update_seen(connection, user)
     assert [1, 1, 1] == await watchers()
-    async with connection(db) as held:
-        await held.execute("UPDATE users SET asleep = true")
-        await users.delete_user(held, user)
+    async with acquire(db) as connection:
+        await connection.execute("UPDATE users SET asleep = true")
+        await users.delete_user(connection, user)
     assert [1, 0, 0] == await watchers()
 
 
 async def test_a_sleeping_accounts_first_quotes_wait(db: asyncpg.Pool, clock: Clock) -> None:
     await list_symbols(db, "A")
     await account(db, "ada", "A")
-    async with connection(db) as held:
-        await held.execute("UPDATE users SET asleep = true")
+    async with acquire(db) as connection:
+        await connection.execute("UPDATE users SET asleep = true")
     assert "idle" == (await waits(db, asks(), turn())).reason
 
-    async with connection(db) as held:
-        await held.execute("UPDATE users SET asleep = false")
+    async with acquire(db) as connection:
+        await connection.execute("UPDATE users SET asleep = false")
     assert ("A",) == (await granted(db, asks(), turn())).subjects
 
 
@@ -308,12 +308,12 @@ async def test_a_sleeping_accounts_first_quotes_wait(db: asyncpg.Pool, clock: Cl
 async def test_a_pin_that_nobody_wants_weighs_half_a_watcher(
     db: asyncpg.Pool, clock: Clock, watchers: int, reads: float, level: int
 ) -> None:
-    async with connection(db) as held:
-        await held.execute(
+    async with acquire(db) as connection:
+        await connection.execute(
             "INSERT INTO symbols (symbol, pinned, watchers, reads) VALUES ('A', true, $1, $2)", watchers, reads
         )
-        weight = await held.fetchval("SELECT weight_of(watchers, pinned, reads) FROM symbols")
-        assert level == await held.fetchval("SELECT level FROM symbols")
+        weight = await connection.fetchval("SELECT weight_of(watchers, pinned, reads) FROM symbols")
+        assert level == await connection.fetchval("SELECT level FROM symbols")
     assert weight == (0.5 if level == -1002 else watchers + reads)
 
 
@@ -321,8 +321,8 @@ async def test_pins_have_a_quarter_of_backgrounds_day_while_people_want_somethin
     db: asyncpg.Pool, clock: Clock
 ) -> None:
     limits = "1/2s,5/1min,25/1d"
-    async with connection(db) as held:
-        await held.execute(
+    async with acquire(db) as connection:
+        await connection.execute(
             "INSERT INTO symbols (symbol, pinned, source) SELECT 'P' || n, true, $1 FROM generate_series(1, 12) AS n",
             SOURCE,
         )
@@ -331,29 +331,29 @@ async def test_pins_have_a_quarter_of_backgrounds_day_while_people_want_somethin
     made = []
     for n in range(12):
         clock.pass_(61)
-        async with connection(db) as held:
-            _, told = await ledger.grant_call(held, asks(limits), turn(limits=limits, clock=10_000 + n))
+        async with acquire(db) as connection:
+            _, told = await ledger.grant_call(connection, asks(limits), turn(limits=limits, clock=10_000 + n))
         if isinstance(told, Grant):
             made.append(told.subjects[0])
             await answer(db, told)
 
     assert 5 == len(made)
-    async with connection(db) as held:
-        await held.execute("DELETE FROM symbols WHERE symbol = 'WATCHED'")
+    async with acquire(db) as connection:
+        await connection.execute("DELETE FROM symbols WHERE symbol = 'WATCHED'")
     assert made[0] not in (await granted(db, asks(limits), turn(limits=limits, clock=20_000))).subjects
 
 
 async def test_an_operator_who_forces_is_bound_by_no_share(db: asyncpg.Pool, clock: Clock) -> None:
     limits = "100/1min,4/1d"
-    async with connection(db) as held:
+    async with acquire(db) as connection:
         for n in range(4):
-            await line.join_line(held, asks(), Function.QUOTE, [f"S{n}"], CallClass.OPERATOR, forced=n > 1)
+            await line.join_line(connection, asks(), Function.QUOTE, [f"S{n}"], CallClass.OPERATOR, forced=n > 1)
 
     made = [(await granted(db, asks(limits), turn(limits=limits))).subjects[0] for _ in range(4)]
 
     assert ["S0", "S1", "S2", "S3"] == sorted(made)
-    async with connection(db) as held:
-        await line.join_line(held, asks(account="b"), Function.QUOTE, ["A", "B", "C"], CallClass.OPERATOR)
+    async with acquire(db) as connection:
+        await line.join_line(connection, asks(account="b"), Function.QUOTE, ["A", "B", "C"], CallClass.OPERATOR)
     for _ in range(2):
         await granted(db, asks(limits, account="b"), turn(limits=limits))
     assert "idle" == (await waits(db, asks(limits, account="b"), turn(limits=limits))).reason
@@ -365,8 +365,8 @@ async def test_of_a_class_that_is_raised_the_newcomer_is_the_requester(db: async
     await ask_for(db, "A", "user:7")
     await ask_for(db, "A", OTHER)
 
-    async with connection(db) as held:
-        row = await held.fetchrow("SELECT class, groups, asker FROM demand")
+    async with acquire(db) as connection:
+        row = await connection.fetchrow("SELECT class, groups, asker FROM demand")
     assert ("user", ["waiting"], "user:7") == tuple(row)
 
 
@@ -377,8 +377,8 @@ async def test_a_ceiling_ends_a_wait_when_it_has_room_again(db: asyncpg.Pool, cl
     await settle(db, await granted(db, asks(limits), turn(limits=limits, power=NO_POWER)))
     clock.pass_(timedelta(hours=1))
     await ask_for(db, "B", STRANGER)
-    async with connection(db) as held:
-        await line.update_stay(held, Function.QUOTE, "B", timedelta(days=2))
+    async with acquire(db) as connection:
+        await line.update_stay(connection, Function.QUOTE, "B", timedelta(days=2))
 
     told = await waits(db, asks(limits), turn(limits=limits, power=NO_POWER))
 
@@ -393,8 +393,8 @@ async def test_what_an_account_watches_does_not_count_against_its_minute(db: asy
     by = await account(db, "ada", *names)
 
     async def chart(symbol: str) -> str:
-        async with connection(db) as held:
-            return await line.join_line(held, asks(), Function.DAILY, [symbol], CallClass.USER, asker=by, most=3)
+        async with acquire(db) as connection:
+            return await line.join_line(connection, asks(), Function.DAILY, [symbol], CallClass.USER, asker=by, most=3)
 
     assert ["joined"] * 6 == [await chart(name) for name in names]
     assert ["joined"] * 3 + ["unfair"] == [await chart(name) for name in "WXYZ"]
@@ -408,8 +408,8 @@ async def test_of_a_list_ten_symbols_are_waited_for_at_once_and_the_rest_come_in
     by = await account(db, "ada", *names)
 
     async def wait_for(symbol: str) -> str:
-        async with connection(db) as held:
-            return await line.join_line(held, asks(), Function.QUOTE, [symbol], CallClass.USER, asker=by, most=3)
+        async with acquire(db) as connection:
+            return await line.join_line(connection, asks(), Function.QUOTE, [symbol], CallClass.USER, asker=by, most=3)
 
     assert ["joined"] * 10 + ["watched"] * 2 == [await wait_for(name) for name in names]
     assert "joined" == await wait_for("S03")  # what is queued already costs nothing
@@ -424,10 +424,12 @@ async def test_what_was_promised_for_now_goes_before_whoever_had_fewer_calls(db:
     clock.pass_(1)
     await ask_for(db, "C", bob)
     await ask_for(db, "D", bob)
-    async with connection(db) as held:
+    async with acquire(db) as connection:
         until = clock.now + timedelta(seconds=30)
-        await line.update_stay(held, Function.QUOTE, "B", timedelta(minutes=2), urgent_at=until)
-        await line.update_stay(held, Function.QUOTE, "B", timedelta(minutes=5), urgent_at=until + timedelta(minutes=3))
+        await line.update_stay(connection, Function.QUOTE, "B", timedelta(minutes=2), urgent_at=until)
+        await line.update_stay(
+            connection, Function.QUOTE, "B", timedelta(minutes=5), urgent_at=until + timedelta(minutes=3)
+        )
     first = (await granted(db, asks(), turn())).subjects
     clock.pass_(30)
 
@@ -436,13 +438,13 @@ async def test_what_was_promised_for_now_goes_before_whoever_had_fewer_calls(db:
 
 
 async def test_failures_in_a_row_are_counted_until_an_answer(db: asyncpg.Pool, clock: Clock) -> None:
-    async with connection(db) as held:
-        counted = [await gate.update_failed(held, asks(), clock.now) for _ in range(3)]
+    async with acquire(db) as connection:
+        counted = [await gate.update_failed(connection, asks(), clock.now) for _ in range(3)]
         assert [1, 2, 3] == [each.in_a_row for each in counted if each]
-        await held.execute("UPDATE ledgers SET closed_at = ledger_now() + interval '1 s'")
-        assert await gate.update_failed(held, asks(), clock.now) is None
-        await gate.update_answered(held, "a")
-        again = await gate.update_failed(held, asks(), clock.now)
+        await connection.execute("UPDATE ledgers SET closed_at = ledger_now() + interval '1 s'")
+        assert await gate.update_failed(connection, asks(), clock.now) is None
+        await gate.update_answered(connection, "a")
+        again = await gate.update_failed(connection, asks(), clock.now)
     assert again is not None
     assert 1 == again.in_a_row
 
@@ -450,8 +452,8 @@ async def test_failures_in_a_row_are_counted_until_an_answer(db: asyncpg.Pool, c
 async def test_what_only_strangers_read_does_not_dilute_the_lists(db: asyncpg.Pool, clock: Clock) -> None:
     limits = "30/1min"
     await quoted(db, **{f"W{n}": float(n) for n in range(8)})
-    async with connection(db) as held:
-        await held.execute(
+    async with acquire(db) as connection:
+        await connection.execute(
             """
             INSERT INTO symbols (symbol, reads, reads_at, source, clock)
             SELECT 'R' || n, 5, ledger_now(), $1, 0 FROM generate_series(1, 200) AS n
@@ -470,8 +472,8 @@ async def test_what_only_strangers_read_does_not_dilute_the_lists(db: asyncpg.Po
 
 
 async def test_where_nobody_watches_anything_readers_have_all_of_background(db: asyncpg.Pool, clock: Clock) -> None:
-    async with connection(db) as held:
-        await held.execute(
+    async with acquire(db) as connection:
+        await connection.execute(
             """
             INSERT INTO symbols (symbol, reads, reads_at, source, clock)
             SELECT 'R' || n, 5, ledger_now(), $1, n FROM generate_series(1, 9) AS n

@@ -10,7 +10,7 @@ from common.core.outcomes import Outcome
 from common.store import gauges, ledger, line
 from common.store.gauges import Waiting
 from common.store.ledger import Ask
-from common.store.pool import connection
+from common.store.pool import acquire
 from tests.store.conftest import START, Clock
 from tests.store.test_grants import asks, granted, pin, settle, turn, want
 
@@ -18,30 +18,30 @@ LIMITS = parse_limits("2/1s,5/1min", "limits")
 
 
 async def waiting(db: asyncpg.Pool) -> list[Waiting]:
-    async with connection(db) as held:
-        return sorted(await gauges.select_waiting(held), key=lambda found: found.call_class)
+    async with acquire(db) as connection:
+        return sorted(await gauges.select_waiting(connection), key=lambda found: found.call_class)
 
 
 async def over(db: asyncpg.Pool) -> list[int]:
-    async with connection(db) as held:
-        return await gauges.select_over_limit(held, "a", LIMITS)
+    async with acquire(db) as connection:
+        return await gauges.select_over_limit(connection, "a", LIMITS)
 
 
 async def waits(db: asyncpg.Pool, grant: ledger.Grant) -> list[tuple[CallClass, timedelta]]:
-    async with connection(db) as held:
-        return sorted(await line.delete_served(held, grant.id, grant.subjects))
+    async with acquire(db) as connection:
+        return sorted(await line.delete_served(connection, grant.id, grant.subjects))
 
 
 async def refreshed(db: asyncpg.Pool) -> object:
-    async with connection(db) as held:
-        return await gauges.select_refreshed(held, "a")
+    async with acquire(db) as connection:
+        return await gauges.select_refreshed(connection, "a")
 
 
 async def called(db: asyncpg.Pool, *seconds: float, outcome: str | None = "ok") -> None:
     """Calls that were granted so many seconds after the start, whatever a ledger would have said."""
-    async with connection(db) as held:
+    async with acquire(db) as connection:
         for at in seconds:
-            await held.execute(
+            await connection.execute(
                 """
                 INSERT INTO calls (account, function, subjects, class, granted_at, ends_at, outcome, caller)
                 VALUES ('a', 'GLOBAL_QUOTE', '{IBM}', 'refresh', $1, $1, $2, 'test')
@@ -113,8 +113,8 @@ async def test_who_joins_a_call_under_way_did_not_wait_for_its_grant(db: asyncpg
     await pin(db, "A")
     grant = await granted(db, asks(), turn())
     clock.pass_(1)
-    async with connection(db) as held:
-        await line.join_line(held, asks(), Function.QUOTE, ["A"], CallClass.USER)
+    async with acquire(db) as connection:
+        await line.join_line(connection, asks(), Function.QUOTE, ["A"], CallClass.USER)
 
     assert [(CallClass.USER, timedelta(seconds=-1))] == await waits(db, grant)
 
@@ -131,8 +131,8 @@ async def test_what_the_ledger_grants_never_breaks_a_limit(db: asyncpg.Pool, clo
 
 
 async def _ask(db: asyncpg.Pool, who: Ask) -> ledger.Grant | ledger.Wait:
-    async with connection(db) as held:
-        return (await ledger.grant_call(held, who, turn()))[1]
+    async with acquire(db) as connection:
+        return (await ledger.grant_call(connection, who, turn()))[1]
 
 
 async def test_a_call_too_many_is_told_for_five_minutes_by_each_rule_that_it_broke(
@@ -163,8 +163,8 @@ async def test_the_last_call_that_brought_quotes_is_remembered(db: asyncpg.Pool,
     await settle(db, await granted(db, asks(), turn()))
     clock.pass_(5)
     await settle(db, await granted(db, asks(), turn()), Outcome.UNAVAILABLE)
-    async with connection(db) as held:
-        await line.join_line(held, asks(), Function.DAILY, ["A"], CallClass.USER)
+    async with acquire(db) as connection:
+        await line.join_line(connection, asks(), Function.DAILY, ["A"], CallClass.USER)
     await settle(db, await granted(db, asks(), turn()))
 
     assert START == await refreshed(db)

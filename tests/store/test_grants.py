@@ -12,7 +12,7 @@ from common.core.refresh import CLOSING_POWER, NO_POWER, OPEN_POWER, Turn
 from common.core.shares import Shares, ceilings, most_of_one
 from common.store import gate, ledger, line, symbols, watchlists
 from common.store.ledger import Ask, Grant, Wait
-from common.store.pool import connection
+from common.store.pool import acquire
 from common.store.users import insert_user
 from tests.store.conftest import START, Clock
 
@@ -33,8 +33,8 @@ def turn(
 
 
 async def ask(db: asyncpg.Pool, asks: Ask, turn: Turn) -> Grant | Wait:
-    async with connection(db) as held:
-        return (await ledger.grant_call(held, asks, turn))[1]
+    async with acquire(db) as connection:
+        return (await ledger.grant_call(connection, asks, turn))[1]
 
 
 async def granted(db: asyncpg.Pool, asks: Ask, turn: Turn) -> Grant:
@@ -52,16 +52,16 @@ async def waits(db: asyncpg.Pool, asks: Ask, turn: Turn) -> Wait:
 async def want(
     db: asyncpg.Pool, *subjects: str, call_class: CallClass = CallClass.USER, asker: str | None = None
 ) -> str:
-    async with connection(db) as held:
+    async with acquire(db) as connection:
         stay = timedelta(hours=1)
         return await line.join_line(
-            held, asks(), Function.QUOTE, subjects, call_class, stay=stay, asker=asker, most=1000
+            connection, asks(), Function.QUOTE, subjects, call_class, stay=stay, asker=asker, most=1000
         )
 
 
 async def pin(db: asyncpg.Pool, *wanted: str) -> None:
-    async with connection(db) as held:
-        await symbols.upsert_pins(held, wanted)
+    async with acquire(db) as connection:
+        await symbols.upsert_pins(connection, wanted)
 
 
 ANSWERED = """
@@ -75,18 +75,18 @@ ANSWERED = """
 
 async def settle(db: asyncpg.Pool, grant: Grant, outcome: Outcome = Outcome.OK) -> None:
     """The call has ended; an answer is of the market's clock at the grant."""
-    async with connection(db) as held:
-        assert await ledger.update_call(held, grant.id, outcome) is not None
+    async with acquire(db) as connection:
+        assert await ledger.update_call(connection, grant.id, outcome) is not None
         if outcome is Outcome.OK:
-            await held.execute(ANSWERED, grant.id)
-        await line.delete_served(held, grant.id, grant.subjects)
+            await connection.execute(ANSWERED, grant.id)
+        await line.delete_served(connection, grant.id, grant.subjects)
 
 
 async def quoted(db: asyncpg.Pool, **clocks: float) -> None:
     """Symbols with one watcher and a quote that is of these market clocks."""
-    async with connection(db) as held:
+    async with acquire(db) as connection:
         for symbol, clock in clocks.items():
-            await held.execute(
+            await connection.execute(
                 "INSERT INTO symbols (symbol, watchers, source, clock) VALUES ($1, 1, $2, $3)", symbol, SOURCE, clock
             )
 
@@ -119,9 +119,9 @@ async def test_a_clock_that_jumps_ahead_amid_a_call_takes_no_slot_along(db: asyn
     first = await granted(db, asks("1/1min"), turn())
     before = clock.now
     clock.pass_(7200)
-    async with connection(db) as held:
+    async with acquire(db) as connection:
         assert before + timedelta(seconds=3) == await ledger.update_call(
-            held, first.id, Outcome.OK, timedelta(seconds=3)
+            connection, first.id, Outcome.OK, timedelta(seconds=3)
         )
 
     clock.set(before + timedelta(seconds=3))
@@ -134,9 +134,9 @@ async def test_background_goes_on_after_a_step_back_of_the_clock(db: asyncpg.Poo
     clock.pass_(7200)
     first = await granted(db, asks("100/1min"), turn())
     clock.pass_(-7200)
-    async with connection(db) as held:
-        await ledger.update_call(held, first.id, Outcome.OK)
-        await line.delete_served(held, first.id, first.subjects)
+    async with acquire(db) as connection:
+        await ledger.update_call(connection, first.id, Outcome.OK)
+        await line.delete_served(connection, first.id, first.subjects)
 
     assert {"A", "B"} == {*first.subjects, *(await granted(db, asks("100/1min"), turn())).subjects}
 
@@ -148,8 +148,8 @@ async def test_a_process_that_was_stopped_amid_a_call_counts_from_when_it_went_o
     await want(db, "A", "B")
     first = await granted(db, asks("1/1min"), turn())
     clock.pass_(30)
-    async with connection(db) as held:
-        assert clock.now == await ledger.update_call(held, first.id, Outcome.OK, timedelta(seconds=30.1))
+    async with acquire(db) as connection:
+        assert clock.now == await ledger.update_call(connection, first.id, Outcome.OK, timedelta(seconds=30.1))
 
 
 async def test_a_call_that_nobody_settles_counts_until_its_lease_and_the_period(db: asyncpg.Pool, clock: Clock) -> None:
@@ -162,8 +162,8 @@ async def test_a_call_that_nobody_settles_counts_until_its_lease_and_the_period(
 async def test_a_call_that_never_left_gives_its_slot_back(db: asyncpg.Pool, clock: Clock) -> None:
     await want(db, "A", "B")
     first = await granted(db, asks("1/1min"), turn())
-    async with connection(db) as held:
-        await ledger.update_call(held, first.id, Outcome.UNSENT)
+    async with acquire(db) as connection:
+        await ledger.update_call(connection, first.id, Outcome.UNSENT)
 
     assert isinstance(await ask(db, asks("1/1min"), turn()), Grant)
 
@@ -232,8 +232,8 @@ async def test_a_call_whose_process_died_leaves_its_demand_to_the_next(db: async
 
 
 async def test_demand_that_nobody_asked_for_again_expires(db: asyncpg.Pool, clock: Clock) -> None:
-    async with connection(db) as held:
-        await line.join_line(held, asks(), Function.QUOTE, ["A"], CallClass.USER, stay=timedelta(seconds=60))
+    async with acquire(db) as connection:
+        await line.join_line(connection, asks(), Function.QUOTE, ["A"], CallClass.USER, stay=timedelta(seconds=60))
     clock.pass_(60)
 
     assert "idle" == (await waits(db, asks(), turn())).reason
@@ -250,8 +250,10 @@ async def test_a_hundred_requests_of_a_class_are_all_that_may_wait(db: asyncpg.P
 
 async def test_one_requester_has_three_misses_a_minute(db: asyncpg.Pool, clock: Clock) -> None:
     async def miss(symbol: str, asker: str) -> str:
-        async with connection(db) as held:
-            return await line.join_line(held, asks(), Function.QUOTE, [symbol], CallClass.USER, asker=asker, most=3)
+        async with acquire(db) as connection:
+            return await line.join_line(
+                connection, asks(), Function.QUOTE, [symbol], CallClass.USER, asker=asker, most=3
+            )
 
     assert ["joined"] * 3 == [await miss(symbol, "user:1") for symbol in "ABC"]
     await settle(db, await granted(db, asks("100/1min"), turn()))
@@ -296,23 +298,23 @@ async def test_the_pace_is_a_gap_without_a_margin_and_makes_good_a_second_of_bac
 
 async def test_the_highest_weight_times_age_squared_goes_first(db: asyncpg.Pool, clock: Clock) -> None:
     await quoted(db, HEAVY=9_000, OLD=7_500)
-    async with connection(db) as held:
-        await held.execute("UPDATE symbols SET watchers = 9 WHERE symbol = 'HEAVY'")
+    async with acquire(db) as connection:
+        await connection.execute("UPDATE symbols SET watchers = 9 WHERE symbol = 'HEAVY'")
 
     # 9 * 1000**2 against 1 * 2500**2 by the square; 9 * 1000 against 2500 after the close
     assert ("HEAVY",) == (await granted(db, asks(), turn())).subjects
-    async with connection(db) as held:
-        await held.execute("UPDATE symbols SET watchers = 6 WHERE symbol = 'HEAVY'")
-        await held.execute("UPDATE symbols SET clock = 9000 WHERE symbol = 'HEAVY'")
-        await held.execute("DELETE FROM demand")
+    async with acquire(db) as connection:
+        await connection.execute("UPDATE symbols SET watchers = 6 WHERE symbol = 'HEAVY'")
+        await connection.execute("UPDATE symbols SET clock = 9000 WHERE symbol = 'HEAVY'")
+        await connection.execute("DELETE FROM demand")
     clock.pass_(60)
     assert ("OLD",) == (await granted(db, asks(), turn())).subjects
 
 
 async def test_after_the_close_each_symbol_is_swept_once_by_weight_and_age(db: asyncpg.Pool, clock: Clock) -> None:
     await quoted(db, LIGHT=9_000, HEAVY=9_500, DONE=10_000)
-    async with connection(db) as held:
-        await held.execute("UPDATE symbols SET watchers = 3 WHERE symbol = 'HEAVY'")
+    async with acquire(db) as connection:
+        await connection.execute("UPDATE symbols SET watchers = 3 WHERE symbol = 'HEAVY'")
     closed = turn(power=CLOSING_POWER, gap=0.001)
     rules = asks("100/1min")
 
@@ -335,8 +337,8 @@ async def test_a_symbol_without_any_quote_is_due_at_any_hour_and_first(db: async
 
 async def test_a_quote_of_another_source_is_none(db: asyncpg.Pool, clock: Clock) -> None:
     await quoted(db, A=10_000)
-    async with connection(db) as held:
-        await held.execute("UPDATE symbols SET source = 'alphavantage', pinned = true")
+    async with acquire(db) as connection:
+        await connection.execute("UPDATE symbols SET source = 'alphavantage', pinned = true")
 
     assert CallClass.FIRST == (await granted(db, asks(account="real"), turn())).call_class
 
@@ -357,17 +359,17 @@ async def test_two_accounts_of_one_source_refresh_as_one_would(db: asyncpg.Pool,
 
 async def test_a_symbol_that_nobody_wants_is_not_refreshed(db: asyncpg.Pool, clock: Clock) -> None:
     await quoted(db, A=0)
-    async with connection(db) as held:
-        await held.execute("UPDATE symbols SET watchers = 0")
+    async with acquire(db) as connection:
+        await connection.execute("UPDATE symbols SET watchers = 0")
 
     assert "idle" == (await waits(db, asks(), turn())).reason
 
 
 async def test_half_a_read_wants_a_symbol_and_its_weight_decays(db: asyncpg.Pool, clock: Clock) -> None:
     await quoted(db, READ=0)
-    async with connection(db) as held:
-        await held.execute("UPDATE symbols SET watchers = 0")
-        await symbols.update_reads(held, {"READ": 1}, HALF_LIFE)
+    async with acquire(db) as connection:
+        await connection.execute("UPDATE symbols SET watchers = 0")
+        await symbols.update_reads(connection, {"READ": 1}, HALF_LIFE)
     await settle(db, await granted(db, asks(), turn(gap=1)))
 
     clock.pass_(timedelta(hours=23))
@@ -379,8 +381,8 @@ async def test_half_a_read_wants_a_symbol_and_its_weight_decays(db: asyncpg.Pool
 async def test_quarantined_symbols_take_at_most_a_twentieth_of_the_calls(db: asyncpg.Pool, clock: Clock) -> None:
     live, dead = [f"L{n}" for n in range(8)], [f"D{n}" for n in range(4)]
     await quoted(db, **dict.fromkeys(live + dead, 0.0))
-    async with connection(db) as held:
-        await symbols.upsert_failed(held, "a", dead, clock.now, timedelta(microseconds=1))
+    async with acquire(db) as connection:
+        await symbols.upsert_failed(connection, "a", dead, clock.now, timedelta(microseconds=1))
 
     taken = []
     for n in range(100):
@@ -394,21 +396,21 @@ async def test_quarantined_symbols_take_at_most_a_twentieth_of_the_calls(db: asy
 
 async def test_a_new_watcher_ends_a_quarantine(db: asyncpg.Pool, clock: Clock) -> None:
     await quoted(db, DEAD=0)
-    async with connection(db) as held:
-        await symbols.upsert_failed(held, "a", ["DEAD"], clock.now, timedelta(hours=9))
-        user = await insert_user(held, "ada", "ada@example.com", "hash", "scheme")
+    async with acquire(db) as connection:
+        await symbols.upsert_failed(connection, "a", ["DEAD"], clock.now, timedelta(hours=9))
+        user = await insert_user(connection, "ada", "ada@example.com", "hash", "scheme")
     assert "idle" == (await waits(db, asks(), turn())).reason
 
-    async with connection(db) as held:
-        await watchlists.insert_item(held, user.id, "DEAD", most=5)
+    async with acquire(db) as connection:
+        await watchlists.insert_item(connection, user.id, "DEAD", most=5)
 
     assert ("DEAD",) == (await granted(db, asks(), turn())).subjects
 
 
 async def test_an_operators_refresh_asks_for_a_quarantined_symbol(db: asyncpg.Pool, clock: Clock) -> None:
     await quoted(db, DEAD=0)
-    async with connection(db) as held:
-        await symbols.upsert_failed(held, "a", ["DEAD"], clock.now, timedelta(hours=9))
+    async with acquire(db) as connection:
+        await symbols.upsert_failed(connection, "a", ["DEAD"], clock.now, timedelta(hours=9))
     await want(db, "DEAD", call_class=CallClass.OPERATOR)
 
     assert CallClass.OPERATOR == (await granted(db, asks(), turn())).call_class
@@ -416,8 +418,8 @@ async def test_an_operators_refresh_asks_for_a_quarantined_symbol(db: asyncpg.Po
 
 async def test_a_hold_closes_the_gate_for_all_and_ends_by_itself(db: asyncpg.Pool, clock: Clock) -> None:
     await want(db, "A")
-    async with connection(db) as held:
-        await gate.upsert_hold(held, "a", Hold(START + timedelta(seconds=60), "throttled_minute", probing=False))
+    async with acquire(db) as connection:
+        await gate.upsert_hold(connection, "a", Hold(START + timedelta(seconds=60), "throttled_minute", probing=False))
 
     answer = await waits(db, asks(), turn())
     assert ("throttled_minute", timedelta(seconds=60)) == (answer.reason, answer.wait)
@@ -428,9 +430,9 @@ async def test_a_hold_closes_the_gate_for_all_and_ends_by_itself(db: asyncpg.Poo
 
 
 async def test_a_shorter_hold_does_not_shorten_a_longer_one(db: asyncpg.Pool, clock: Clock) -> None:
-    async with connection(db) as held:
-        await gate.upsert_hold(held, "a", Hold(START + timedelta(hours=24), "operator", probing=False))
-        await gate.upsert_hold(held, "a", Hold(START + timedelta(seconds=1), "throttled_second", probing=False))
+    async with acquire(db) as connection:
+        await gate.upsert_hold(connection, "a", Hold(START + timedelta(hours=24), "operator", probing=False))
+        await gate.upsert_hold(connection, "a", Hold(START + timedelta(seconds=1), "throttled_second", probing=False))
 
     assert timedelta(hours=24) == (await waits(db, asks(), turn())).wait
 
@@ -438,8 +440,8 @@ async def test_a_shorter_hold_does_not_shorten_a_longer_one(db: asyncpg.Pool, cl
 async def test_after_a_used_up_day_one_call_goes_first(db: asyncpg.Pool, clock: Clock) -> None:
     await want(db, "A", "B", "C")
     rules = asks("100/1min")
-    async with connection(db) as held:
-        await gate.upsert_hold(held, "a", Hold(START + timedelta(hours=1), "day_used_up", probing=True))
+    async with acquire(db) as connection:
+        await gate.upsert_hold(connection, "a", Hold(START + timedelta(hours=1), "day_used_up", probing=True))
     clock.pass_(timedelta(hours=1) - timedelta(seconds=1))
     await want(db, "A", "B", "C")
     clock.pass_(1)
@@ -447,8 +449,8 @@ async def test_after_a_used_up_day_one_call_goes_first(db: asyncpg.Pool, clock: 
     probe = await granted(db, rules, turn())
     assert "day_used_up" == (await waits(db, rules, turn())).reason
     await settle(db, probe)
-    async with connection(db) as held:
-        await gate.update_answered(held, "a")
+    async with acquire(db) as connection:
+        await gate.update_answered(connection, "a")
     assert isinstance(await ask(db, rules, turn()), Grant)
 
 
@@ -476,24 +478,24 @@ async def test_a_bulk_call_is_filled_from_the_line_and_then_by_background(db: as
 async def test_a_key_without_the_right_to_bulk_asks_one_by_one(db: asyncpg.Pool, clock: Clock) -> None:
     await quoted(db, A=0, B=1)
     await ask(db, asks(account="a"), turn(power=NO_POWER))
-    async with connection(db) as held:
-        await gate.update_bulk_denied(held, "a", START + timedelta(days=1))
+    async with acquire(db) as connection:
+        await gate.update_bulk_denied(connection, "a", START + timedelta(days=1))
 
     assert Function.QUOTE == (await granted(db, asks(bulk=True), turn())).function
 
 
 async def test_the_ledger_refuses_a_snapshot_that_is_older_than_its_lock(db: asyncpg.Pool) -> None:
-    async with connection(db) as held, held.transaction(isolation="repeatable_read"):
+    async with acquire(db) as connection, connection.transaction(isolation="repeatable_read"):
         with pytest.raises(asyncpg.RaiseError, match="READ COMMITTED"):
-            await ledger.grant_call(held, asks(), turn())
+            await ledger.grant_call(connection, asks(), turn())
 
 
 @pytest.mark.parametrize("word", ["interactive", "first", "trial", ""])
 async def test_an_unknown_class_is_refused_loudly(db: asyncpg.Pool, word: str) -> None:
     """Nobody queues a first quote or a trial: the grant makes them so."""
-    async with connection(db) as held:
+    async with acquire(db) as connection:
         with pytest.raises(asyncpg.CheckViolationError):
-            await held.fetchval(
+            await connection.fetchval(
                 "SELECT join_line('a', 'GLOBAL_QUOTE', '{A}', $1, NULL, 'simulated', interval '1 minute', false, 100, 0)",
                 word,
             )

@@ -12,7 +12,7 @@ import pytest
 from common.core.models import Price, Quote
 from common.store import history, ledger
 from common.store.history import Thinned
-from common.store.pool import Connection, connection
+from common.store.pool import Connection, acquire
 from tests.store.conftest import START, Clock
 
 SOURCE, OTHER = "simulated", "alphavantage"
@@ -25,20 +25,20 @@ def quote(at: datetime, *, symbol: str = "IBM", source: str = SOURCE, day: date 
 
 
 async def collect(db: asyncpg.Pool, *quotes: Quote, gap: timedelta = timedelta()) -> None:
-    async with connection(db) as held:
-        await history.insert_history(held, quotes, gap=gap)
+    async with acquire(db) as connection:
+        await history.insert_history(connection, quotes, gap=gap)
 
 
 async def collected(db: asyncpg.Pool) -> list[tuple[str, timedelta]]:
     """Symbols and when they were fetched, from START on."""
-    async with connection(db) as held:
-        rows = await held.fetch("SELECT symbol, fetched_at FROM quote_history ORDER BY symbol, fetched_at")
+    async with acquire(db) as connection:
+        rows = await connection.fetch("SELECT symbol, fetched_at FROM quote_history ORDER BY symbol, fetched_at")
     return [(row["symbol"], row["fetched_at"] - START) for row in rows]
 
 
 async def thin(db: asyncpg.Pool, *, most: int = MANY) -> Thinned:
-    async with connection(db) as held:
-        return await history.thin_history(held, age=WEEK, most=most)
+    async with acquire(db) as connection:
+        return await history.thin_history(connection, age=WEEK, most=most)
 
 
 async def test_a_quote_within_the_gap_after_the_last_one_is_not_collected(db: asyncpg.Pool) -> None:
@@ -116,8 +116,8 @@ async def test_two_that_thin_at_once_do_the_work_once(db: asyncpg.Pool, clock: C
     await collect(db, *(quote(START + n * MINUTE) for n in range(3)))
     clock.set(START + WEEK + HOUR)
 
-    async with connection(db) as held, held.transaction():
-        first = await history.thin_history(held, age=WEEK, most=MANY)
+    async with acquire(db) as connection, connection.transaction():
+        first = await history.thin_history(connection, age=WEEK, most=MANY)
         second = await thin(db)
 
     assert (Thinned(3, 2), Thinned(0, 0)) == (first, second)
@@ -127,8 +127,8 @@ async def test_two_that_thin_at_once_do_the_work_once(db: asyncpg.Pool, clock: C
 class Explained:
     """A connection that notes the plan of each statement before it runs it."""
 
-    def __init__(self, held: Connection) -> None:
-        self.held = held
+    def __init__(self, connection: Connection) -> None:
+        self.held = connection
         self.scans: list[tuple[str, str]] = []
 
     async def execute(self, statement: str, *arguments: object) -> Any:
@@ -166,33 +166,33 @@ FROM generate_series(1, 200000) AS n, LATERAL (SELECT $1::timestamptz + n * inte
 async def filled(db: asyncpg.Pool, clock: Clock) -> asyncpg.Pool:
     """46 days of calls and of quotes, the last one just now."""
     clock.pass_(200_001 * timedelta(seconds=20))
-    async with connection(db) as held:
-        await held.execute(FILL, START)
-        await held.execute(FILL_CALLS, START)
-        await held.execute("ANALYZE quote_history")
-        await held.execute("ANALYZE calls")
+    async with acquire(db) as connection:
+        await connection.execute(FILL, START)
+        await connection.execute(FILL_CALLS, START)
+        await connection.execute("ANALYZE quote_history")
+        await connection.execute("ANALYZE calls")
     return db
 
 
 async def test_old_calls_are_found_by_an_index(filled: asyncpg.Pool) -> None:
-    async with connection(filled) as held:
-        explained = Explained(held)
+    async with acquire(filled) as connection:
+        explained = Explained(connection)
         assert 1000 == await ledger.delete_old_calls(explained, keep=30 * DAY, most=1000)
 
     assert {("calls", "calls_granted"), ("calls", "calls_pkey")} == set(explained.scans)
 
 
 async def test_old_quotes_are_found_by_an_index(filled: asyncpg.Pool) -> None:
-    async with connection(filled) as held:
-        explained = Explained(held)
+    async with acquire(filled) as connection:
+        explained = Explained(connection)
         assert 1000 == await history.delete_old_history(explained, keep=30 * DAY, most=1000)
 
     assert {("quote_history", "quote_history_times"), ("quote_history", "Tid Scan")} == set(explained.scans)
 
 
 async def test_quotes_to_be_thinned_are_found_by_an_index(filled: asyncpg.Pool) -> None:
-    async with connection(filled) as held:
-        explained = Explained(held)
+    async with acquire(filled) as connection:
+        explained = Explained(connection)
         assert Thinned(1000, 0) != await history.thin_history(explained, age=WEEK, most=1000)
 
     assert {
@@ -204,8 +204,8 @@ async def test_quotes_to_be_thinned_are_found_by_an_index(filled: asyncpg.Pool) 
 
 
 async def test_the_last_quote_of_a_symbol_is_found_by_an_index(filled: asyncpg.Pool) -> None:
-    async with connection(filled) as held:
-        explained = Explained(held)
+    async with acquire(filled) as connection:
+        explained = Explained(connection)
         await history.insert_history(
             explained, [quote(START + n * MINUTE, symbol="S1") for n in range(100)], gap=MINUTE
         )

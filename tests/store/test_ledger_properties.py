@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from common.store import ledger
 from common.store.ledger import Grant
-from common.store.pool import connection
+from common.store.pool import acquire
 from tests.store.conftest import Clock
 from tests.store.machine import LedgerMachine
 from tests.store.shares_machine import SharesMachine
@@ -132,9 +132,9 @@ async def grants_at_once(db: asyncpg.Pool) -> int:
     """How many of twenty callers, all at once, are granted a call of five."""
 
     async def one() -> bool:
-        async with connection(db) as held:
+        async with acquire(db) as connection:
             start.set()
-            return isinstance((await ledger.grant_call(held, asks("5/1min"), turn()))[1], Grant)
+            return isinstance((await ledger.grant_call(connection, asks("5/1min"), turn()))[1], Grant)
 
     start = asyncio.Event()
     return sum(await asyncio.gather(*(one() for _ in range(CALLERS))))
@@ -155,13 +155,13 @@ async def test_twenty_callers_at_once_are_granted_five_of_five(wide: asyncpg.Poo
 
 async def test_without_its_lock_the_ledger_is_seen_to_grant_too_many(wide: asyncpg.Pool) -> None:
     """The mutant that shows the test above can fail: counting before the lock is held."""
-    async with connection(wide) as held:
-        await held.execute(function("lock_ledger").replace("PERFORM pg_advisory_xact_lock(730405);", ""))
+    async with acquire(wide) as connection:
+        await connection.execute(function("lock_ledger").replace("PERFORM pg_advisory_xact_lock(730405);", ""))
 
     worst = 0
     for _ in range(20):
-        async with connection(wide) as held:
-            await held.execute("TRUNCATE calls, ledgers, demand, symbols CASCADE")
+        async with acquire(wide) as connection:
+            await connection.execute("TRUNCATE calls, ledgers, demand, symbols CASCADE")
         await want(wide, *(f"S{n}" for n in range(CALLERS)))
         worst = max(worst, await grants_at_once(wide))
     assert worst > 5
@@ -172,11 +172,11 @@ async def test_the_ledgers_time_is_that_of_the_statement_and_not_of_its_transact
     db: asyncpg.Pool, healthy: str, told: bool
 ) -> None:
     """With `now()` a caller that waited for the lock would count from before the wait; the second row is that mutant."""
-    async with connection(db) as held:
-        await held.execute(function("ledger_now").replace("clock_timestamp()", healthy))
-        async with held.transaction():
-            before = await ledger.select_now(held)
-            await held.execute("SELECT pg_sleep(0.002)")
-            after = await ledger.select_now(held)
+    async with acquire(db) as connection:
+        await connection.execute(function("ledger_now").replace("clock_timestamp()", healthy))
+        async with connection.transaction():
+            before = await ledger.select_now(connection)
+            await connection.execute("SELECT pg_sleep(0.002)")
+            after = await ledger.select_now(connection)
 
     assert told == (after > before)

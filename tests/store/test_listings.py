@@ -9,7 +9,7 @@ from common.core.models import CallClass, Function, Listed
 from common.core.outcomes import Outcome
 from common.store import ledger, line, listings
 from common.store.listings import ListingState
-from common.store.pool import connection
+from common.store.pool import acquire
 from tests.store.conftest import START, Clock
 from tests.store.test_grants import asks, turn
 
@@ -28,8 +28,8 @@ def rows(count: int) -> list[Listed]:
 async def replace(
     db: asyncpg.Pool, listed: list[Listed], *, source: str = OURS, after: timedelta = timedelta()
 ) -> bool:
-    async with connection(db) as held:
-        return await listings.replace_listing(held, source, listed, START + after)
+    async with acquire(db) as connection:
+        return await listings.replace_listing(connection, source, listed, START + after)
 
 
 async def test_a_listing_is_read_as_it_was_written(db: asyncpg.Pool) -> None:
@@ -37,9 +37,9 @@ async def test_a_listing_is_read_as_it_was_written(db: asyncpg.Pool) -> None:
 
     assert await replace(db, listed)
 
-    async with connection(db) as held:
-        assert listed == await listings.select_listing(held, OURS)
-        assert ListingState(START, 2) == await listings.select_listing_state(held, OURS)
+    async with acquire(db) as connection:
+        assert listed == await listings.select_listing(connection, OURS)
+        assert ListingState(START, 2) == await listings.select_listing_state(connection, OURS)
 
 
 async def test_a_new_listing_changes_adds_and_removes(db: asyncpg.Pool) -> None:
@@ -47,9 +47,9 @@ async def test_a_new_listing_changes_adds_and_removes(db: asyncpg.Pool) -> None:
 
     assert await replace(db, [row("NEW"), row("RENAMED", "After"), row("SAME")], after=WEEK)
 
-    async with connection(db) as held:
-        assert [row("NEW"), row("RENAMED", "After"), row("SAME")] == await listings.select_listing(held, OURS)
-        assert ListingState(START + WEEK, 3) == await listings.select_listing_state(held, OURS)
+    async with acquire(db) as connection:
+        assert [row("NEW"), row("RENAMED", "After"), row("SAME")] == await listings.select_listing(connection, OURS)
+        assert ListingState(START + WEEK, 3) == await listings.select_listing_state(connection, OURS)
 
 
 @pytest.mark.parametrize(("count", "taken"), [(10, False), (1, False), (11, True), (20, True), (40, True)])
@@ -58,48 +58,48 @@ async def test_a_listing_that_shrinks_by_half_or_more_is_refused(db: asyncpg.Poo
 
     assert taken == await replace(db, rows(count), after=WEEK)
 
-    async with connection(db) as held:
-        assert rows(count if taken else 20) == await listings.select_listing(held, OURS)
-        state = await listings.select_listing_state(held, OURS)
+    async with acquire(db) as connection:
+        assert rows(count if taken else 20) == await listings.select_listing(connection, OURS)
+        state = await listings.select_listing_state(connection, OURS)
     assert (ListingState(START + WEEK, count) if taken else ListingState(START, 20)) == state
 
 
 async def test_a_symbol_that_is_listed_twice_is_kept_once(db: asyncpg.Pool) -> None:
     assert await replace(db, [row("A", "First"), row("A", "Last")])
 
-    async with connection(db) as held:
-        assert [row("A", "Last")] == await listings.select_listing(held, OURS)
-        assert ListingState(START, 1) == await listings.select_listing_state(held, OURS)
+    async with acquire(db) as connection:
+        assert [row("A", "Last")] == await listings.select_listing(connection, OURS)
+        assert ListingState(START, 1) == await listings.select_listing_state(connection, OURS)
 
 
 async def test_sources_have_listings_of_their_own(db: asyncpg.Pool) -> None:
     await replace(db, rows(20))
     await replace(db, [row("A")], source=OTHER)
 
-    async with connection(db) as held:
-        assert rows(20) == await listings.select_listing(held, OURS)
-        assert [row("A")] == await listings.select_listing(held, OTHER)
+    async with acquire(db) as connection:
+        assert rows(20) == await listings.select_listing(connection, OURS)
+        assert [row("A")] == await listings.select_listing(connection, OTHER)
 
 
 async def test_where_no_listing_came_there_is_none(db: asyncpg.Pool) -> None:
-    async with connection(db) as held:
-        assert [] == await listings.select_listing(held, OURS)
-        assert await listings.select_listing_state(held, OURS) is None
+    async with acquire(db) as connection:
+        assert [] == await listings.select_listing(connection, OURS)
+        assert await listings.select_listing_state(connection, OURS) is None
 
 
 async def due(db: asyncpg.Pool, *, account: str = "a", source: str = OURS) -> bool:
-    async with connection(db) as held:
-        return await listings.select_listing_due(held, account, source)
+    async with acquire(db) as connection:
+        return await listings.select_listing_due(connection, account, source)
 
 
 async def call(db: asyncpg.Pool, outcome: Outcome | None) -> None:
     """A call for the listing, and how it ended; None: nobody settled it."""
-    async with connection(db) as held:
-        await line.join_line(held, asks(), Function.LISTING, [listings.SUBJECT], CallClass.REFRESH, stay=HOUR)
-        _, grant = await ledger.grant_call(held, asks("100/1min"), turn())
+    async with acquire(db) as connection:
+        await line.join_line(connection, asks(), Function.LISTING, [listings.SUBJECT], CallClass.REFRESH, stay=HOUR)
+        _, grant = await ledger.grant_call(connection, asks("100/1min"), turn())
         assert isinstance(grant, ledger.Grant)
         if outcome is not None:
-            await ledger.update_call(held, grant.id, outcome)
+            await ledger.update_call(connection, grant.id, outcome)
 
 
 async def test_a_listing_is_due_when_it_is_missing_and_when_it_is_a_week_old(db: asyncpg.Pool, clock: Clock) -> None:
@@ -134,11 +134,11 @@ async def test_a_call_that_never_left_is_no_call_for_the_listing(db: asyncpg.Poo
 
 
 async def test_of_some_symbols_those_that_are_listed_are_known(db: asyncpg.Pool) -> None:
-    async with connection(db) as held:
-        before = await listings.select_known(held, OURS, ["BRK-B"])
-        await listings.replace_listing(held, OURS, [row("BRK-B"), row("IBM")], START)
-        known = await listings.select_known(held, OURS, ["BRK-B", "BRK/B"])
-        none = await listings.select_known(held, OURS, [])
-        others = await listings.select_known(held, OTHER, ["BRK-B"])
+    async with acquire(db) as connection:
+        before = await listings.select_known(connection, OURS, ["BRK-B"])
+        await listings.replace_listing(connection, OURS, [row("BRK-B"), row("IBM")], START)
+        known = await listings.select_known(connection, OURS, ["BRK-B", "BRK/B"])
+        none = await listings.select_known(connection, OURS, [])
+        others = await listings.select_known(connection, OTHER, ["BRK-B"])
 
     assert (None, frozenset({"BRK-B"}), frozenset(), None) == (before, known, none, others)

@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import StoreUnavailable
 from common.store.ledger import lock_ledger
-from common.store.pool import connection, open_pool, transaction
+from common.store.pool import acquire, open_pool, transaction
 from tests.e2e.stack import eventually
 
 LETS_GO = 8.0  # seconds: five are set, the server looks when they are over
@@ -19,14 +19,14 @@ async def test_whoever_freezes_with_the_ledger_in_hand_loses_it(database_url: st
     other = await open_pool(database_url, name="other", size=1, patience=20)
 
     async def is_free() -> bool:
-        async with transaction(other) as held:
-            return bool(await lock_ledger(held))
+        async with transaction(other) as connection:
+            return bool(await lock_ledger(connection))
 
     async def freeze() -> None:
-        async with transaction(frozen) as held:
-            await lock_ledger(held)
+        async with transaction(frozen) as connection:
+            await lock_ledger(connection)
             await eventually(is_free, within=LETS_GO, what="the others have the ledger")
-            await lock_ledger(held)
+            await lock_ledger(connection)
 
     with pytest.raises(StoreUnavailable):
         await freeze()
@@ -39,13 +39,15 @@ async def test_a_statement_that_takes_too_long_gives_its_connection_back_aside(d
     pool = await open_pool(database_url, name="slow", size=1, patience=0.2)
 
     with pytest.raises(StoreUnavailable):
-        async with transaction(pool) as held:
-            await held.execute("SELECT pg_sleep(30)")
+        async with transaction(pool) as connection:
+            await connection.execute("SELECT pg_sleep(30)")
 
     async def is_back() -> bool:
         with suppress(StoreUnavailable):
-            async with transaction(pool) as held:
-                return bool(await held.fetchval("SELECT NOT bool_or(query ~ '^SELECT pg_sleep') FROM pg_stat_activity"))
+            async with transaction(pool) as connection:
+                return bool(
+                    await connection.fetchval("SELECT NOT bool_or(query ~ '^SELECT pg_sleep') FROM pg_stat_activity")
+                )
         return False
 
     await eventually(is_back, within=5, what="the connection is whole again")
@@ -55,14 +57,14 @@ async def test_a_statement_that_takes_too_long_gives_its_connection_back_aside(d
 async def test_a_server_that_stalls_once_the_work_is_done_does_not_undo_it(database_url: str) -> None:
     pool = await open_pool(database_url, name="stalls", size=1, patience=20)
 
-    async with transaction(pool) as held:
-        backend = await held.fetchval("SELECT pg_backend_pid()")
+    async with transaction(pool) as connection:
+        backend = await connection.fetchval("SELECT pg_backend_pid()")
     try:
-        async with connection(pool):
+        async with acquire(pool):
             os.kill(backend, signal.SIGSTOP)  # it can't make the connection ready for the next user
     finally:
         os.kill(backend, signal.SIGCONT)
 
-    async with connection(pool) as held:
-        assert await held.fetchval("SELECT 1") == 1
+    async with acquire(pool) as connection:
+        assert await connection.fetchval("SELECT 1") == 1
     pool.terminate()

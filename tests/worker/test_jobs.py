@@ -9,7 +9,7 @@ from common.core.models import CallClass, Function, Price, Quote
 from common.core.outcomes import Outcome
 from common.resources import Resources
 from common.store import bars, feed, ledger, line, pulses, quotes, symbols
-from common.store.pool import connection
+from common.store.pool import acquire
 from worker.jobs import work_line
 
 SOURCE = "simulated"
@@ -26,58 +26,60 @@ def after(calls: int) -> Callable[[], bool]:
 
 
 async def waiting(resources: Resources) -> list[tuple[str, str, str]]:
-    async with connection(resources.db) as held:
-        found = await held.fetch("SELECT function, subject, class FROM demand ORDER BY function, subject")
+    async with acquire(resources.db) as connection:
+        found = await connection.fetch("SELECT function, subject, class FROM demand ORDER BY function, subject")
     return [tuple(row) for row in found]
 
 
 async def called(resources: Resources) -> list[tuple[str, str]]:
-    async with connection(resources.db) as held:
-        found = await held.fetch("SELECT function, outcome FROM calls ORDER BY id")
+    async with acquire(resources.db) as connection:
+        found = await connection.fetch("SELECT function, outcome FROM calls ORDER BY id")
     return [tuple(row) for row in found]
 
 
 async def age_calls(resources: Resources, by: timedelta) -> None:
-    async with connection(resources.db) as held:
-        await held.execute("UPDATE calls SET granted_at = granted_at - $1::interval", by)
+    async with acquire(resources.db) as connection:
+        await connection.execute("UPDATE calls SET granted_at = granted_at - $1::interval", by)
 
 
 async def test_what_was_saved_and_not_told_is_told(resources: Resources) -> None:
-    async with connection(resources.db) as held:
-        at = await ledger.select_now(held)
+    async with acquire(resources.db) as connection:
+        at = await ledger.select_now(connection)
         quote = Quote(Price("AAPL", Decimal(10), at.date()), SOURCE, at)
-        await quotes.upsert_quote(held, quote)
+        await quotes.upsert_quote(connection, quote)
 
     await work_line(resources, stopping=at_once)
 
     [(_, published)] = await feed.select_published(resources.redis, SOURCE, ["AAPL"])
     assert quote == published
-    async with connection(resources.db) as held:
-        assert [] == await quotes.select_unpublished(held, SOURCE, most=10)
+    async with acquire(resources.db) as connection:
+        assert [] == await quotes.select_unpublished(connection, SOURCE, most=10)
 
 
 async def test_the_overviews_symbols_are_wanted_and_no_others(resources: Resources) -> None:
-    async with connection(resources.db) as held:
-        await symbols.upsert_pins(held, ["OLD"])
+    async with acquire(resources.db) as connection:
+        await symbols.upsert_pins(connection, ["OLD"])
 
     await work_line(
         replace(resources, settings=replace(resources.settings, overview_symbols=("A", "B"))), stopping=at_once
     )
 
-    async with connection(resources.db) as held:
-        assert ["A", "B"] == await held.fetchval("SELECT array_agg(symbol ORDER BY symbol) FROM symbols WHERE pinned")
+    async with acquire(resources.db) as connection:
+        assert ["A", "B"] == await connection.fetchval(
+            "SELECT array_agg(symbol ORDER BY symbol) FROM symbols WHERE pinned"
+        )
 
 
 async def test_a_worker_makes_the_calls_that_are_wanted(resources: Resources) -> None:
-    async with connection(resources.db) as held:
-        await line.join_line(held, resources.ask, Function.QUOTE, ["IBM"], CallClass.USER)
-        await line.join_line(held, resources.ask, Function.DAILY, ["IBM"], CallClass.USER)
+    async with acquire(resources.db) as connection:
+        await line.join_line(connection, resources.ask, Function.QUOTE, ["IBM"], CallClass.USER)
+        await line.join_line(connection, resources.ask, Function.DAILY, ["IBM"], CallClass.USER)
 
     await work_line(resources, stopping=after(2))
 
-    async with connection(resources.db) as held:
-        assert ["IBM"] == [quote.symbol for quote in await quotes.select_quotes(held, SOURCE, ["IBM"])]
-        assert 100 == len(await bars.select_bars(held, SOURCE, "IBM", most=1000))
+    async with acquire(resources.db) as connection:
+        assert ["IBM"] == [quote.symbol for quote in await quotes.select_quotes(connection, SOURCE, ["IBM"])]
+        assert 100 == len(await bars.select_bars(connection, SOURCE, "IBM", most=1000))
     assert [("LISTING_STATUS", "US", CallClass.REFRESH)] == await waiting(resources)
 
 
@@ -96,8 +98,8 @@ async def test_a_listing_that_came_is_not_asked_for_until_a_week_has_passed(reso
     await work_line(resources, stopping=at_once)
     assert [] == await waiting(resources)
 
-    async with connection(resources.db) as held:
-        await held.execute("UPDATE listing_state SET refreshed_at = refreshed_at - interval '7 days'")
+    async with acquire(resources.db) as connection:
+        await connection.execute("UPDATE listing_state SET refreshed_at = refreshed_at - interval '7 days'")
     await work_line(resources, stopping=at_once)
     assert [("LISTING_STATUS", "US", CallClass.REFRESH)] == await waiting(resources)
 
@@ -124,8 +126,8 @@ async def test_a_worker_without_its_stores_ends_its_turn(resources: Resources) -
 
 
 async def seen(resources: Resources) -> set[str]:
-    async with connection(resources.db) as held:
-        return set(await pulses.select_pulses(held))
+    async with acquire(resources.db) as connection:
+        return set(await pulses.select_pulses(connection))
 
 
 async def test_a_worker_shows_that_it_is_at_work_and_beats_tick_that_beat_is(resources: Resources) -> None:

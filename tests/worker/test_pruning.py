@@ -12,7 +12,7 @@ from common import line
 from common.core.models import Bar, Price, Quote
 from common.resources import Resources, open_redis
 from common.store import bars, feed, history, ledger, listings, pulses, quotes, refreshes, searches
-from common.store.pool import connection, transaction
+from common.store.pool import acquire, transaction
 from worker import pruning
 from worker.jobs import work_line
 from worker.pruning import prune
@@ -34,10 +34,10 @@ def after(calls: int) -> Callable[[], bool]:
 
 async def remember(resources: Resources, symbol: str, age: timedelta) -> None:
     """A call, a collected quote, a symbol, a chart and a search that are so old."""
-    async with connection(resources.db) as held:
-        at = await ledger.select_now(held) - age
+    async with acquire(resources.db) as connection:
+        at = await ledger.select_now(connection) - age
         bar = Bar(at.date(), Decimal(10), Decimal(11), Decimal(9), Decimal(10), None)
-        await held.execute(
+        await connection.execute(
             """
             INSERT INTO calls (account, function, subjects, class, granted_at, ends_at, outcome, caller)
             VALUES ('a', 'GLOBAL_QUOTE', ARRAY[$1], 'refresh', $2, $2, 'ok', 'test')
@@ -45,13 +45,13 @@ async def remember(resources: Resources, symbol: str, age: timedelta) -> None:
             symbol,
             at,
         )
-        await history.insert_history(held, [Quote(Price(symbol, Decimal(10), at.date()), SOURCE, at)])
-        await held.execute("INSERT INTO symbols (symbol) VALUES ($1)", symbol)
-        await held.execute("INSERT INTO attempts (account, symbol, at) VALUES ('a', $1, $2)", symbol, at)
-        await held.execute("INSERT INTO credits (asker, symbol, used_at) VALUES ('user:1', $1, $2)", symbol, at)
-        await bars.upsert_bars(held, SOURCE, symbol, [bar])
-        await bars.upsert_bars_fetched(held, SOURCE, symbol, at)
-        await searches.upsert_search(held, SOURCE, symbol, [], at)
+        await history.insert_history(connection, [Quote(Price(symbol, Decimal(10), at.date()), SOURCE, at)])
+        await connection.execute("INSERT INTO symbols (symbol) VALUES ($1)", symbol)
+        await connection.execute("INSERT INTO attempts (account, symbol, at) VALUES ('a', $1, $2)", symbol, at)
+        await connection.execute("INSERT INTO credits (asker, symbol, used_at) VALUES ('user:1', $1, $2)", symbol, at)
+        await bars.upsert_bars(connection, SOURCE, symbol, [bar])
+        await bars.upsert_bars_fetched(connection, SOURCE, symbol, at)
+        await searches.upsert_search(connection, SOURCE, symbol, [], at)
 
 
 @pytest.mark.parametrize(
@@ -76,54 +76,56 @@ async def test_what_is_older_than_the_settings_keep_is_forgotten(
 
     await prune(resources, stopping=never)
 
-    async with connection(resources.db) as held:
-        assert kept == sorted(await held.fetchval(statement))
+    async with acquire(resources.db) as connection:
+        assert kept == sorted(await connection.fetchval(statement))
 
 
 async def test_a_watched_symbol_and_a_listing_are_never_forgotten(resources: Resources) -> None:
     await remember(resources, "WATCHED", 400 * DAY)
-    async with connection(resources.db) as held:
-        await held.execute("UPDATE symbols SET watchers = 1")
+    async with acquire(resources.db) as connection:
+        await connection.execute("UPDATE symbols SET watchers = 1")
     await work_line(resources, stopping=after(1))
-    async with connection(resources.db) as held:
-        await held.execute("UPDATE listing_state SET refreshed_at = refreshed_at - interval '400 days'")
+    async with acquire(resources.db) as connection:
+        await connection.execute("UPDATE listing_state SET refreshed_at = refreshed_at - interval '400 days'")
 
     await prune(resources, stopping=never)
 
-    async with connection(resources.db) as held:
-        assert await held.fetchval("SELECT count(*) = 1 FROM symbols WHERE symbol = 'WATCHED'")
-        assert await listings.select_listing(held, SOURCE)
+    async with acquire(resources.db) as connection:
+        assert await connection.fetchval("SELECT count(*) = 1 FROM symbols WHERE symbol = 'WATCHED'")
+        assert await listings.select_listing(connection, SOURCE)
 
 
 async def test_processes_that_ended_and_jobs_are_forgotten(resources: Resources) -> None:
-    async with connection(resources.db) as held:
-        await pulses.upsert_pulses(held, ["young", "old"])
-        jobs = [await refreshes.insert_job(held, ["IBM"], "cli:a@b", None) for _ in range(2)]
-        await held.execute("UPDATE pulses SET at = at - interval '25 hours' WHERE name = 'old'")
-        await held.execute("UPDATE refresh_jobs SET queued_at = queued_at - interval '31 days' WHERE id = $1", jobs[0])
+    async with acquire(resources.db) as connection:
+        await pulses.upsert_pulses(connection, ["young", "old"])
+        jobs = [await refreshes.insert_job(connection, ["IBM"], "cli:a@b", None) for _ in range(2)]
+        await connection.execute("UPDATE pulses SET at = at - interval '25 hours' WHERE name = 'old'")
+        await connection.execute(
+            "UPDATE refresh_jobs SET queued_at = queued_at - interval '31 days' WHERE id = $1", jobs[0]
+        )
 
     await prune(resources, stopping=never)
 
-    async with connection(resources.db) as held:
-        assert [jobs[1]] == await held.fetchval("SELECT array_agg(job_id) FROM refresh_items")
-        assert {"young"} == set(await pulses.select_pulses(held))
+    async with acquire(resources.db) as connection:
+        assert [jobs[1]] == await connection.fetchval("SELECT array_agg(job_id) FROM refresh_items")
+        assert {"young"} == set(await pulses.select_pulses(connection))
 
 
 async def save_quote(resources: Resources, symbol: str, age: timedelta) -> Quote:
     """A quote that is so old, saved, published and collected."""
-    async with connection(resources.db) as held:
-        at = await ledger.select_now(held) - age
+    async with acquire(resources.db) as connection:
+        at = await ledger.select_now(connection) - age
         quote = Quote(Price(symbol, Decimal(10), at.date()), SOURCE, at)
-        await quotes.upsert_quote(held, quote)
-        await history.insert_history(held, [quote])
+        await quotes.upsert_quote(connection, quote)
+        await history.insert_history(connection, [quote])
     assert await line.publish(resources, quote)
     return quote
 
 
 async def kept(resources: Resources, *names: str) -> tuple[set[str], set[str]]:
     """Of these symbols, those that have a quote in PostgreSQL, and in Redis."""
-    async with connection(resources.db) as held:
-        saved = await quotes.select_quotes(held, SOURCE, names)
+    async with acquire(resources.db) as connection:
+        saved = await quotes.select_quotes(connection, SOURCE, names)
     published = await feed.select_published(resources.redis, SOURCE, names)
     return {quote.symbol for quote in saved}, {quote.symbol for _, quote in published}
 
@@ -137,8 +139,8 @@ async def test_a_quote_that_nobody_wanted_for_the_historys_days_is_forgotten_wit
     await prune(resources, stopping=never)
 
     assert ({"YOUNG"}, {"YOUNG"}) == await kept(resources, "OLD", "YOUNG")
-    async with connection(resources.db) as held:
-        assert ["YOUNG"] == await held.fetchval("SELECT array_agg(symbol) FROM quote_history")
+    async with acquire(resources.db) as connection:
+        assert ["YOUNG"] == await connection.fetchval("SELECT array_agg(symbol) FROM quote_history")
 
 
 @pytest.mark.parametrize(
@@ -153,9 +155,9 @@ async def test_a_quote_that_nobody_wanted_for_the_historys_days_is_forgotten_wit
 )
 async def test_an_old_quote_is_kept_while_its_symbol_is_wanted(resources: Resources, wish: str, is_kept: bool) -> None:
     await save_quote(resources, "OLD", 366 * DAY)
-    async with connection(resources.db) as held:
-        await held.execute("INSERT INTO symbols (symbol) VALUES ('OLD')")
-        await held.execute("UPDATE symbols SET " + wish)
+    async with acquire(resources.db) as connection:
+        await connection.execute("INSERT INTO symbols (symbol) VALUES ('OLD')")
+        await connection.execute("UPDATE symbols SET " + wish)
 
     await prune(resources, stopping=never)
 
@@ -164,8 +166,8 @@ async def test_an_old_quote_is_kept_while_its_symbol_is_wanted(resources: Resour
 
 async def test_reads_that_still_weigh_after_the_historys_days_keep_a_quote(resources: Resources) -> None:
     await save_quote(resources, "OLD", 366 * DAY)
-    async with connection(resources.db) as held:
-        await held.execute(
+    async with acquire(resources.db) as connection:
+        await connection.execute(
             "INSERT INTO symbols (symbol, reads, reads_at) VALUES ('OLD', 2, now() - interval '366 days')"
         )
 
@@ -197,8 +199,8 @@ async def test_a_quote_that_is_published_while_it_is_forgotten_leaves_no_key(res
 async def test_who_publishes_a_quote_before_its_deletion_is_committed_takes_the_key_back(resources: Resources) -> None:
     quote = await save_quote(resources, "OLD", 366 * DAY)
     async with asyncio.timeout(10):
-        async with transaction(resources.db) as held:
-            gone = await quotes.delete_unwanted(held, keep=365 * DAY, half_life=DAY, most=10)
+        async with transaction(resources.db) as connection:
+            gone = await quotes.delete_unwanted(connection, keep=365 * DAY, half_life=DAY, most=10)
             await feed.forget(resources.redis, gone)
             publishing = asyncio.create_task(line.publish(resources, quote))
             while not await feed.select_published(resources.redis, SOURCE, ["OLD"]):
@@ -212,13 +214,13 @@ async def test_who_publishes_a_quote_before_its_deletion_is_committed_takes_the_
 async def test_a_quote_that_is_fetched_anew_while_it_is_forgotten_stays(resources: Resources) -> None:
     old = await save_quote(resources, "OLD", 366 * DAY)
     async with asyncio.timeout(10):
-        async with transaction(resources.db) as held:
-            now = await ledger.select_now(held)
+        async with transaction(resources.db) as connection:
+            now = await ledger.select_now(connection)
             await quotes.upsert_quote(
-                held, replace(old, price=replace(old.price, trading_day=now.date()), fetched_at=now)
+                connection, replace(old, price=replace(old.price, trading_day=now.date()), fetched_at=now)
             )
             job = asyncio.create_task(prune(resources, stopping=never))
-            while not await held.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
                 pass
         await job
 
@@ -245,8 +247,8 @@ async def test_without_redis_unwanted_quotes_stay_until_the_next_hour_and_the_re
     await prune(away, stopping=never)
 
     assert ({"OLD"}, {"OLD"}) == await kept(resources, "OLD")
-    async with connection(resources.db) as held:
-        assert not await held.fetchval("SELECT count(*) FROM daily_bars")
+    async with acquire(resources.db) as connection:
+        assert not await connection.fetchval("SELECT count(*) FROM daily_bars")
     await away.redis.aclose()
 
 
@@ -254,27 +256,27 @@ async def test_old_rows_go_in_batches_until_none_is_left(resources: Resources, m
     monkeypatch.setattr(pruning, "BATCH", 3)
     for number in range(8):
         await remember(resources, f"S{number}", DAY)
-    async with connection(resources.db) as held:
-        await held.execute(
+    async with acquire(resources.db) as connection:
+        await connection.execute(
             "UPDATE calls SET granted_at = granted_at - $1::interval, ends_at = ends_at - $1::interval", 31 * DAY
         )
 
     await prune(resources, stopping=never)
 
-    async with connection(resources.db) as held:
-        assert 0 == await held.fetchval("SELECT count(*) FROM calls")
+    async with acquire(resources.db) as connection:
+        assert 0 == await connection.fetchval("SELECT count(*) FROM calls")
 
 
 async def test_a_worker_that_is_told_to_stop_finishes_its_batch_alone(
     resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pruning, "BATCH", 3)
-    async with connection(resources.db) as held:
-        now = await ledger.select_now(held)
+    async with acquire(resources.db) as connection:
+        now = await ledger.select_now(connection)
         old = [Quote(Price("IBM", Decimal(10), now.date()), SOURCE, now - 400 * DAY + n * HOUR) for n in range(8)]
-        await history.insert_history(held, old)
+        await history.insert_history(connection, old)
 
     await prune(resources, stopping=after(2))
 
-    async with connection(resources.db) as held:
-        assert 5 == await held.fetchval("SELECT count(*) FROM quote_history")
+    async with acquire(resources.db) as connection:
+        assert 5 == await connection.fetchval("SELECT count(*) FROM quote_history")
