@@ -4,7 +4,7 @@ import structlog
 from aiohttp import web
 
 from api.app import create_app
-from api.connections import KEPT
+from api.connections import KEEPALIVE_TIMEOUT
 from common.entry import open_process_logs, read_settings
 from common.metrics.export import export
 from common.metrics.shared import Shared
@@ -23,7 +23,7 @@ def main() -> None:
         port=settings.port,
         print=None,
         shutdown_timeout=DRAIN,
-        keepalive_timeout=KEPT,
+        keepalive_timeout=KEEPALIVE_TIMEOUT,
         access_log=None,
     )
 

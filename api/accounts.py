@@ -23,12 +23,12 @@ from common.errors import (
     StoreUnavailable,
     UsernameTaken,
 )
-from common.passwords import LONGEST, SCHEME, check_policy
+from common.passwords import MAX_PASSWORD_BYTES, SCHEME, check_policy
 from common.store.logins import end_logins
 from common.store.pool import acquire, transaction
 from common.store.users import User, delete_user, insert_user, select_user, update_password
 
-SHORTEST = 8  # characters; a setting may ask for more
+MIN_PASSWORD_LENGTH = 8  # characters; a setting may ask for more
 
 Username = Annotated[
     str,
@@ -49,9 +49,9 @@ Email = Annotated[
 NewPassword = Annotated[
     requests.Text,
     Meta(
-        title=f"at least {SHORTEST} characters and at most {LONGEST} bytes, not all blank",
-        min_length=SHORTEST,
-        max_length=LONGEST,
+        title=f"at least {MIN_PASSWORD_LENGTH} characters and at most {MAX_PASSWORD_BYTES} bytes, not all blank",
+        min_length=MIN_PASSWORD_LENGTH,
+        max_length=MAX_PASSWORD_BYTES,
     ),
 ]
 

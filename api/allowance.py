@@ -18,7 +18,7 @@ from common.errors import RateLimited
 from common.settings import Settings
 
 MINUTE = 60  # seconds
-MOST_CLIENTS = 100_000  # within a minute; further ones are not counted, for their number is no single client's doing
+MAX_CLIENTS = 100_000  # within a minute; further ones are not counted, for their number is no single client's doing
 PROBES = frozenset({"/api/health", "/api/health/live", "/api/health/ready"})  # who asks them must not be told to stop
 SEARCH = "/api/search/{query}"
 HASHED = frozenset(  # with a password, whose hash is dear
@@ -61,7 +61,7 @@ class Allowance:
         while self._windows and next(iter(self._windows.values())).ends <= now:
             self._windows.popitem(last=False)
         window = self._windows.get(client) or Window(now + MINUTE)
-        if len(self._windows) < MOST_CLIENTS:
+        if len(self._windows) < MAX_CLIENTS:
             self._windows.setdefault(client, window)
         window.used += 1
         return Standing(self._name, self._quota, self._quota - window.used, math.ceil(round(window.ends - now, 3)))

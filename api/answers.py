@@ -14,7 +14,7 @@ from hashlib import blake2b
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
-MOST_ANSWERS = 50_000
+MAX_ANSWERS = 50_000
 REVALIDATE = 30  # seconds that a cache may serve an old answer while it asks for a new one
 ALWAYS = {  # on every answer, unless its handler said otherwise
     "Vary": "Origin",  # whether there was one or not: a shared cache must never give one origin what another got
@@ -142,7 +142,7 @@ class Answers:
 
     def keep(self, path: str, answer: Answer) -> Answer:
         self._held[path] = answer
-        if len(self._held) > MOST_ANSWERS:
+        if len(self._held) > MAX_ANSWERS:
             self._held.popitem(last=False)
         return answer
 

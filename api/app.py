@@ -64,8 +64,10 @@ from common.settings import Settings
 web_response.SERVER_SOFTWARE = "quotewell"  # type: ignore[attr-defined]  # malformed requests never reach a middleware
 web_server.RequestHandler = Connection  # type: ignore[attr-defined]  # the class that aiohttp makes them of
 LARGEST_BODY = 64 << 10  # bytes
-PATIENCE = 0.7  # seconds a statement may take while somebody waits: with a look into Redis before it, less than one
-AGAIN = 1.0  # seconds before a task that failed begins anew
+STATEMENT_TIMEOUT = (
+    0.7  # seconds a statement may take while somebody waits: with a look into Redis before it, less than one
+)
+RESTART_DELAY = 1.0  # seconds before a task that failed begins anew
 log = structlog.get_logger(__name__)
 WITH_ROUTES = (
     accounts,
@@ -106,7 +108,7 @@ def create_app(settings: Settings) -> web.Application:
         app.add_routes(module.routes)
 
     async def hold(app: web.Application) -> AsyncIterator[None]:
-        async with open_resources(settings, name="api", patience=PATIENCE) as resources:
+        async with open_resources(settings, name="api", statement_timeout=STATEMENT_TIMEOUT) as resources:
             app[RESOURCES] = resources
             dispatcher = Dispatcher(resources)
             memory.listeners.add(lambda entry: dispatcher.tell((Function.QUOTE, entry.quote.symbol)))
@@ -152,7 +154,7 @@ async def keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:
             await run()
         except Exception:
             log.exception("task_failed", task=name)
-        await asyncio.sleep(AGAIN)
+        await asyncio.sleep(RESTART_DELAY)
 
 
 async def _cancel(running: set[asyncio.Task[None]]) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from api.answers import Answer, Answers
 from common.core.chart import Chart
 
-MOST_CHARTS = 500  # some 60 kB each
-LOOK_AGAIN = 60.0  # seconds that a chart is answered without a look at the database
+MAX_CHARTS = 500  # some 60 kB each
+RECHECK_INTERVAL = 60.0  # seconds that a chart is answered without a look at the database
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Charts:
     def recall(self, symbol: str) -> Chart | None:
         """What may be answered without a look at the database."""
         kept = self._kept.get(symbol)
-        return kept.chart if kept is not None and time.monotonic() - kept.looked_up < LOOK_AGAIN else None
+        return kept.chart if kept is not None and time.monotonic() - kept.looked_up < RECHECK_INTERVAL else None
 
     def last(self, symbol: str) -> Chart | None:
         """What was last looked up, however long ago: for when the database does not answer."""
@@ -44,7 +44,7 @@ class Charts:
         kept = self._kept.pop(chart.symbol, None)
         paths = set() if kept is None else kept.paths
         self._kept[chart.symbol] = Kept(chart, time.monotonic(), paths)
-        if len(self._kept) > MOST_CHARTS:
+        if len(self._kept) > MAX_CHARTS:
             _, left = self._kept.popitem(last=False)
             self._drop(left)
 

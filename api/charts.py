@@ -12,9 +12,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import requests
 from api.answers import Answer
-from api.chart_memory import LOOK_AGAIN
+from api.chart_memory import RECHECK_INTERVAL
 from api.contract import WHILE_ASKING, Time, documented
-from api.live import Wish
+from api.live import FetchRequest
 from api.memory import Memory
 from api.middlewares import public
 from api.requesters import requester_of
@@ -29,7 +29,7 @@ from common.errors import InvalidSymbol, StoreUnavailable, UnknownSymbol
 from common.resources import Resources
 from common.sessions import open_calendar
 from common.store import bars as store
-from common.store.line import STAY
+from common.store.line import QUEUE_TTL
 from common.store.pool import acquire
 
 DEFAULT_DAYS, MOST_DAYS = 30, 100
@@ -136,8 +136,8 @@ async def _obtain(request: web.Request, symbol: str, wait: float) -> Chart:
         async with acquire(resources.db) as connection:
             return await store.select_bars_refused(connection, resources.settings.source, symbol)
 
-    wish = Wish(Function.DAILY, symbol, await requester_of(request), wait)
-    return await request.app[LIVE].obtain(wish, look=look, unknown=unknown)
+    fetch = FetchRequest(Function.DAILY, symbol, await requester_of(request), wait)
+    return await request.app[LIVE].obtain(fetch, look=look, unknown=unknown)
 
 
 async def _queue_refresh(resources: Resources, found: Chart, quote: Quote | None) -> None:
@@ -153,7 +153,7 @@ async def _queue_refresh(resources: Resources, found: Chart, quote: Quote | None
             if not await store.select_bars_refused(connection, found.source, found.symbol):
                 lacks = due is Due.CLOSED_DAY
                 await store.insert_refresh(
-                    connection, found.symbol, closed_day=lacks, stay=OVERNIGHT if lacks else STAY
+                    connection, found.symbol, closed_day=lacks, ttl=OVERNIGHT if lacks else QUEUE_TTL
                 )
     except StoreUnavailable:
         return
@@ -184,7 +184,7 @@ def answer_chart(found: Chart, quote: Quote | None, resources: Resources, memory
         modified=view.as_of,
         fresh_until=cached_until.timestamp(),
         stale_for=int(pace),
-        good_until=min(good_until, now.timestamp() + LOOK_AGAIN),
+        good_until=min(good_until, now.timestamp() + RECHECK_INTERVAL),
     )
 
 

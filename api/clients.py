@@ -11,7 +11,7 @@ from aiohttp import web
 from api.state import RESOURCES
 
 FORWARDED = "X-Forwarded-For"
-LONGEST = 80  # characters of an address in text, with quotes, brackets, a zone and a port
+MAX_ADDRESS_LENGTH = 80  # characters of an address in text, with quotes, brackets, a zone and a port
 OWN_BITS = 64  # of what an IPv6 client has to itself, and can take any address of
 IPV4_BITS, IPV6_BITS = 24, 48  # of the network that counts as one reader, one asker, one who registers
 
@@ -49,10 +49,10 @@ def _forwarded(request: web.Request, proxies: int, form: Form) -> str | None:
     if addresses == [""] or len(addresses) < proxies:
         return None
     text = addresses[-proxies].strip()
-    seen = form(text) if len(text) <= LONGEST else None
+    seen = form(text) if len(text) <= MAX_ADDRESS_LENGTH else None
     if seen is None and FORWARDED not in _logged:
         _logged.add(FORWARDED)
-        log.warning("forwarded_address_unread", value=text[:LONGEST], place=proxies)
+        log.warning("forwarded_address_unread", value=text[:MAX_ADDRESS_LENGTH], place=proxies)
     return seen
 
 

@@ -16,11 +16,11 @@ from aiohttp.web_server import Server
 from api.refusals import refuse, request_id_of
 from common.errors import InvalidRequest, QuotewellError
 
-HEAD = 8.0  # seconds for a head, from the opening of the connection or from the head's first byte on
-BODY = 8.0  # seconds for a body that a handler reads
+HEAD_TIMEOUT = 8.0  # seconds for a head, from the opening of the connection or from the head's first byte on
+BODY_TIMEOUT = 8.0  # seconds for a body that a handler reads
 LINGER = 8.0  # seconds for one that none reads, so that its sender gets to read the answer
 FAREWELL = 1.0  # seconds that what is no HTTP is read on for the same reason
-KEPT = 75  # seconds without a request; longer than what a proxy in front keeps an idle connection
+KEEPALIVE_TIMEOUT = 75  # seconds without a request; longer than what a proxy in front keeps an idle connection
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +74,7 @@ class Connection(RequestHandler):
     def _await_head(self) -> None:
         """A head begins; one that began already has its time."""
         if self._heads != self._request_count:
-            self._heads, self._due = self._request_count, self._loop.time() + HEAD
+            self._heads, self._due = self._request_count, self._loop.time() + HEAD_TIMEOUT
             if self._timer is None:
                 self._timer = self._loop.call_at(self._due, self._end_late)
 

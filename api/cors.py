@@ -11,7 +11,7 @@ from api.state import RESOURCES
 
 HEADERS = "Authorization, Content-Type, If-None-Match, Last-Event-ID, Prefer, X-Request-ID"
 EXPOSED = "ETag, Last-Modified, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-ID"
-GOOD_FOR = 600  # seconds that a browser may remember what it was allowed
+PREFLIGHT_TTL = 600  # seconds that a browser may remember what it was allowed
 
 
 @web.middleware
@@ -30,7 +30,7 @@ async def share(request: web.Request, handler: Handler) -> web.StreamResponse:
     else:
         response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = methods
         response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = HEADERS
-        response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = str(GOOD_FOR)
+        response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = str(PREFLIGHT_TTL)
     return response
 
 

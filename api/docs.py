@@ -11,7 +11,7 @@ from api.answers import Answer
 from api.contract import documented
 from api.middlewares import public
 from api.openapi import describe
-from api.page import GOOD_FOR, Page
+from api.page import PAGE_TTL, Page
 from api.state import MEMORY, RESOURCES
 
 PATH = "/api/openapi.json"
@@ -30,7 +30,7 @@ async def openapi(request: web.Request) -> web.Response:
     answer = memory.answers.last(PATH)
     if answer is None:
         body = json.dumps(describe(request.app.router), separators=(",", ":")).encode()
-        answer = memory.answers.keep(PATH, Answer(body, request.app[RESOURCES].started, 0, GOOD_FOR, inf))
+        answer = memory.answers.keep(PATH, Answer(body, request.app[RESOURCES].started, 0, PAGE_TTL, inf))
     return answer.respond(request)
 
 

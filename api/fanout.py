@@ -22,10 +22,10 @@ from api.stocks import answer_quote
 from common.errors import Overloaded, StoreUnavailable
 from common.resources import Resources
 
-MOST_CLIENTS = 10_000
+MAX_CLIENTS = 10_000
 HEARTBEAT = 15.0  # seconds without an event
-PATIENCE = 30.0  # seconds that a client may leave what was sent unread
-SWEEP = 0.25  # seconds; shorter than the shortest break of the tail
+UNREAD_TIMEOUT = 30.0  # seconds that a client may leave what was sent unread
+SWEEP_INTERVAL = 0.25  # seconds; shorter than the shortest break of the tail
 HELLO = b"retry: 3000\n\n"  # milliseconds
 BEAT = b":\n\n"
 
@@ -94,8 +94,8 @@ class Streams:
 
     def admit(self) -> None:
         """Raise `Overloaded` if there is no room for one more client."""
-        if len(self.clients) >= MOST_CLIENTS:
-            raise Overloaded(f"expected at most {MOST_CLIENTS} streams", retry_after=5)
+        if len(self.clients) >= MAX_CLIENTS:
+            raise Overloaded(f"expected at most {MAX_CLIENTS} streams", retry_after=5)
 
     async def feed(self, client: Client, since: Order | None, writer: AbstractStreamWriter) -> None:
         """Write to a client until it is gone, it is ended or the process ends: first what is newer than `since`."""
@@ -183,13 +183,13 @@ class Streams:
         while True:
             self._sweep(time.monotonic())
             right = self._memory.followed and (right or await self._look_again(quotes))
-            await asyncio.sleep(SWEEP)
+            await asyncio.sleep(SWEEP_INTERVAL)
 
     def _sweep(self, now: float) -> None:
         for client in self.clients:
             if client.transport.is_closing():
                 client.wake()
-            elif client.writing and now - client.since > PATIENCE:
+            elif client.writing and now - client.since > UNREAD_TIMEOUT:
                 client.transport.abort()
             elif now - client.since >= HEARTBEAT:
                 client.offer("", Event(NONE, BEAT, BEAT))

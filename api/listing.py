@@ -11,7 +11,7 @@ from common.resources import Resources
 from common.store import listings
 from common.store.pool import acquire
 
-LOOK_AGAIN = 60.0  # seconds between two looks whether the listing is a new one
+RECHECK_INTERVAL = 60.0  # seconds between two looks whether the listing is a new one
 LOOK_FOR_FIRST = 2.0  # seconds, while there is none
 
 
@@ -34,7 +34,7 @@ class Listing:
                 await self._refresh(resources)
             except StoreUnavailable as error:
                 resources.health.note("database", up=False, reason=str(error))
-            await asyncio.sleep(LOOK_AGAIN if self.refreshed_at else LOOK_FOR_FIRST)
+            await asyncio.sleep(RECHECK_INTERVAL if self.refreshed_at else LOOK_FOR_FIRST)
 
     async def _refresh(self, resources: Resources) -> None:
         source = resources.settings.source

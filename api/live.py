@@ -36,8 +36,8 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 MINUTE = 60  # seconds
 RETRY = 5.0  # seconds, where nobody knows better
-MOST_WAITS = 20  # requests of one requester that wait at once, in each process
-LONGEST_STAY = timedelta(days=1)
+MAX_WAITING = 20  # requests of one requester that wait at once, in each process
+MAX_QUEUE_TTL = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Requester:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class FetchRequest:
     """What is asked live, by whom, and for how many seconds somebody waits."""
 
     function: Function
@@ -79,144 +79,151 @@ class Live:
         self._waiting: Counter[str] = Counter()
 
     async def obtain(
-        self, wish: Wish, *, look: Callable[[], Awaitable[T | None]], unknown: Callable[[], Awaitable[bool]]
+        self, fetch: FetchRequest, *, look: Callable[[], Awaitable[T | None]], unknown: Callable[[], Awaitable[bool]]
     ) -> T:
         """What `look` finds once the call was made, by whomever.
 
         Raise `UnknownSymbol` if `unknown` says that there is nothing, `RateLimited`, `Overloaded`, `ProviderUnavailable`, or
         `QuotePending` when the time is over; the request stays queued until the time that it names.
         """
-        until = time.monotonic() + wish.wait
+        until = time.monotonic() + fetch.wait
         if await unknown():
-            raise UnknownSymbol(f"the provider does not have {wish.subject}")
-        await self._join(wish)
-        found = await self._wait(wish, look, unknown, until) if self._may_wait(wish) else await look()
+            raise UnknownSymbol(f"the provider does not have {fetch.subject}")
+        await self._join(fetch)
+        found = await self._wait(fetch, look, unknown, until) if self._may_wait(fetch) else await look()
         if found is None:
-            raise await self._pending(wish)
+            raise await self._pending(fetch)
         return found
 
-    def _may_wait(self, wish: Wish) -> bool:
+    def _may_wait(self, fetch: FetchRequest) -> bool:
         """One requester cannot hold all connections of a process; who may not wait is told when to come back."""
-        return wish.wait > 0 and self._waiting[wish.by.name] < MOST_WAITS
+        return fetch.wait > 0 and self._waiting[fetch.by.name] < MAX_WAITING
 
     async def _wait(
-        self, wish: Wish, look: Callable[[], Awaitable[T | None]], unknown: Callable[[], Awaitable[bool]], until: float
+        self,
+        fetch: FetchRequest,
+        look: Callable[[], Awaitable[T | None]],
+        unknown: Callable[[], Awaitable[bool]],
+        until: float,
     ) -> T | None:
         """While somebody waits this process makes calls; for whoever comes back later a worker does."""
-        with self._counted(wish), self._dispatcher.waiting(wish.key) as waiter:
+        with self._counted(fetch), self._dispatcher.waiting(fetch.key) as waiter:
             while (found := await look()) is None:
-                await self._refuse_hopeless(wish, look, unknown)
+                await self._refuse_hopeless(fetch, look, unknown)
                 if (left := until - time.monotonic()) <= 0:
                     break
                 await waiter.wait(left)
         return found
 
     @contextmanager
-    def _counted(self, wish: Wish) -> Iterator[None]:
-        self._waiting[wish.by.name] += 1
+    def _counted(self, fetch: FetchRequest) -> Iterator[None]:
+        self._waiting[fetch.by.name] += 1
         try:
             yield
         finally:
-            self._waiting[wish.by.name] -= 1
-            if not self._waiting[wish.by.name]:
-                del self._waiting[wish.by.name]
+            self._waiting[fetch.by.name] -= 1
+            if not self._waiting[fetch.by.name]:
+                del self._waiting[fetch.by.name]
 
-    def refresh(self, wish: Wish) -> None:
+    def refresh(self, fetch: FetchRequest) -> None:
         """Ask aside for something newer than what was served; nobody waits for it, and nobody hears if it fails."""
-        if wish.key not in self._refreshing:
-            self._refreshing.add(wish.key)
-            task = asyncio.create_task(self._refresh(wish))
+        if fetch.key not in self._refreshing:
+            self._refreshing.add(fetch.key)
+            task = asyncio.create_task(self._refresh(fetch))
             self._aside.add(task)
             task.add_done_callback(self._aside.discard)
 
-    async def _refresh(self, wish: Wish) -> None:
-        until = time.monotonic() + wish.wait
+    async def _refresh(self, fetch: FetchRequest) -> None:
+        until = time.monotonic() + fetch.wait
         try:
-            await self._join(wish)
-            with self._dispatcher.waiting(wish.key) as waiter:
-                while (left := until - time.monotonic()) > 0 and await self._is_queued(wish):
+            await self._join(fetch)
+            with self._dispatcher.waiting(fetch.key) as waiter:
+                while (left := until - time.monotonic()) > 0 and await self._is_queued(fetch):
                     await waiter.wait(left)
         except QuotewellError as error:
-            log.info("refresh_refused", function=wish.function, subject=wish.subject, code=error.code)
+            log.info("refresh_refused", function=fetch.function, subject=fetch.subject, code=error.code)
         finally:
-            self._refreshing.discard(wish.key)
+            self._refreshing.discard(fetch.key)
 
-    async def _is_queued(self, wish: Wish) -> bool:
+    async def _is_queued(self, fetch: FetchRequest) -> bool:
         async with acquire(self._resources.db) as connection:
-            return bool(await line.select_queued(connection, [wish.key]))
+            return bool(await line.select_queued(connection, [fetch.key]))
 
-    async def _join(self, wish: Wish) -> None:
+    async def _join(self, fetch: FetchRequest) -> None:
         resources = self._resources
-        most = misses_a_minute(resources.ask.limits)
+        most = misses_a_minute(resources.budget.limits)
         async with acquire(resources.db) as connection:
-            verdict = await line.join_line(
+            verdict = await line.enqueue(
                 connection,
-                resources.ask,
-                wish.function,
-                [wish.subject],
-                wish.call_class,
-                asker=wish.by.name,
+                resources.budget,
+                fetch.function,
+                [fetch.subject],
+                fetch.call_class,
+                requester=fetch.by.name,
                 most=most,
             )
             if verdict == "held":
-                await self._refuse_held(connection, wish)
+                await self._refuse_held(connection, fetch)
         if verdict == "full":
             raise Overloaded("too many symbols are waited for", retry_after=MINUTE)
         if verdict == "watched":
-            raise await self._in_turn(wish)
+            raise await self._in_turn(fetch)
         if verdict == "unfair":
             raise RateLimited(f"expected at most {most} symbols without a quote within a minute", retry_after=MINUTE)
         if verdict == "unlisted":
             raise UnknownSymbol(
-                f"{wish.subject} is not in the provider's listing; a logged-in user may have it asked for all the same"
+                f"{fetch.subject} is not in the provider's listing; a logged-in user may have it asked for all the same"
             )
 
-    async def _refuse_held(self, connection: Connection, wish: Wish) -> None:
+    async def _refuse_held(self, connection: Connection, fetch: FetchRequest) -> None:
         """No call is made now: say so at once where the provider fails, or the hold outlasts the wait."""
-        book, now = await reports.select_ledger(connection, self._resources.ask.account), await select_now(connection)
+        book, now = (
+            await reports.select_ledger(connection, self._resources.budget.account),
+            await select_now(connection),
+        )
         if book["held_until"] is None or book["held_until"] <= now:
             return  # it has passed meanwhile
         left = (book["held_until"] - now).total_seconds()
         failing = book["held_for"] in GATE_REASONS
         if failing:
-            await line.update_stay(connection, wish.function, wish.subject, _stay(left))
-            raise self._unavailable(wish, left)
-        if left > wish.wait:
+            await line.update_expiry(connection, fetch.function, fetch.subject, _stay(left))
+            raise self._unavailable(fetch, left)
+        if left > fetch.wait:
             raise await self._promise(
-                connection, wish, f"the first answer for {wish.subject} must wait: calls are on hold"
+                connection, fetch, f"the first answer for {fetch.subject} must wait: calls are on hold"
             )
 
     async def _refuse_hopeless(
-        self, wish: Wish, look: Callable[[], Awaitable[T | None]], unknown: Callable[[], Awaitable[bool]]
+        self, fetch: FetchRequest, look: Callable[[], Awaitable[T | None]], unknown: Callable[[], Awaitable[bool]]
     ) -> None:
         """A request that is queued no more and has no answer was refused: by the subject's fault, or the provider's."""
-        if await self._is_queued(wish):
+        if await self._is_queued(fetch):
             if self._dispatcher.closed is not None:
                 async with acquire(self._resources.db) as connection:
-                    await self._refuse_held(connection, wish)
+                    await self._refuse_held(connection, fetch)
             return
         if await unknown():
-            raise UnknownSymbol(f"the provider does not have {wish.subject}")
+            raise UnknownSymbol(f"the provider does not have {fetch.subject}")
         if await look() is None:
-            raise self._unavailable(wish, RETRY)
+            raise self._unavailable(fetch, RETRY)
 
-    def _unavailable(self, wish: Wish, retry_after: float) -> ProviderUnavailable:
-        return ProviderUnavailable(f"the provider does not answer for {wish.subject} now", retry_after=retry_after)
+    def _unavailable(self, fetch: FetchRequest, retry_after: float) -> ProviderUnavailable:
+        return ProviderUnavailable(f"the provider does not answer for {fetch.subject} now", retry_after=retry_after)
 
-    async def _pending(self, wish: Wish) -> QuotePending:
+    async def _pending(self, fetch: FetchRequest) -> QuotePending:
         """By when it will have come, nearly surely. Until a minute after that the request keeps its place."""
         async with acquire(self._resources.db) as connection:
-            return await self._promise(connection, wish, f"the first answer for {wish.subject} is on its way")
+            return await self._promise(connection, fetch, f"the first answer for {fetch.subject} is on its way")
 
-    async def _promise(self, connection: Connection, wish: Wish, message: str) -> QuotePending:
-        wait = await self._promises.make(connection, wish.key)
+    async def _promise(self, connection: Connection, fetch: FetchRequest, message: str) -> QuotePending:
+        wait = await self._promises.make(connection, fetch.key)
         return QuotePending(message, retry_after=MINUTE if wait is None else wait)
 
-    async def _in_turn(self, wish: Wish) -> QuotePending:
+    async def _in_turn(self, fetch: FetchRequest) -> QuotePending:
         """Of a list of which many symbols are queued already: background asks for the rest."""
         async with acquire(self._resources.db) as connection:
-            wait = await self._promises.wait_in_turn(connection, wish.key, wish.by.name)
-        told = f"the first answer for {wish.subject} comes in its turn: many of your list are waited for already"
+            wait = await self._promises.wait_in_turn(connection, fetch.key, fetch.by.name)
+        told = f"the first answer for {fetch.subject} comes in its turn: many of your list are waited for already"
         return QuotePending(told, retry_after=MINUTE if wait is None else wait)
 
     async def close(self) -> None:
@@ -227,4 +234,4 @@ class Live:
 
 
 def _stay(wait: float) -> timedelta:
-    return min(LONGEST_STAY, timedelta(seconds=wait)) + line.STAY
+    return min(MAX_QUEUE_TTL, timedelta(seconds=wait)) + line.QUEUE_TTL

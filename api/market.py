@@ -12,7 +12,7 @@ from api.stocks import STALE_FOR, QuoteAnswer, encode, judge_now
 from common.core.freshness import shape
 from common.errors import StoreUnavailable
 
-GOOD_FOR = 1.0  # seconds: whether its quotes are stale changes under it
+ANSWER_TTL = 1.0  # seconds: whether its quotes are stale changes under it
 
 routes = web.RouteTableDef()
 
@@ -36,7 +36,7 @@ async def overview(request: web.Request) -> web.Response:
         modified=max((quote.fetched_at for quote in quotes), default=resources.started),
         fresh_until=min((freshness.until.timestamp() for _, freshness in judged), default=now),
         stale_for=int(STALE_FOR),
-        good_until=now + GOOD_FOR,
+        good_until=now + ANSWER_TTL,
         vouched=vouched,
     )
     return memory.answers.keep(request.path, answer).respond(request)

@@ -13,8 +13,8 @@ from api.chart_memory import Charts
 from common.core.models import Quote
 from common.core.outlook import Outlook
 
-MOST_REMEMBERED = 20_000  # symbols
-RECHECK = 1.0  # seconds
+MAX_SYMBOLS = 20_000  # symbols
+RECHECK_INTERVAL = 1.0  # seconds
 OVERVIEW = "/api/market/overview"
 
 
@@ -46,7 +46,7 @@ class Memory:
             held.event = held.event or event
             return
         entry = self._entries[quote.symbol] = Entry(quote, event, time.monotonic())
-        if len(self._entries) > MOST_REMEMBERED:
+        if len(self._entries) > MAX_SYMBOLS:
             self._entries.popitem(last=False)
         for path in (f"/api/stock/{quote.symbol}", OVERVIEW):  # an older price of it is told by no answer from here on
             self.answers.drop(path)
@@ -67,4 +67,4 @@ class Memory:
         if held is None:
             return None
         self._entries.move_to_end(symbol)
-        return held.quote if self.followed or time.monotonic() - held.checked < RECHECK else None
+        return held.quote if self.followed or time.monotonic() - held.checked < RECHECK_INTERVAL else None

@@ -25,7 +25,7 @@ from common.errors import (
 )
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-SLOW = 0.5  # seconds
+SLOW_REQUEST = 0.5  # seconds
 _REFUSED = re.compile(r"q=0(\.0*)?\s*(;|$)")
 log = structlog.get_logger(__name__)
 
@@ -91,7 +91,7 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
 
 def _log(request: web.Request, status: int, took: float) -> None:
     """A line for what is not an ordinary read: writes, refusals, and what took long."""
-    if request.method not in ("GET", "HEAD", "OPTIONS") or status >= 400 or took > SLOW:
+    if request.method not in ("GET", "HEAD", "OPTIONS") or status >= 400 or took > SLOW_REQUEST:
         log.info("request", method=request.method, route=route_of(request), status=status, ms=round(1000 * took))
 
 

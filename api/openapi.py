@@ -20,7 +20,7 @@ from api.contract import Contract
 from api.middlewares import Handler
 from api.requests import Symbol, properties
 from common import VERSION
-from common.core.search import LONGEST_QUERY
+from common.core.search import MAX_QUERY_LENGTH
 from common.errors import (
     InsufficientScope,
     InvalidRequest,
@@ -43,7 +43,7 @@ PATH: Mapping[str, Any] = {
     "symbol": Symbol,
     "query": Annotated[
         str,
-        Meta(title=f"1 to {LONGEST_QUERY} letters, digits and signs", min_length=1, examples=["apple"]),
+        Meta(title=f"1 to {MAX_QUERY_LENGTH} letters, digits and signs", min_length=1, examples=["apple"]),
     ],
     "job": Annotated[int, Meta(title="the id of a refresh", ge=1, examples=[1])],
 }

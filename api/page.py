@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-GOOD_FOR = 60  # seconds that a cache may keep a page: a deploy changes it
+PAGE_TTL = 60  # seconds that a cache may keep a page: a deploy changes it
 FOLDER = Path(__file__).parent / "pages"
 
 
@@ -19,7 +19,7 @@ class Page:
         self.headers = {
             "Content-Security-Policy": _policy(self.text),
             "Referrer-Policy": "no-referrer",
-            "Cache-Control": f"public, max-age={GOOD_FOR}",
+            "Cache-Control": f"public, max-age={PAGE_TTL}",
         }
 
     def respond(self) -> web.Response:

@@ -30,7 +30,7 @@ from common.store.logins import Login
 from common.store.pool import acquire
 from common.store.watchlists import Watchlist, select_lists
 
-LOOK_AGAIN = 0.3  # seconds; with those between two looks of `Revocations` less than one
+CHECK_INTERVAL = 0.3  # seconds; with those between two looks of `Revocations` less than one
 LATELY = 60.0  # seconds before the event that a client resumes after: Redis and PostgreSQL have a clock each
 
 
@@ -62,7 +62,7 @@ class PrivateStreams:
     async def keep(self) -> None:
         """Run until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_AGAIN)
+            await asyncio.sleep(CHECK_INTERVAL)
             self._end()
             with suppress(StoreUnavailable):
                 await self._follow(self._open.copy())

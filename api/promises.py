@@ -11,8 +11,8 @@ from common.store import line, situations
 from common.store.ledger import select_now
 from common.store.pool import Connection
 
-GOOD_FOR = timedelta(seconds=1)  # a forecast is used for others of the line, too
-LONGEST_STAY = timedelta(days=8)  # beyond that nobody is told a time (common/core/run.HORIZON)
+FORECAST_TTL = timedelta(seconds=1)  # a forecast is used for others of the line, too
+FORECAST_HORIZON = timedelta(days=8)  # beyond that nobody is told a time (common/core/run.HORIZON)
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -27,18 +27,18 @@ class Promises:
         """Seconds until it will have been answered in 95 of 100 cases; None: nobody knows. Until a minute after that the request keeps its
         place, and it goes before others where that is what it takes."""
         now = await select_now(connection)
-        if key not in self._seen.surely or not timedelta() <= now - self._seen.made_at <= GOOD_FOR:
+        if key not in self._seen.surely or not timedelta() <= now - self._seen.made_at <= FORECAST_TTL:
             self._seen = await look_ahead(connection, self._resources)
         at = self._seen.surely.get(key)
         wait = None if at is None else at - now
-        stay = min(LONGEST_STAY, wait or timedelta()) + line.STAY
-        await line.update_stay(connection, *key, stay, urgent_at=self._seen.urgent.get(key))
+        ttl = min(FORECAST_HORIZON, wait or timedelta()) + line.QUEUE_TTL
+        await line.update_expiry(connection, *key, ttl, urgent_at=self._seen.urgent.get(key))
         return None if wait is None else wait.total_seconds()
 
-    async def wait_in_turn(self, connection: Connection, key: Key, asker: str) -> float | None:
+    async def wait_in_turn(self, connection: Connection, key: Key, requester: str) -> float | None:
         """Seconds until background should have asked for a symbol that an account watches and nobody has a quote of."""
         if key[0] is not Function.QUOTE:
             return None
-        ahead = await situations.select_firsts_before(connection, asker, key[1])
+        ahead = await situations.select_firsts_before(connection, requester, key[1])
         self._seen = seen = await look_ahead(connection, self._resources)
         return (seen.firsts[ahead] - seen.made_at).total_seconds() if ahead < len(seen.firsts) else None

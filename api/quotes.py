@@ -6,7 +6,7 @@ from typing import Protocol
 from redis.exceptions import RedisError
 
 from api import metrics
-from api.live import Live, Requester, Wish
+from api.live import FetchRequest, Live, Requester
 from api.memory import Memory
 from common.core.models import Function, Quote
 from common.errors import StoreUnavailable
@@ -102,11 +102,11 @@ class Quotes:
 
         async def unknown() -> bool:
             async with acquire(self._resources.db) as connection:
-                return await symbols.select_unknown(connection, self._resources.ask, symbol)
+                return await symbols.select_unknown(connection, self._resources.budget, symbol)
 
-        wish = Wish(Function.QUOTE, symbol, by, wait)
+        fetch = FetchRequest(Function.QUOTE, symbol, by, wait)
         with metrics.live_lookup():
-            quote = await self._live.obtain(wish, look=look, unknown=unknown)
+            quote = await self._live.obtain(fetch, look=look, unknown=unknown)
         metrics.note_served([quote], self._resources.settings.market_hours)
         return quote
 

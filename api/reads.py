@@ -18,7 +18,7 @@ from common.store.symbols import update_reads
 
 FLUSH = 5.0  # seconds
 HOUR = 3600.0  # seconds
-MOST_SEEN = 200_000  # pairs of reader and symbol within an hour, at most some 30 MB; further ones do not count
+MAX_PAIRS = 200_000  # pairs of reader and symbol within an hour, at most some 30 MB; further ones do not count
 
 
 class Reads:
@@ -34,7 +34,7 @@ class Reads:
         now = self._clock()
         if now >= self._hour_ends:
             self._hour_ends, self._seen = now + HOUR, set()
-        if (by, symbol) not in self._seen and len(self._seen) < MOST_SEEN:
+        if (by, symbol) not in self._seen and len(self._seen) < MAX_PAIRS:
             self._seen.add((by, symbol))
             self._counts[symbol] += 1
 

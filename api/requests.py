@@ -19,8 +19,8 @@ from api.state import LISTING
 from common.core.symbols import normalize_symbol
 from common.errors import InvalidRequest, UnsupportedMediaType
 
-LONGEST_WAIT = 20  # seconds
-MOST_SYMBOLS = 100
+MAX_WAIT = 20  # seconds
+MAX_SYMBOLS = 100
 
 Text = Annotated[str, Meta(title="a string that is not blank, without NUL", pattern=r"^\s*[^\s\x00][^\x00]*$")]
 Symbol = Annotated[
@@ -34,15 +34,15 @@ Symbol = Annotated[
 ]
 Symbols = Annotated[
     list[Symbol],
-    Meta(title=f"one list of 1 to {MOST_SYMBOLS} symbols", min_length=1, max_length=MOST_SYMBOLS),
+    Meta(title=f"one list of 1 to {MAX_SYMBOLS} symbols", min_length=1, max_length=MAX_SYMBOLS),
 ]
 Wait = Annotated[
     float,
     Meta(
-        title=f"seconds from 0 to {LONGEST_WAIT}",
+        title=f"seconds from 0 to {MAX_WAIT}",
         description="How long the whole answer may take when the provider must be asked; a setting by default.",
         ge=0,
-        le=LONGEST_WAIT,
+        le=MAX_WAIT,
     ),
 ]
 
@@ -86,10 +86,10 @@ async def read(request: web.Request, kind: type[S]) -> S:
     A body that takes its time is, too, and the connection with it.
     """
     try:
-        async with asyncio.timeout(connections.BODY):
+        async with asyncio.timeout(connections.BODY_TIMEOUT):
             content = _convert(await _read_object(request), kind)
     except TimeoutError:
-        raise connections.SlowBody(f"expected the whole body within {connections.BODY:g} seconds") from None
+        raise connections.SlowBody(f"expected the whole body within {connections.BODY_TIMEOUT:g} seconds") from None
     for name in kind.__struct_fields__:
         value = getattr(content, name)
         if isinstance(value, str) and ("\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 from common.errors import StoreUnavailable
 from common.resources import Resources
-from common.settings import LONGEST_ACCESS
+from common.settings import MAX_ACCESS_TTL
 from common.store.logins import select_ended, select_is_open, select_now
 from common.store.pool import acquire
 
-LOOK_AGAIN = 0.4  # seconds between two looks
+POLL_INTERVAL = 0.4  # seconds between two looks
 DOUBT = 1.0  # seconds after which what is known is not good enough
 LATELY = timedelta(minutes=1)  # longer than any transaction that ends a login may take to commit
 REBUILT = 3600.0  # seconds after which those whose tokens have expired are forgotten
@@ -46,7 +46,7 @@ class Revocations:
                 await self._look()
             except StoreUnavailable as error:
                 self._resources.health.note("database", up=False, reason=str(error))
-            await asyncio.sleep(LOOK_AGAIN)
+            await asyncio.sleep(POLL_INTERVAL)
 
     async def _look(self) -> None:
         """What was committed before a look began is known after it. It reaches back to the last good one, however long ago that was: a
@@ -55,7 +55,7 @@ class Revocations:
         anew = begun - self._rebuilt_at > REBUILT
         async with acquire(self._resources.db) as connection:
             now = await select_now(connection)
-            since = now - LONGEST_ACCESS if anew or self._seen_at is None else self._seen_at - LATELY
+            since = now - MAX_ACCESS_TTL if anew or self._seen_at is None else self._seen_at - LATELY
             ended = await select_ended(connection, since)
         self._ended = set(ended) if anew else self._ended | set(ended)
         self._rebuilt_at = begun if anew else self._rebuilt_at

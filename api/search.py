@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from api.answers import Answer
 from api.contract import WHILE_ASKING, documented
-from api.live import Wish
+from api.live import FetchRequest
 from api.middlewares import public
 from api.requesters import requester_of
 from api.state import LISTING, LIVE, MEMORY, RESOURCES
@@ -25,7 +25,7 @@ from common.store import searches
 from common.store.pool import acquire
 from common.store.searches import Search
 
-GOOD_FOR = 60.0  # seconds that an answer is kept: a new listing may have come
+ANSWER_TTL = 60.0  # seconds that an answer is kept: a new listing may have come
 WEAK_GOOD_FOR = 5.0  # seconds, while the provider has not answered yet
 WEAK_WAIT = timedelta(seconds=2)  # for the provider, where there is something to show without it
 
@@ -80,7 +80,7 @@ async def _widen(request: web.Request, query: str, local: Sequence[Match]) -> An
     return _answer(merge(query, local, found.matches), found.found_at, resources)
 
 
-async def _ask(request: web.Request, query: str, patience: timedelta) -> Search:
+async def _ask(request: web.Request, query: str, statement_timeout: timedelta) -> Search:
     """What the provider answered to this query; an old answer is served while a new one is asked for."""
     resources, live = request.app[RESOURCES], request.app[LIVE]
 
@@ -94,15 +94,15 @@ async def _ask(request: web.Request, query: str, patience: timedelta) -> Search:
     found = await look()
     if found is not None and found.found_at + resources.settings.search_ttl >= datetime.now(UTC):
         return found
-    wish = Wish(Function.SEARCH, query, await requester_of(request), patience.total_seconds())
+    fetch = FetchRequest(Function.SEARCH, query, await requester_of(request), statement_timeout.total_seconds())
     if found is None:
-        return await live.obtain(wish, look=look, unknown=unknown)
-    live.refresh(wish)
+        return await live.obtain(fetch, look=look, unknown=unknown)
+    live.refresh(fetch)
     return found
 
 
 def _answer(
-    matches: Sequence[Match], at: datetime | None, resources: Resources, *, good_for: float = GOOD_FOR
+    matches: Sequence[Match], at: datetime | None, resources: Resources, *, good_for: float = ANSWER_TTL
 ) -> Answer:
     rows = [
         {

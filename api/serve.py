@@ -17,7 +17,7 @@ from common.metrics.files import share
 settings = read_settings(serves_tokens=True)
 share(settings.metrics_port)
 from api.app import create_app  # noqa: E402  from here on metrics are defined
-from api.connections import KEPT  # noqa: E402
+from api.connections import KEEPALIVE_TIMEOUT  # noqa: E402
 from common.metrics.export import export  # noqa: E402
 from common.metrics.shared import Shared  # noqa: E402
 
@@ -25,7 +25,7 @@ bind = f"{settings.host}:{settings.port}"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 1)
 worker_class = "aiohttp.GunicornUVLoopWebWorker"
 graceful_timeout = 20  # seconds, of the thirty that platforms give
-keepalive = KEPT
+keepalive = KEEPALIVE_TIMEOUT
 accesslog = None
 control_socket_disable = True  # nobody asks it, and two services of one user would share its path
 

@@ -26,7 +26,7 @@ from common.store import symbols
 from common.store.pool import acquire
 
 STALE_FOR = 5.0  # seconds that a cache may keep a stale quote: nearly every quote is past a minute at 5 calls a minute
-MOST_SYMBOLS = requests.MOST_SYMBOLS
+MAX_SYMBOLS = requests.MAX_SYMBOLS
 PREFERRED = re.compile(r"(?:^|[,;\s])wait=([0-9]{1,6})(?![^,;\s])", re.I)
 PREFER = {"Prefer": "`wait=` whole seconds, as the query's `wait`; more than the most counts as the most."}
 
@@ -135,7 +135,7 @@ async def _unknown(resources: Resources, lacking: list[str]) -> set[str]:
     """Those that the provider is known not to have; while nobody can say so, none: the others' quotes are served."""
     try:
         async with acquire(resources.db) as connection:
-            return await symbols.select_unknown_among(connection, resources.ask, lacking)
+            return await symbols.select_unknown_among(connection, resources.budget, lacking)
     except StoreUnavailable:
         return set()
 
@@ -146,7 +146,7 @@ def wait_of(request: web.Request, asked: float | UnsetType) -> float:
         return asked
     preferred = PREFERRED.search(request.headers.get("Prefer", ""))
     if preferred is not None:
-        return min(float(preferred[1]), requests.LONGEST_WAIT)
+        return min(float(preferred[1]), requests.MAX_WAIT)
     return request.app[RESOURCES].settings.miss_wait.total_seconds()
 
 

@@ -13,14 +13,14 @@ from redis.exceptions import RedisError
 
 from api import requests
 from api.contract import documented
-from api.fanout import NONE, PATIENCE, Client, Order, Streams, order
+from api.fanout import NONE, UNREAD_TIMEOUT, Client, Order, Streams, order
 from api.middlewares import public
 from api.requesters import reader_of
 from api.state import QUOTES, READS, RESOURCES
 from common.errors import InvalidSymbol, Overloaded, StoreUnavailable
 from common.store import feed
 
-UNREAD = 16 << 10  # bytes on their way to one client: newer state cannot take their place any more
+MAX_UNREAD_BYTES = 16 << 10  # bytes on their way to one client: newer state cannot take their place any more
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 RESUMING = {"Last-Event-ID": "Go on after this event; from the current quotes on if it is not known any more."}
 
@@ -42,9 +42,9 @@ class Stream(web.StreamResponse):
         if transport is not None and writer is not None:
             transport.set_write_buffer_limits(high=0)
             held = transport.get_extra_info("socket")
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD)
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_UNREAD_BYTES)
             if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: a peer that vanished is not waited for
-                held.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(PATIENCE * 1000))
+                held.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD_TIMEOUT * 1000))
             await self._tell(transport, writer)
             if not transport.is_closing():
                 transport.set_write_buffer_limits()  # the end of the body need not wait for a slow reader

@@ -15,8 +15,8 @@ from common.store.pool import acquire
 
 BLOCK_MS = 500
 SILENCE = 1.2  # seconds without an answer: what a process serves may be two behind the others
-MOST_EVENTS = 500
-AGAIN = 0.5  # seconds between two tries to reach Redis
+MAX_EVENTS = 500
+RETRY_DELAY = 0.5  # seconds between two tries to reach Redis
 
 
 async def follow(resources: Resources, memory: Memory) -> None:
@@ -28,7 +28,7 @@ async def follow(resources: Resources, memory: Memory) -> None:
         except (RedisError, OSError, TimeoutError) as error:
             memory.followed = False
             resources.health.note("redis", up=False, reason=type(error).__name__)
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(RETRY_DELAY)
         finally:
             memory.followed = False
             await redis.aclose()
@@ -41,11 +41,11 @@ async def _follow_once(redis: Redis, resources: Resources, memory: Memory) -> No
     memory.followed = True
     while True:
         resources.health.note("redis", up=True)
-        events = await feed.read_events(redis, last, block_ms=BLOCK_MS, most=MOST_EVENTS)
-        metrics.note_stream([event for event, _ in events], newest=len(events) < MOST_EVENTS)
+        events = await feed.read_events(redis, last, block_ms=BLOCK_MS, most=MAX_EVENTS)
+        metrics.note_stream([event for event, _ in events], newest=len(events) < MAX_EVENTS)
         metrics.HOT.hand_over(resources.settings.market_hours)
         unread = any(quote is None for _, quote in events)  # written by another version of us
-        if unread or (len(events) == MOST_EVENTS and await _trimmed(redis, last)):
+        if unread or (len(events) == MAX_EVENTS and await _trimmed(redis, last)):
             await _resync(redis, resources, memory)
         for last, quote in events:
             if quote is not None and quote.source == resources.settings.source:
@@ -55,8 +55,8 @@ async def _follow_once(redis: Redis, resources: Resources, memory: Memory) -> No
 async def _resync(redis: Redis, resources: Resources, memory: Memory) -> None:
     """What both stores hold of the symbols that are known here: PostgreSQL may have what Redis was not told yet."""
     source, known = resources.settings.source, memory.symbols()
-    for start in range(0, len(known), MOST_EVENTS):
-        known_now = known[start : start + MOST_EVENTS]
+    for start in range(0, len(known), MAX_EVENTS):
+        known_now = known[start : start + MAX_EVENTS]
         for event, quote in await feed.select_published(redis, source, known_now):
             memory.remember(quote, event)
         try:

@@ -24,7 +24,7 @@ AUDIENCE = "quotewell-api"
 CLAIMS = ("exp", "iat", "nbf", "sub", "jti", "iss", "aud", "typ", "sid")
 ALGORITHMS = ["HS256"]
 LEEWAY = 10.0  # seconds that the clock of the process that issued a token may be ahead of this one's
-LONGEST_HEADER = 4096
+MAX_HEADER_LENGTH = 4096
 IDS = re.compile(r"[1-9][0-9]{0,17} [1-9][0-9]{0,17}")
 
 REFUSALS = (web.HTTPUnauthorized, web.HTTPForbidden, jwt.InvalidTokenError)
@@ -133,7 +133,7 @@ async def _bearer_later(request: web.Request) -> str:
 def _bearer(request: web.Request) -> str:
     """The token of the one Authorization header; the scheme's case does not matter."""
     headers = request.headers.getall("Authorization", [])
-    if len(headers) != 1 or len(headers[0]) > LONGEST_HEADER:
+    if len(headers) != 1 or len(headers[0]) > MAX_HEADER_LENGTH:
         raise InvalidToken("expected one header `Authorization: Bearer <token>`")
     scheme, _, token = headers[0].strip().partition(" ")
     if scheme.lower() != "bearer" or not token or not token.isascii() or " " in token:

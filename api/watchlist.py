@@ -31,7 +31,7 @@ from common.store import line, symbols, users, watchlists
 from common.store.pool import Connection, acquire, transaction
 
 NO_STORE = {"Cache-Control": "no-store"}
-LONGEST = 10_000  # symbols; a setting says how many a list may hold
+MAX_WATCHLIST = 10_000  # symbols; a setting says how many a list may hold
 FILE = {"Content-Disposition": 'attachment; filename="quotewell-watchlist.json"'}
 
 routes = web.RouteTableDef()
@@ -54,7 +54,7 @@ class Addition(Struct, frozen=True):
 class Arrangement(Struct, frozen=True, forbid_unknown_fields=True):
     """All symbols of the list, in the order that they are to have."""
 
-    watchlist: Annotated[list[requests.Symbol], Meta(title="every symbol of the list, once", max_length=LONGEST)]
+    watchlist: Annotated[list[requests.Symbol], Meta(title="every symbol of the list, once", max_length=MAX_WATCHLIST)]
 
 
 class WatchlistAnswer(Struct, frozen=True):
@@ -134,11 +134,18 @@ async def _ask_for(connection: Connection, resources: Resources, symbol: str, by
 
     Who asks for many a minute waits for background, as everybody does whose symbol finds the queue full.
     """
-    if await symbols.select_unknown(connection, resources.ask, symbol):
+    if await symbols.select_unknown(connection, resources.budget, symbol):
         raise UnknownSymbol(f"the provider does not have {symbol}")
-    most = misses_a_minute(resources.ask.limits)
-    await line.join_line(
-        connection, resources.ask, Function.QUOTE, [symbol], CallClass.USER, stay=line.ADDED_STAY, asker=by, most=most
+    most = misses_a_minute(resources.budget.limits)
+    await line.enqueue(
+        connection,
+        resources.budget,
+        Function.QUOTE,
+        [symbol],
+        CallClass.USER,
+        ttl=line.ADDED_TTL,
+        requester=by,
+        most=most,
     )
 
 

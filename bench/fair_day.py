@@ -36,7 +36,7 @@ Provider = Callable[[Grant, datetime], Outcome]
 
 MINUTE = timedelta(minutes=1)
 LATENCY = 0.1, 0.5  # seconds a call takes, at least and at most
-LOOK = timedelta(seconds=line.PATIENCE)
+LOOK = timedelta(seconds=line.POLL_INTERVAL)
 GRAIN = timedelta(microseconds=1)
 
 
@@ -106,7 +106,7 @@ class Day:
                 await self.set_time(moment)
 
     async def _look(self, worker: Worker) -> None:
-        while isinstance(answer := await line.ask(worker.resources), Permit):
+        while isinstance(answer := await line.obtain_permit(worker.resources), Permit):
             self._send(worker, answer.grant)
         worker.look_at = self._next_look(answer)
 
@@ -125,7 +125,7 @@ class Day:
     def _send(self, worker: Worker, grant: Grant) -> None:
         outcome = self.provider(grant, self.now)
         ended = self.now + timedelta(milliseconds=round(1000 * self._chance.uniform(*LATENCY)))
-        account = worker.resources.ask.account
+        account = worker.resources.budget.account
         self.calls.append(Call(account, self.now, ended, grant.function, grant.subjects, grant.call_class, outcome))
 
         async def end() -> None:
@@ -159,7 +159,7 @@ async def open_day(settings: Settings, start: datetime, *, keys: Sequence[str] =
         workers = []
         for key in keys:
             opened = await stack.enter_async_context(
-                open_resources(replace(settings, provider_key=key), name="bench", patience=30)
+                open_resources(replace(settings, provider_key=key), name="bench", statement_timeout=30)
             )
             workers.append(Worker(replace(opened, db=pool, clock=StillClock()), start))
         async with acquire(pool) as connection:

@@ -80,7 +80,7 @@ async def measure_two(settings: Settings) -> TwoKeys:
         await quote(day, list(weights))
         await day.run(OPEN + LENGTH)
         ratio = age_ratio(day.calls, weights, start=OPEN, warm=WARM, per_minute=10)
-        accounts = [worker.resources.ask.account for worker in day.workers]
+        accounts = [worker.resources.budget.account for worker in day.workers]
         minutes = LENGTH / timedelta(minutes=1)
         each = tuple(sum(call.account == account for call in day.calls) / minutes for account in accounts)
         background = all(call.call_class is CallClass.REFRESH for call in day.calls)

@@ -64,16 +64,16 @@ async def quote(day: Day, wanted: Sequence[str]) -> None:
 
 
 async def ask_live(
-    day: Day, function: Function, subject: str, call_class: CallClass, asker: str, *, tells: bool = True
+    day: Day, function: Function, subject: str, call_class: CallClass, requester: str, *, tells: bool = True
 ) -> str:
     """Somebody asks for what nobody has yet and waits for twelve seconds: the line's verdict, or `unknown`. `tells`: who was not served
     by then is told when to come back."""
-    ask = day.resources.ask
+    ask = day.resources.budget
     async with acquire(day.resources.db) as connection:
         if function is Function.QUOTE and await symbols.select_unknown(connection, ask, subject):
             return "unknown"
-        verdict = await line.join_line(
-            connection, ask, function, [subject], call_class, asker=asker, most=misses_a_minute(ask.limits)
+        verdict = await line.enqueue(
+            connection, ask, function, [subject], call_class, requester=requester, most=misses_a_minute(ask.limits)
         )
         if verdict == "held":
             await _keep_held(day, connection, function, subject)
@@ -86,11 +86,11 @@ async def ask_live(
 
 async def _keep_held(day: Day, connection: Connection, function: Function, subject: str) -> None:
     """As `Live._refuse_held`: where the provider fails nobody is told to come back."""
-    book = await reports.select_ledger(connection, day.resources.ask.account)
+    book = await reports.select_ledger(connection, day.resources.budget.account)
     if book["held_until"] is not None and book["held_for"] not in GATE_REASONS:
         left = book["held_until"] - day.now
         if left > MISS_WAIT:
-            await line.update_stay(connection, function, subject, min(LONGEST_STAY, left) + line.STAY)
+            await line.update_expiry(connection, function, subject, min(LONGEST_STAY, left) + line.QUEUE_TTL)
 
 
 async def _keep_pending(day: Day, function: Function, subject: str) -> None:
@@ -101,26 +101,28 @@ async def _keep_pending(day: Day, function: Function, subject: str) -> None:
             seen = await look_ahead(connection, resources)
             wait = seen.surely.get((function, subject), day.now + MINUTE) - day.now
             urgent = seen.urgent.get((function, subject))
-            await line.update_stay(connection, function, subject, min(LONGEST_STAY, wait) + line.STAY, urgent_at=urgent)
+            await line.update_expiry(
+                connection, function, subject, min(LONGEST_STAY, wait) + line.QUEUE_TTL, urgent_at=urgent
+            )
 
 
 async def add_to_list(day: Day, user: int, symbol: str, *, known: bool = False) -> None:
     """As POST /api/watchlist. `known`: the API has a quote of it."""
-    ask, settings = day.resources.ask, day.resources.settings
+    ask, settings = day.resources.budget, day.resources.settings
     with suppress(WatchlistFull):
         async with transaction(day.resources.db) as connection:
             if not known:
                 if await symbols.select_unknown(connection, ask, symbol):
                     return
                 most = misses_a_minute(ask.limits)
-                await line.join_line(
+                await line.enqueue(
                     connection,
                     ask,
                     Function.QUOTE,
                     [symbol],
                     CallClass.USER,
-                    stay=line.ADDED_STAY,
-                    asker=f"user:{user}",
+                    ttl=line.ADDED_TTL,
+                    requester=f"user:{user}",
                     most=most,
                 )
             await watchlists.insert_item(connection, user, symbol, most=settings.max_watchlist_size)

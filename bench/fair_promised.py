@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from api.live import Live, Requester, Wish
+from api.live import FetchRequest, Live, Requester
 from api.outlook import PERIOD
 from bench.fair_day import MINUTE, Day
 from bench.fair_people import ask_live
@@ -82,8 +82,8 @@ class People:
             last.kept = True
 
     async def _obtain(self, symbol: str, account: int) -> None:
-        wish = Wish(Function.QUOTE, symbol, Requester(f"user:{account}", account), 0.0)
-        await self.live.obtain(wish, look=partial(self._look, symbol), unknown=_never)
+        fetch = FetchRequest(Function.QUOTE, symbol, Requester(f"user:{account}", account), 0.0)
+        await self.live.obtain(fetch, look=partial(self._look, symbol), unknown=_never)
 
     async def _look(self, symbol: str) -> Quote | None:
         resources = self.day.resources

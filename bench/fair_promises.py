@@ -103,7 +103,7 @@ async def measure_holds(settings: Settings) -> Promises:
 async def _hold(day: Day) -> None:
     async with transaction(day.resources.db) as connection:
         until = await ledger.lock_ledger(connection) + HOLD
-        await gate.upsert_hold(connection, day.resources.ask.account, Hold(until, "operator", probing=False))
+        await gate.upsert_hold(connection, day.resources.budget.account, Hold(until, "operator", probing=False))
 
 
 async def measure_spent_days(settings: Settings) -> Promises:

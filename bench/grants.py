@@ -13,13 +13,13 @@ from statistics import median, quantiles
 from common.core.limits import parse_limits
 from common.core.models import Price
 from common.core.outcomes import Outcome
-from common.core.refresh import OPEN_POWER, Turn
+from common.core.refresh import OPEN_POWER, Pace
 from common.core.shares import Shares, ceilings
 from common.core.trading_day import latest_day
 from common.resources import Resources, open_resources
 from common.settings import Settings
 from common.settlement import settle
-from common.store.ledger import Ask, Grant, grant_call, select_now
+from common.store.ledger import Budget, Grant, grant_call, select_now
 from common.store.pool import Connection, acquire
 
 WANTED, MANY = 100_000, 1_000_000
@@ -49,15 +49,18 @@ class Times:
 
 async def measure(settings: Settings, many: Settings) -> Times:
     """`many`: of another database, for the million."""
-    async with open_resources(settings, name="bench", patience=60) as resources:
+    async with open_resources(settings, name="bench", statement_timeout=60) as resources:
         async with acquire(resources.db) as connection:
             await fill(connection, WANTED, settings.source)
-            times = await time_grants(connection, resources.ask)
-            bulk = await time_grants(connection, replace(resources.ask, bulk=True))
+            times = await time_grants(connection, resources.budget)
+            bulk = await time_grants(connection, replace(resources.budget, bulk=True))
         rate = await _rate(resources)
-    async with open_resources(many, name="bench", patience=120) as resources, acquire(resources.db) as connection:
+    async with (
+        open_resources(many, name="bench", statement_timeout=120) as resources,
+        acquire(resources.db) as connection,
+    ):
         await fill(connection, MANY, many.source)
-        million = await time_grants(connection, resources.ask)
+        million = await time_grants(connection, resources.budget)
     return Times(median(times), quantiles(times, n=20)[-1], median(million), median(bulk), rate)
 
 
@@ -66,19 +69,19 @@ async def fill(connection: Connection, wanted: int, source: str) -> None:
     await connection.execute("VACUUM ANALYZE symbols")
 
 
-async def time_grants(connection: Connection, ask: Ask) -> list[float]:
+async def time_grants(connection: Connection, ask: Budget) -> list[float]:
     """Grants for background, one after the other, in milliseconds."""
     return [await _time_one(connection, replace(ask, limits=LIMITS)) for _ in range(ROUNDS)]
 
 
-async def _time_one(connection: Connection, ask: Ask) -> float:
+async def _time_one(connection: Connection, ask: Budget) -> float:
     """One grant for background, taken back, in milliseconds."""
     change = connection.transaction()
     await change.start()
     try:
-        turn = await _turn(connection)
+        pace = await _turn(connection)
         begun = time.perf_counter()
-        _, answer = await grant_call(connection, ask, turn)
+        _, answer = await grant_call(connection, ask, pace)
         taken = time.perf_counter() - begun
     finally:
         await change.rollback()
@@ -86,8 +89,8 @@ async def _time_one(connection: Connection, ask: Ask) -> float:
     return 1000 * taken
 
 
-async def _turn(connection: Connection) -> Turn:
-    return Turn(timedelta(microseconds=1), (await select_now(connection)).timestamp(), OPEN_POWER, CEILINGS)
+async def _turn(connection: Connection) -> Pace:
+    return Pace(timedelta(microseconds=1), (await select_now(connection)).timestamp(), OPEN_POWER, CEILINGS)
 
 
 async def _rate(resources: Resources) -> float:
@@ -95,11 +98,13 @@ async def _rate(resources: Resources) -> float:
     begun = time.perf_counter()
     for _ in range(SETTLED):
         async with acquire(resources.db) as connection:
-            _, grant = await grant_call(connection, replace(resources.ask, limits=LIMITS), await _turn(connection))
+            _, grant = await grant_call(connection, replace(resources.budget, limits=LIMITS), await _turn(connection))
         while not isinstance(grant, Grant):
             await asyncio.sleep(0)
             async with acquire(resources.db) as connection:
-                _, grant = await grant_call(connection, replace(resources.ask, limits=LIMITS), await _turn(connection))
+                _, grant = await grant_call(
+                    connection, replace(resources.budget, limits=LIMITS), await _turn(connection)
+                )
         prices = tuple(Price(symbol, Decimal(1), latest_day(symbol, grant.granted_at)) for symbol in grant.subjects)
         await settle(resources, grant, Outcome.OK, prices)
     return 60 * SETTLED / (time.perf_counter() - begun)

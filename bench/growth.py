@@ -61,7 +61,7 @@ async def measure_history(connection: Connection, together: int) -> float:
 
 async def measure_postgres(url: str) -> dict[str, float]:
     migrate(url)
-    async with open_pool(url, name="bench", size=1, patience=60) as pool, acquire(pool) as connection:
+    async with open_pool(url, name="bench", size=1, statement_timeout=60) as pool, acquire(pool) as connection:
         return {
             "call": await measure_calls(connection, 1),
             "bulk_call": await measure_calls(connection, BULK_LIMIT),

@@ -11,7 +11,7 @@ from bench.virtual import LATENCY, World, open_world
 from common.core.models import CallClass, Function
 from common.core.staleness import zipf
 from common.settings import Settings
-from common.store.line import join_line
+from common.store.line import enqueue
 from common.store.pool import acquire
 
 LIMITS = "5/1min"
@@ -63,11 +63,11 @@ async def measure(settings: Settings, arrivals: Callable[[random.Random], Iterat
     watched = {f"SIM{rank:04}": round(weight) for rank, weight in enumerate(zipf(BACKGROUND), 1)}
     misses = Misses()
     async with open_world(settings, watched, START) as world:
-        await world.run_until(START + WARM, patience=PATIENCE, answered=misses.answered)
+        await world.run_until(START + WARM, statement_timeout=PATIENCE, answered=misses.answered)
         for arrival in arrivals(random.Random(3)):  # nosec B311
-            await world.run_until(arrival, patience=PATIENCE, answered=misses.answered)
+            await world.run_until(arrival, statement_timeout=PATIENCE, answered=misses.answered)
             await _miss(world, misses)
-        await world.run_until(world.now + STAY, patience=PATIENCE, answered=misses.answered)
+        await world.run_until(world.now + STAY, statement_timeout=PATIENCE, answered=misses.answered)
     if misses.joined:
         raise RuntimeError(f"expected every miss to be answered within ten minutes, not {len(misses.joined)} never")
     return misses
@@ -76,7 +76,7 @@ async def measure(settings: Settings, arrivals: Callable[[random.Random], Iterat
 async def _miss(world: World, misses: Misses) -> None:
     symbol = f"MISS{len(misses.joined) + len(misses.waits)}"
     async with acquire(world.resources.db) as connection:
-        await join_line(connection, world.resources.ask, Function.QUOTE, [symbol], CallClass.USER, stay=STAY)
+        await enqueue(connection, world.resources.budget, Function.QUOTE, [symbol], CallClass.USER, ttl=STAY)
     misses.joined[symbol] = world.now
 
 

@@ -43,7 +43,7 @@ async def measure(settings: Settings) -> Session:
         raise RuntimeError(f"expected two sessions after {DAY_BEFORE}")
     watched = {symbol: int(weight) for symbol, weight in weights.items()}
     async with open_world(settings, watched, first) as world:
-        await world.run_until(session[1], patience=PATIENCE, answered=seen.answered)
+        await world.run_until(session[1], statement_timeout=PATIENCE, answered=seen.answered)
     start, end = calendar.clock(session[0]), calendar.clock(session[1])
     times = by_symbol(((symbol, calendar.clock(at)) for symbol, at in seen.responses), weights)
     ages = {symbol: observed(calendar.clock(first), times[symbol], start, end) for symbol in weights}

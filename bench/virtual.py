@@ -13,7 +13,7 @@ from common.core.ledger_clock import LedgerClock
 from common.core.models import Price
 from common.core.outcomes import Outcome
 from common.core.trading_day import latest_day
-from common.line import ask
+from common.line import obtain_permit
 from common.provider import Permit
 from common.resources import Resources, open_resources
 from common.settings import Settings
@@ -53,17 +53,19 @@ class World:
         async with acquire(self.resources.db) as connection:
             await connection.execute("UPDATE bench_clock SET at = $1", now)
 
-    async def run_until(self, end: datetime, *, patience: timedelta, answered: Callable[[str, datetime], None]) -> None:
+    async def run_until(
+        self, end: datetime, *, statement_timeout: timedelta, answered: Callable[[str, datetime], None]
+    ) -> None:
         """Grant and answer until `end`; a process looks at the line again after `patience` at the latest.
 
         `answered` hears the symbol and the time of each response.
         """
         while True:
-            answer = await ask(self.resources)
+            answer = await obtain_permit(self.resources)
             if isinstance(answer, Permit):
                 self.under_way.append((self.now + LATENCY, answer.grant))
                 continue
-            next_look = self._next_look(answer, patience)
+            next_look = self._next_look(answer, statement_timeout)
             if next_look >= end:
                 break
             await self.set_time(next_look)
@@ -71,8 +73,8 @@ class World:
         await self.set_time(end)
         await self._answer_due(answered)
 
-    def _next_look(self, told: Wait, patience: timedelta) -> datetime:
-        look = self.now + min(patience, told.wait or patience)
+    def _next_look(self, told: Wait, statement_timeout: timedelta) -> datetime:
+        look = self.now + min(statement_timeout, told.wait or statement_timeout)
         return min(look, self.under_way[0][0]) if self.under_way else look
 
     async def _answer_due(self, answered: Callable[[str, datetime], None]) -> None:
@@ -87,7 +89,7 @@ class World:
 @asynccontextmanager
 async def open_world(settings: Settings, watched: Mapping[str, int], start: datetime) -> AsyncIterator[World]:
     """A migrated database of its own, with these symbols and their watchers; the time is `start`."""
-    async with open_resources(settings, name="bench", patience=30) as opened:
+    async with open_resources(settings, name="bench", statement_timeout=30) as opened:
         world = World(replace(opened, clock=StillClock()), start)
         async with acquire(opened.db) as connection:
             await connection.execute(HANDS)

@@ -43,13 +43,16 @@ FILL = (
 
 async def measure(settings: Settings) -> dict[str, float]:
     """All figures, in the shape of the last line."""
-    async with open_resources(settings, name="bench", patience=300) as resources, acquire(resources.db) as connection:
+    async with (
+        open_resources(settings, name="bench", statement_timeout=300) as resources,
+        acquire(resources.db) as connection,
+    ):
         await _fill(connection, settings.source)
         users = [1 + n * 9 % USERS for n in range(ROUNDS)]
         add = await _p99(users, lambda user: insert_item(connection, user, f"NEW{user % 500}", most=ITEMS + 10))
         listed = await _p99(users, lambda user: select_items(connection, user))
         remove = await _p99(users, lambda user: delete_item(connection, user, f"NEW{user % 500}"))
-        grants = await time_grants(connection, resources.ask)
+        grants = await time_grants(connection, resources.budget)
     return {
         "add_p99_ms": round(add, 2),
         "list_p99_ms": round(listed, 2),

@@ -22,9 +22,9 @@ from common.store.line import select_queued
 from common.store.pool import acquire
 
 Key = tuple[Function, str]
-LOOK = 0.5  # seconds between two looks whether another process has served what is waited for
-LONGEST_SLEEP = 5.0  # seconds between two questions to the ledger: an operator may end a hold
-CLOSING = 12.0  # seconds that calls under way have to finish
+SERVED_POLL_INTERVAL = 0.5  # seconds between two looks whether another process has served what is waited for
+MAX_SLEEP = 5.0  # seconds between two questions to the ledger: an operator may end a hold
+CLOSE_TIMEOUT = 12.0  # seconds that calls under way have to finish
 
 
 @dataclass(eq=False, slots=True)
@@ -76,14 +76,14 @@ class Dispatcher:
             self._demand.clear()
             while self._waiters:
                 try:
-                    answer = await line.ask(self._resources)
+                    answer = await line.obtain_permit(self._resources)
                     if isinstance(answer, Permit):
                         self._make(answer)
                     else:
                         await self._sleep(answer)
                 except StoreUnavailable:
                     self._tell_all()
-                    await asyncio.sleep(LOOK)
+                    await asyncio.sleep(SERVED_POLL_INTERVAL)
 
     def _make(self, permit: Permit) -> None:
         self.closed = None
@@ -104,11 +104,11 @@ class Dispatcher:
         self.closed = answer if answer.reason in GATE_REASONS else None
         if self.closed:
             self._tell_all()
-        told = LONGEST_SLEEP if answer.wait is None else answer.wait.total_seconds()
-        until = time.monotonic() + min(told, LONGEST_SLEEP)
+        told = MAX_SLEEP if answer.wait is None else answer.wait.total_seconds()
+        until = time.monotonic() + min(told, MAX_SLEEP)
         while self._waiters and not self._demand.is_set() and (left := until - time.monotonic()) > 0:
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(LOOK, left)):
+                async with asyncio.timeout(min(SERVED_POLL_INTERVAL, left)):
                     await self._demand.wait()
             await self._tell_served()
         self._demand.clear()
@@ -128,4 +128,4 @@ class Dispatcher:
     async def close(self) -> None:
         """Let calls under way finish."""
         if self._calls:
-            await asyncio.wait(self._calls, timeout=CLOSING)
+            await asyncio.wait(self._calls, timeout=CLOSE_TIMEOUT)

@@ -9,17 +9,17 @@ from common.core.alpha_vantage import BULK_LIMIT
 from common.core.forecast import Forecast, forecast
 from common.core.limits import LEASE, longest_period
 from common.core.outlook import Outlook
-from common.core.refresh import Turn
+from common.core.refresh import Pace
 from common.core.situation import USUAL_LATENCY, Gate, Situation, Wanted, Window
 from common.core.spans import background_spans
-from common.line import turn_now
+from common.line import current_pace
 from common.resources import Resources
 from common.sessions import open_calendar
 from common.store import ledger, situations
 from common.store.pool import Connection
 
-MOST_WANTED = 20_000  # symbols
-MOST_BACKLOG = 1000  # symbols
+MAX_SYMBOLS = 20_000  # symbols
+MAX_BACKLOG = 1000  # symbols
 WANTED_PERIOD = 30.0  # seconds between two looks at the weights, which change slowly
 
 
@@ -33,49 +33,51 @@ async def read_situation(
 ) -> Situation:
     """All that a forecast needs. `wanted`: the symbols whose refresh is asked after; None: only how many there are is looked up."""
     now = await ledger.select_now(connection)
-    turn = await turn_now(connection, resources)
+    pace = await current_pace(connection, resources)
     calendar = open_calendar(resources.settings.market_hours, now)
-    account, source = resources.ask.account, resources.ask.source
+    account, source = resources.budget.account, resources.budget.source
     row = await situations.select_gate(connection, account)
-    asked, askers, mean, slow = await situations.select_lately(connection, account)
-    backlog = (
-        await situations.select_backlog(connection, source, turn.clock, most=MOST_BACKLOG) if wanted is None else 0
-    )
+    asked, requesters, mean, slow = await situations.select_lately(connection, account)
+    backlog = await situations.select_backlog(connection, source, pace.clock, most=MAX_BACKLOG) if wanted is None else 0
     denied = row["bulk_denied_until"]
     return Situation(
         now,
-        await situations.select_windows(connection, account, _windows(resources, turn), now),
+        await situations.select_windows(connection, account, _windows(resources, pace), now),
         _gate(row, resources),
         await situations.select_queue(
-            connection, resources.ask, now, longest=longest_period(resources.ask.limits), most_of_one=turn.most_of_one
+            connection,
+            resources.budget,
+            now,
+            longest=longest_period(resources.budget.limits),
+            most_of_one=pace.most_of_one,
         ),
-        background_spans(turn, resources.policy, calendar, now, wanted=backlog or len(wanted or ())),
+        background_spans(pace, resources.policy, calendar, now, wanted=backlog or len(wanted or ())),
         row["background_at"],
         row["last_first"],
         await situations.select_firsts(connection, account),
         await situations.select_resting(connection, account),
         wanted or (),
         backlog,
-        turn.most_of_one,
+        pace.most_of_one,
         asked,
-        askers,
+        requesters,
         _latency(mean, slow),
-        BULK_LIMIT if resources.ask.bulk and (denied is None or denied <= now) else 1,
+        BULK_LIMIT if resources.budget.bulk and (denied is None or denied <= now) else 1,
     )
 
 
 async def read_gate(connection: Connection, resources: Resources) -> Gate:
     """Whether calls may go at all."""
-    return _gate(await situations.select_gate(connection, resources.ask.account), resources)
+    return _gate(await situations.select_gate(connection, resources.budget.account), resources)
 
 
 def _gate(row: Mapping[str, Any], resources: Resources) -> Gate:
     return Gate(row["held_for"], row["held_until"], row["probing"], row["fails"], resources.policy.quota is not None)
 
 
-def _windows(resources: Resources, turn: Turn) -> list[Window]:
-    rules = [Window(rule.calls, rule.period) for rule in resources.ask.limits]
-    return rules + [Window(ceiling.calls, ceiling.period, ceiling.group) for ceiling in turn.ceilings]
+def _windows(resources: Resources, pace: Pace) -> list[Window]:
+    rules = [Window(rule.calls, rule.period) for rule in resources.budget.limits]
+    return rules + [Window(ceiling.calls, ceiling.period, ceiling.group) for ceiling in pace.ceilings]
 
 
 def _latency(mean: float | None, slow: float | None) -> tuple[timedelta, timedelta]:
@@ -95,12 +97,14 @@ class Watched:
 
     async def look(self, connection: Connection, resources: Resources) -> tuple[Outlook, Situation]:
         """The outlook without its forecast, and the situation that this is to be made of."""
-        ask, now = resources.ask, self._clock()
+        budget, now = resources.budget, self._clock()
         if now >= self._seen_at + WANTED_PERIOD or self._looked_at is None:
-            wanted = await situations.select_wanted(connection, ask, most=MOST_WANTED)
+            wanted = await situations.select_wanted(connection, budget, most=MAX_SYMBOLS)
             self._wanted, self._seen_at = {each.symbol: each for each in wanted}, now
         else:
-            clocks = await situations.select_refreshed(connection, ask.source, ask.account, self._looked_at - LEASE)
+            clocks = await situations.select_refreshed(
+                connection, budget.source, budget.account, self._looked_at - LEASE
+            )
             self._wanted |= {
                 symbol: replace(known, clock=clock)
                 for symbol, clock in clocks.items()
@@ -108,6 +112,6 @@ class Watched:
             }
         situation = await read_situation(connection, resources, wanted=list(self._wanted.values()))
         self._looked_at = situation.at
-        left = await ledger.select_quota_left(connection, ask)
+        left = await ledger.select_quota_left(connection, budget)
         weights = {symbol: each.weight for symbol, each in self._wanted.items()}
         return Outlook(situation.gate, left, resting=situation.resting, weights=weights), situation

@@ -18,7 +18,7 @@ from common.core.alpha_vantage import Answer, Refusal
 from common.core.limits import DAY, LEASE, MINUTE, longest_period
 from common.core.models import CallClass, Function, Quote
 from common.core.outcomes import NO_ANSWER, Hold, Outcome
-from common.core.refresh import Turn, Use, busy_after, probe_due, turn
+from common.core.refresh import Pace, Usage, busy_after, pace, probe_due
 from common.core.shares import chart_ceiling
 from common.errors import StoreUnavailable
 from common.metrics.calls import note_call, note_waits
@@ -32,46 +32,46 @@ from common.store.pool import Connection, acquire, transaction
 
 log = structlog.get_logger(__name__)
 
-PATIENCE = 0.25  # seconds between two looks at a queue that others change too
-LONGEST_SLEEP = 1.0  # seconds, where the ledger has said when the next call may go
+POLL_INTERVAL = 0.25  # seconds between two looks at a queue that others change too
+MAX_SLEEP = 1.0  # seconds, where the ledger has said when the next call may go
 JUMP = "clock_jump"
-BRIEF = (JUMP, Outcome.THROTTLED_SECOND, Outcome.THROTTLED_MINUTE)  # holds of a minute or so
-PENDING = 500  # quotes a tick
+SHORT_HOLDS = (JUMP, Outcome.THROTTLED_SECOND, Outcome.THROTTLED_MINUTE)  # holds of a minute or so
+PUBLISH_BATCH = 500  # quotes a tick
 
 
-async def ask(resources: Resources) -> Permit | Wait:
+async def obtain_permit(resources: Resources) -> Permit | Wait:
     """One question to the ledger. A permit that a jump of the clock gave away is handed back, and everything held."""
     asked = time.monotonic()
     async with acquire(resources.db) as connection:
-        told, answer = await ledger.grant_call(connection, resources.ask, await turn_now(connection, resources))
+        told, answer = await ledger.grant_call(connection, resources.budget, await current_pace(connection, resources))
     if resources.clock.jumped(told=told, heard=time.monotonic()):
         answer = await _hold_for_jump(resources, answer, told)
     resources.clock.remember(asked=asked, told=told)
-    if isinstance(answer, Wait) and answer.reason in BRIEF:
+    if isinstance(answer, Wait) and answer.reason in SHORT_HOLDS:
         await _shorten(resources, answer)
     return answer if isinstance(answer, Wait) else Permit(answer, asked)
 
 
-async def turn_now(connection: Connection, resources: Resources) -> Turn:
+async def current_pace(connection: Connection, resources: Resources) -> Pace:
     """What may be done by the ledger's time, charts included. With end-of-day data, this is also where the probe joins the line."""
     now = await ledger.select_now(connection)
     policy, calendar = resources.policy, open_calendar(resources.settings.market_hours, now)
     after = busy_after(policy, calendar, now)
     if after is None:
-        return turn(policy, calendar, now, Use())
+        return pace(policy, calendar, now, Usage())
     use, last_asked = await ledger.select_use(
         connection,
-        resources.ask,
+        resources.budget,
         taken_after=now - longest_period(policy.limits),
         busy_after=after,
     )
     if (
         probe_due(policy, calendar, now, use, last_asked)
-        and (symbol := await symbols.select_probe(connection, resources.ask)) is not None
+        and (symbol := await symbols.select_probe(connection, resources.budget)) is not None
     ):
-        await line.join_line(connection, resources.ask, Function.QUOTE, [symbol], CallClass.REFRESH)
+        await line.enqueue(connection, resources.budget, Function.QUOTE, [symbol], CallClass.REFRESH)
     charts = chart_ceiling(policy.limits, reserve=policy.interactive_share, quoted=use.wanted)
-    due = turn(policy, calendar, now, use)
+    due = pace(policy, calendar, now, use)
     return replace(due, ceilings=due.ceilings + charts)
 
 
@@ -80,7 +80,9 @@ async def _hold_for_jump(resources: Resources, answer: Grant | Wait, told: datet
     log.warning("ledger_clock_jumped", hold_s=_longest(resources).total_seconds())
     async with transaction(resources.db) as connection:
         await ledger.lock_ledger(connection)
-        await gate.upsert_hold(connection, resources.ask.account, Hold(told + _longest(resources), JUMP, probing=False))
+        await gate.upsert_hold(
+            connection, resources.budget.account, Hold(told + _longest(resources), JUMP, probing=False)
+        )
         if isinstance(answer, Grant):
             await give_back(connection, answer)
     return Wait(_longest(resources), JUMP)
@@ -88,7 +90,7 @@ async def _hold_for_jump(resources: Resources, answer: Grant | Wait, told: datet
 
 def _longest(resources: Resources) -> timedelta:
     """How long calls may be unknown to a clock that was set."""
-    return max((rule.period for rule in resources.ask.limits if rule.period < DAY), default=timedelta()) + LEASE
+    return max((rule.period for rule in resources.budget.limits if rule.period < DAY), default=timedelta()) + LEASE
 
 
 async def _shorten(resources: Resources, told: Wait) -> None:
@@ -96,7 +98,7 @@ async def _shorten(resources: Resources, told: Wait) -> None:
     longest = _longest(resources) if told.reason == JUMP else MINUTE + LEASE
     if told.wait is not None and told.wait > longest:
         async with acquire(resources.db) as connection:
-            await gate.update_hold_from_before(connection, resources.ask.account, BRIEF, longest)
+            await gate.update_hold_from_before(connection, resources.budget.account, SHORT_HOLDS, longest)
 
 
 async def carry_out(resources: Resources, permit: Permit) -> Outcome:
@@ -172,21 +174,21 @@ async def publish_pending(resources: Resources) -> int:
     async with acquire(resources.db) as connection:
         if run_id is not None:
             await quotes.update_unpublished(connection, source)
-            await feed.set_told(resources.redis, run_id)
-        pending = await quotes.select_unpublished(connection, source, most=PENDING)
+            await feed.set_published(resources.redis, run_id)
+        pending = await quotes.select_unpublished(connection, source, most=PUBLISH_BATCH)
     for quote in pending:
         if not await publish(resources, quote):
             break
     return len(pending)
 
 
-async def work(resources: Resources, *, keep_on: Callable[[], bool]) -> int:
+async def work_queue(resources: Resources, *, keep_on: Callable[[], bool]) -> int:
     """Work the line for as long as `keep_on` says so; calls under way are finished. How many were made."""
     made = 0
     async with asyncio.TaskGroup() as calls:
         while keep_on():
             try:
-                answer = await ask(resources)
+                answer = await obtain_permit(resources)
             except StoreUnavailable as error:
                 resources.health.note("ledger", up=False, reason=str(error))
                 break
@@ -195,10 +197,10 @@ async def work(resources: Resources, *, keep_on: Callable[[], bool]) -> int:
                 calls.create_task(carry_out(resources, answer))
                 made += 1
             else:
-                await asyncio.sleep(pause(answer))
+                await asyncio.sleep(poll_delay(answer))
     return made
 
 
-def pause(answer: Wait) -> float:
+def poll_delay(answer: Wait) -> float:
     """Seconds until the next look at the queue: as told, but an operator or a job may change it meanwhile."""
-    return PATIENCE if answer.wait is None else min(LONGEST_SLEEP, answer.wait.total_seconds())
+    return POLL_INTERVAL if answer.wait is None else min(MAX_SLEEP, answer.wait.total_seconds())

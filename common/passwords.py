@@ -25,8 +25,8 @@ SCHEME = "hmac-sha384+bcrypt"
 LABEL = b"quotewell password v1"
 THREADS = 2
 NICE = 10
-PATIENCE = 10.0  # seconds for one hash, its turn included: on a core that reads saturate it may not come
-LONGEST = 1024  # bytes
+HASH_TIMEOUT = 10.0  # seconds for one hash, its turn included: on a core that reads saturate it may not come
+MAX_PASSWORD_BYTES = 1024  # bytes
 OBVIOUS = ("quotewell",)
 WAITING = 16  # hashes under way or queued; the next one is refused
 
@@ -68,7 +68,7 @@ class Passwords:
         hashing = self._threads.submit(work)
         hashing.add_done_callback(self._done)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(HASH_TIMEOUT):
                 return await asyncio.wrap_future(hashing)
         except TimeoutError:
             raise Overloaded("no time for a login", retry_after=5) from None
@@ -87,7 +87,7 @@ def check_policy(password: str, settings: Settings, *, names: tuple[str, ...]) -
     shortest = settings.min_password_length
     if len(password) < shortest or _is_too_long(password) or not password.strip():
         raise InvalidRequest(
-            f"password: expected at least {shortest} characters and at most {LONGEST} bytes, not all blank"
+            f"password: expected at least {shortest} characters and at most {MAX_PASSWORD_BYTES} bytes, not all blank"
         )
     plain = _normalize(password).casefold()
     if settings.refuses_common_passwords and (plain in _common() or plain in {*OBVIOUS, *map(str.casefold, names)}):
@@ -112,7 +112,7 @@ def _yield_to_readers() -> None:
 
 
 def _is_too_long(password: str) -> bool:
-    return len(password) > LONGEST or len(password.encode(errors="surrogatepass")) > LONGEST
+    return len(password) > MAX_PASSWORD_BYTES or len(password.encode(errors="surrogatepass")) > MAX_PASSWORD_BYTES
 
 
 def _normalize(password: str) -> str:

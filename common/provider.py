@@ -22,11 +22,11 @@ from common.store.ledger import Grant
 
 CONNECT = 3.0  # seconds
 WRITE_BY = 7.0  # seconds after the ledger was asked: well inside the lease of 12
-ANSWER_BY = 11.5  # seconds after the ledger was asked: the lease still stands
+ANSWER_TIMEOUT = 11.5  # seconds after the ledger was asked: the lease still stands
 LARGEST = 1 << 20  # bytes of an answer
 LARGEST_LISTING = 8 << 20
 KEYS = 8  # characters of a key from which on it is no part of a text by chance
-LONGEST_NOTICE = 300  # characters that are logged
+MAX_NOTICE_LENGTH = 300  # characters that are logged
 SIMULATOR = "X-Quotewell-Simulator"
 
 
@@ -100,7 +100,7 @@ async def fetch(provider: Provider, permit: Permit) -> Answer:
     try:
         answer = decipher(grant.function, grant.subjects, response.status, response.body, wait=response.wait)
     except Refusal as refusal:
-        refusal.notice = refusal.notice.replace(provider.key, "***")[:LONGEST_NOTICE]
+        refusal.notice = refusal.notice.replace(provider.key, "***")[:MAX_NOTICE_LENGTH]
         raise
     if not response.simulated and len(provider.key) >= KEYS and provider.key.encode() in response.body:
         raise Refusal(Outcome.UNKNOWN_NOTICE, "the answer repeats the key: it is neither kept nor shown")
@@ -113,7 +113,7 @@ async def _get(provider: Provider, permit: Permit) -> _Response:
     parameters = {**query(function, subjects, entitlement=provider.entitlement), "apikey": provider.key}
     accept = "*/*" if function is Function.LISTING else "application/json"
     _permit.set(permit)
-    total = min(provider.timeout, permit.asked + ANSWER_BY - time.monotonic())
+    total = min(provider.timeout, permit.asked + ANSWER_TIMEOUT - time.monotonic())
     async with provider.http.get(
         URL(f"{provider.base_url}/query").with_query(parameters),
         headers={"Accept": accept},

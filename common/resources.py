@@ -20,7 +20,7 @@ from common.core.shares import Shares
 from common.logs import Health
 from common.provider import Provider, open_http
 from common.settings import Settings
-from common.store.ledger import Ask
+from common.store.ledger import Budget
 from common.store.pool import open_pool
 
 # Connections of one process. The smallest plans of platforms allow 20 in all, for each of the stores.
@@ -28,7 +28,7 @@ POOL_SIZE = 5
 WORKER_POOL_SIZE = 3  # of one child: it asks one by one, and settles a few calls at once
 REDIS_POOL_SIZE = 3
 REDIS_TIMEOUT = 0.25  # seconds that an answer of the cache may take
-CLOSING = 3.0  # seconds
+CLOSE_TIMEOUT = 3.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Resources:
     db: asyncpg.Pool
     redis: Redis
     provider: Provider
-    ask: Ask
+    budget: Budget
     policy: Policy
     clock: LedgerClock
     health: Health
@@ -47,10 +47,10 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings, *, name: str, patience: float) -> AsyncIterator[Resources]:
+async def open_resources(settings: Settings, *, name: str, statement_timeout: float) -> AsyncIterator[Resources]:
     """Everything that a process needs, by its name (`api`, `worker`): no store is asked yet. `patience`: seconds a statement."""
     size = WORKER_POOL_SIZE if name == "worker" else POOL_SIZE
-    pool = open_pool(settings.database_url, name=f"quotewell-{name}", size=size, patience=patience)
+    pool = open_pool(settings.database_url, name=f"quotewell-{name}", size=size, statement_timeout=statement_timeout)
     redis = open_redis(settings.redis_url, timeout=REDIS_TIMEOUT)
     caller = f"{name}@{socket.gethostname()}:{os.getpid()}"
     async with open_http() as http:
@@ -62,7 +62,7 @@ async def open_resources(settings: Settings, *, name: str, patience: float) -> A
             settings.source,
             settings.entitlement,
         )
-        ask = Ask(
+        budget = Budget(
             settings.account,
             settings.source,
             caller,
@@ -74,7 +74,7 @@ async def open_resources(settings: Settings, *, name: str, patience: float) -> A
         policy = Policy(settings.limits, settings.provider_data, settings.quota_interactive_share, shares)
         try:
             yield Resources(
-                settings, await pool, redis, provider, ask, policy, LedgerClock(), Health(), datetime.now(UTC)
+                settings, await pool, redis, provider, budget, policy, LedgerClock(), Health(), datetime.now(UTC)
             )
         finally:
             await _close(pool, redis)
@@ -101,7 +101,7 @@ def open_redis(url: str, *, timeout: float, retries: int = 1) -> Redis:
 async def _close(pool: asyncpg.Pool, redis: Redis) -> None:
     """A pool waits for ever for a connection that somebody holds; so there is a bound."""
     try:
-        async with asyncio.timeout(CLOSING):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
             await pool.close()
     except TimeoutError:
         pool.terminate()

@@ -43,7 +43,7 @@ async def write_no_answer(connection: Connection, resources: Resources, grant: G
     """The provider has nothing for what was asked. Of a symbol's quote that is a failure; of the rest it is remembered apart."""
     source = resources.settings.source
     if grant.function in (Function.QUOTE, Function.BULK):
-        await symbols.upsert_failed(connection, resources.ask.account, grant.subjects, at, FIRST_QUARANTINE)
+        await symbols.upsert_failed(connection, resources.budget.account, grant.subjects, at, FIRST_QUARANTINE)
     elif grant.function is Function.DAILY:
         await bars.upsert_bars_refused(connection, source, grant.subjects[0], at)
     elif grant.function is Function.SEARCH:
@@ -61,9 +61,9 @@ async def _write_prices(
     counts_days = resources.policy.data == "end_of_day"
     newest = await quotes.select_newest_day(connection, resources.settings.source) if counts_days else None
     answered = {quote.symbol: _clock(resources, quote, newest) for quote in fetched}
-    await symbols.update_quoted(connection, resources.ask, answered)
+    await symbols.update_quoted(connection, resources.budget, answered)
     missing = [subject for subject in grant.subjects if subject not in answered]
-    await symbols.upsert_failed(connection, resources.ask.account, missing, at, FIRST_QUARANTINE)
+    await symbols.upsert_failed(connection, resources.budget.account, missing, at, FIRST_QUARANTINE)
     return saved, missing
 
 

@@ -28,7 +28,7 @@ from common.ports import free_port
 
 START_SECONDS, STOP_SECONDS = 30.0, 10.0
 PORT = "5432"  # part of the socket's name only; PostgreSQL listens on no TCP port
-LONGEST_SOCKET_FOLDER = 103 - len(f"/.s.PGSQL.{PORT}")  # bytes; macOS allows 103, Linux 107
+MAX_SOCKET_PATH = 103 - len(f"/.s.PGSQL.{PORT}")  # bytes; macOS allows 103, Linux 107
 LOCALE = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 SAFE = ("-c", "listen_addresses=", "-c", "timezone=UTC", "-c", "log_timezone=UTC")
 FAST = ("-F", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
@@ -109,7 +109,7 @@ class Postgres(Server):
     def __init__(self, home: Path, *, throwaway: bool = False) -> None:
         super().__init__(home / "postgres", throwaway=throwaway)
         self.sockets = self.folder
-        if len(os.fsencode(self.folder)) > LONGEST_SOCKET_FOLDER:
+        if len(os.fsencode(self.folder)) > MAX_SOCKET_PATH:
             name = f"quotewell-{sha256(os.fsencode(self.folder)).hexdigest()[:12]}"
             self.sockets = Path(tempfile.gettempdir(), name)
 

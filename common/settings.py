@@ -16,7 +16,7 @@ from common.errors import InvalidSettings
 ENVIRONMENTS = ("development", "testing", "production")
 PROVIDER_DATA = ("realtime", "delayed", "end_of_day")
 MARKET_HOURS = ("nyse", "always")
-LONGEST_ACCESS = timedelta(days=1)  # of an access token; how long a login that ended is remembered
+MAX_ACCESS_TTL = timedelta(days=1)  # of an access token; how long a login that ended is remembered
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 ALPHA_VANTAGE = "https://www.alphavantage.co"
 SAMPLE_SECRETS = frozenset({"change-me-to-a-long-random-string-of-your-own"})
@@ -148,7 +148,7 @@ def _borders(env: Mapping[str, str], *, production: bool) -> dict[str, Any]:
     development = env.get("QUOTEWELL_ENV") == "development"
     common = choice(env, "COMMON_PASSWORDS", ("accept", "refuse"), "refuse" if production else "accept")
     return {
-        "access_token_ttl": seconds(env, "ACCESS_TOKEN_TTL", 3600, 60, LONGEST_ACCESS.total_seconds()),
+        "access_token_ttl": seconds(env, "ACCESS_TOKEN_TTL", 3600, 60, MAX_ACCESS_TTL.total_seconds()),
         "min_password_length": number(env, "PASSWORD_MIN_LENGTH", int, 8, 8, 64),
         "refuses_common_passwords": common == "refuse",
         "cors_origins": origins(env, "CORS_ORIGINS", ANY_LOCAL_PORT if development else ""),

@@ -27,7 +27,7 @@ from common.store.pool import Connection, transaction
 
 log = structlog.get_logger(__name__)
 
-SETTLE_WITHIN = 12.0  # seconds: after that the slot is counted from the lease's end
+SETTLE_TIMEOUT = 12.0  # seconds: after that the slot is counted from the lease's end
 QUOTES = (Function.QUOTE, Function.BULK)
 AWAY = (
     asyncpg.InsufficientResourcesError,
@@ -78,7 +78,7 @@ async def settle(
     """
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type((StoreUnavailable, *AWAY)),
-        stop=stop_after_delay(SETTLE_WITHIN),
+        stop=stop_after_delay(SETTLE_TIMEOUT),
         wait=wait_random_exponential(multiplier=0.1, max=1),
         reraise=True,
     ):
@@ -134,7 +134,7 @@ async def _write_success(
     """
     saved, missing = await write_answer(connection, resources, grant, answer, min(at, grant.granted_at + LEASE))
     waits = await line.delete_served(connection, grant.id, grant.subjects)
-    await gate.update_answered(connection, resources.ask.account)
+    await gate.update_answered(connection, resources.budget.account)
     await _tell_jobs(connection, grant, Outcome.NO_DATA, missing)
     return Settled(saved, waits)
 
@@ -142,7 +142,7 @@ async def _write_success(
 async def _write_refusal(
     connection: Connection, resources: Resources, grant: Grant, outcome: Outcome, wait: timedelta | None, at: datetime
 ) -> Settled:
-    account = resources.ask.account
+    account = resources.budget.account
     if outcome is Outcome.NOT_ENTITLED and grant.function is Function.BULK:
         await gate.update_bulk_denied(connection, account, at + DAY)
         await gate.update_answered(connection, account)
@@ -151,7 +151,7 @@ async def _write_refusal(
     if (
         outcome in BLAMES_SYMBOL
         and grant.function in QUOTES
-        and await gate.select_blames_provider(connection, resources.ask)
+        and await gate.select_blames_provider(connection, resources.budget)
     ):
         log.warning("provider_blamed", call=grant.id, subjects=grant.subjects)
         await symbols.update_forgiven_lately(connection, account)
@@ -174,11 +174,11 @@ async def _close_gate(
     connection: Connection, resources: Resources, grant: Grant, outcome: Outcome, at: datetime
 ) -> None:
     """After some calls without an answer nothing is asked but a probe now and then."""
-    failures = await gate.update_failed(connection, resources.ask, grant.granted_at)
+    failures = await gate.update_failed(connection, resources.budget, grant.granted_at)
     if failures is not None:
-        hold = hold_after_failure(outcome, resources.ask.limits, failures, at)
+        hold = hold_after_failure(outcome, resources.budget.limits, failures, at)
         if hold is not None:
-            await gate.update_closed(connection, resources.ask.account, hold, at)
+            await gate.update_closed(connection, resources.budget.account, hold, at)
 
 
 async def _note_answered(
@@ -186,13 +186,13 @@ async def _note_answered(
 ) -> None:
     """An answer opens the gate. A throttle closes it until its window has passed; "day used up" of a provider whose day we do not know,
     for longer each time."""
-    account, policy = resources.ask.account, resources.policy
+    account, policy = resources.budget.account, resources.policy
     if outcome is Outcome.DAY_USED_UP and policy.quota is None:
-        failures = await gate.update_failed(connection, resources.ask, at)
+        failures = await gate.update_failed(connection, resources.budget, at)
         await gate.upsert_hold(connection, account, hold_without_day(failures.in_a_row if failures else 1, at))
         return
     await gate.update_answered(connection, account)
-    if (hold := hold_after(outcome, resources.ask.limits, at, wait)) is not None:
+    if (hold := hold_after(outcome, resources.budget.limits, at, wait)) is not None:
         await gate.upsert_hold(connection, account, hold)
 
 

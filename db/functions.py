@@ -12,19 +12,19 @@ import psycopg
 from db.session import open_session
 
 FUNCTIONS = Path(__file__).parent / "functions"
-KEPT = "CREATE TABLE IF NOT EXISTS _function_hash (name text PRIMARY KEY, sha256 text NOT NULL)"
+HASH_TABLE = "CREATE TABLE IF NOT EXISTS _function_hash (name text PRIMARY KEY, sha256 text NOT NULL)"
 OVERLOADS = (
     "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = current_schema()::regnamespace AND proname = %s"
 )
-WITHIN = "-c client_connection_check_interval=1s"
+SESSION_OPTIONS = "-c client_connection_check_interval=1s"
 
 
 def apply_functions(database_url: str, *, functions: Path = FUNCTIONS) -> list[str]:
     """Apply what is new or was changed, drop what has gone; the names of both. The error's notes name a function that fails."""
     ours = {path.stem: path.read_text() for path in sorted(functions.glob("*.sql"))}
-    with open_session(database_url, settings=WITHIN) as connection:
+    with open_session(database_url, settings=SESSION_OPTIONS) as connection:
         connection.execute("SET LOCAL check_function_bodies = off")
-        connection.execute(KEPT)
+        connection.execute(HASH_TABLE)
         applied: dict[str, str] = dict(connection.execute("SELECT name, sha256 FROM _function_hash").fetchall())
         changed = [name for name, text in ours.items() if applied.get(name) != _hash(text)]
         gone = [name for name in applied if name not in ours]
@@ -38,7 +38,7 @@ def apply_functions(database_url: str, *, functions: Path = FUNCTIONS) -> list[s
 def forget_functions(database_url: str) -> None:
     """Drop all that were applied, for a rollback. One that a trigger needs stays, and goes with the migration that made the trigger."""
     with open_session(database_url) as connection:
-        connection.execute(KEPT)
+        connection.execute(HASH_TABLE)
         for (name,) in connection.execute("SELECT name FROM _function_hash").fetchall():
             try:
                 with connection.transaction():

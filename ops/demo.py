@@ -38,7 +38,7 @@ REASONS = {
 async def make_user(settings: Settings) -> None:
     """Make the demo account unless it is there."""
     passwords = Passwords(cost=settings.bcrypt_cost)
-    pool = await open_pool(settings.database_url, name="quotewell-demo", size=1, patience=5)
+    pool = await open_pool(settings.database_url, name="quotewell-demo", size=1, statement_timeout=5)
     try:
         async with transaction(pool) as connection:
             await insert_user(connection, USERNAME, EMAIL, await passwords.hash(PASSWORD), SCHEME)
@@ -81,7 +81,7 @@ async def ask_for_quote(http: aiohttp.ClientSession, headers: dict[str, str]) ->
 
 async def reason(settings: Settings) -> str:
     """Why there is no quote yet, in words."""
-    async with open_resources(settings, name="demo", patience=5) as resources:
+    async with open_resources(settings, name="demo", statement_timeout=5) as resources:
         report = await report_status(resources)
     provider, workers = report.provider, report.workers
     if provider.reason in REASONS:

@@ -55,7 +55,7 @@ async def follow(
     show: Callable[[JobReport], None],
     *,
     still: float = STILL,
-    patience: float = PATIENCE,
+    statement_timeout: float = PATIENCE,
 ) -> Reason | None:
     """Until it is done (None), or until there is a reason not to wait. Raise `NotFound`, or `StoreUnavailable` if it was so for long."""
     watch = Watch()
@@ -68,7 +68,7 @@ async def follow(
             if watch.stands_still(report, still) and (reason := await _why_still(resources, watch)):
                 return reason
         except StoreUnavailable:
-            if time.monotonic() > watch.answered + patience:
+            if time.monotonic() > watch.answered + statement_timeout:
                 raise
         await asyncio.sleep(AGAIN)
 

@@ -35,7 +35,7 @@ async def open_stores() -> AsyncIterator[Resources]:
     with open_settings() as settings:
         _open_logs(settings)
         try:
-            async with open_resources(settings, name="ops", patience=10) as resources:
+            async with open_resources(settings, name="ops", statement_timeout=10) as resources:
                 yield resources
         except StoreUnfit as error:
             raise StoreUnfit(

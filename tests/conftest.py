@@ -154,7 +154,7 @@ def database_url(new_database: Callable[[], str]) -> str:
 
 @pytest.fixture
 async def db(database_url: str) -> AsyncIterator[asyncpg.Pool]:
-    pool = await open_pool(database_url, name="tests", size=5, patience=10)
+    pool = await open_pool(database_url, name="tests", size=5, statement_timeout=10)
     yield pool
     await pool.close()
 
@@ -196,5 +196,5 @@ async def simulator() -> AsyncIterator[str]:
 async def resources(settings: Settings, simulator: str, redis: Redis) -> AsyncIterator[Resources]:
     """What a process holds, against real stores and the simulator."""
     ready = replace(settings, provider_base_url=simulator, provider_timeout=timedelta(seconds=2))
-    async with open_resources(ready, name="tests", patience=10) as opened:
+    async with open_resources(ready, name="tests", statement_timeout=10) as opened:
         yield opened

@@ -42,5 +42,5 @@ def task(name: str, job: Callable[..., Awaitable[None]]) -> None:
     app.task(run, name=name, bind=True)
 
 
-task(WORK_LINE, jobs.work_line)
+task(WORK_LINE, jobs.work_queue)
 task(PRUNE, pruning.prune)

@@ -15,12 +15,12 @@ from common.store import line as rows
 from common.store.pool import acquire, transaction
 
 SPAN = 8.0  # seconds a worker stays at the line before it looks at the queue again
-LISTING_STAY = timedelta(minutes=10)
-REJOINED = 5000  # symbols at once
-WEIGHED_EVERY = timedelta(minutes=15)
+LISTING_TTL = timedelta(minutes=10)
+REQUEUE_BATCH = 5000  # symbols at once
+WEIGHING_INTERVAL = timedelta(minutes=15)
 
 
-async def work_line(resources: Resources, *, stopping: Callable[[], bool], ticked: bool = False) -> None:
+async def work_queue(resources: Resources, *, stopping: Callable[[], bool], ticked: bool = False) -> None:
     """Tell what was not told, then work the line for a while. `ticked`: beat asked for it, not somebody's wake-up."""
     until = time.monotonic() + SPAN
     await _beat(resources, ticked=ticked)
@@ -29,7 +29,7 @@ async def work_line(resources: Resources, *, stopping: Callable[[], bool], ticke
     await _refresh_listing(resources)
     await _rejoin(resources)
     await _weigh(resources)
-    await line.work(resources, keep_on=lambda: time.monotonic() < until and not stopping())
+    await line.work_queue(resources, keep_on=lambda: time.monotonic() < until and not stopping())
 
 
 async def _rejoin(resources: Resources) -> None:
@@ -37,11 +37,11 @@ async def _rejoin(resources: Resources) -> None:
     try:
         async with acquire(resources.db) as connection:
             await refreshes.update_expired(connection)
-            lost = await refreshes.select_lost(connection, most=REJOINED)
+            lost = await refreshes.select_lost(connection, most=REQUEUE_BATCH)
         if lost:
             async with transaction(resources.db) as connection:
-                await rows.join_line(
-                    connection, resources.ask, Function.QUOTE, lost, CallClass.OPERATOR, stay=refreshes.STAY
+                await rows.enqueue(
+                    connection, resources.budget, Function.QUOTE, lost, CallClass.OPERATOR, ttl=refreshes.JOB_TTL
                 )
     except StoreUnavailable as error:
         resources.health.note("ledger", up=False, reason=str(error))
@@ -51,8 +51,8 @@ async def _weigh(resources: Resources) -> None:
     """Reads fade, and lists may lack quotes that they had of another source."""
     try:
         async with acquire(resources.db) as connection:
-            if await ledger.update_weighed(connection, resources.ask.account, every=WEIGHED_EVERY):
-                await symbols.update_decayed(connection, resources.ask.source, resources.ask.half_life)
+            if await ledger.update_weighed(connection, resources.budget.account, every=WEIGHING_INTERVAL):
+                await symbols.update_decayed(connection, resources.budget.source, resources.budget.half_life)
     except StoreUnavailable as error:
         resources.health.note("ledger", up=False, reason=str(error))
 
@@ -61,7 +61,7 @@ async def _beat(resources: Resources, *, ticked: bool) -> None:
     """Let operators see that this process works, and that beat ticks."""
     try:
         async with acquire(resources.db) as connection:
-            await pulses.upsert_pulses(connection, [resources.ask.caller, *([pulses.BEAT] if ticked else [])])
+            await pulses.upsert_heartbeats(connection, [resources.budget.process, *([pulses.BEAT] if ticked else [])])
     except StoreUnavailable as error:
         resources.health.note("ledger", up=False, reason=str(error))
 
@@ -84,19 +84,19 @@ async def _pin_overview(resources: Resources) -> None:
 
 async def _refresh_listing(resources: Resources) -> None:
     """Once a week the listing stands in the line, in the background's name. Asked again under the lock: what was due may be done."""
-    account, source = resources.ask.account, resources.settings.source
+    account, source = resources.budget.account, resources.settings.source
     try:
         async with transaction(resources.db) as connection:
             if await listings.select_listing_due(connection, account, source):
                 await ledger.lock_ledger(connection)
                 if await listings.select_listing_due(connection, account, source):
-                    await rows.join_line(
+                    await rows.enqueue(
                         connection,
-                        resources.ask,
+                        resources.budget,
                         Function.LISTING,
                         [listings.SUBJECT],
                         CallClass.REFRESH,
-                        stay=LISTING_STAY,
+                        ttl=LISTING_TTL,
                     )
     except StoreUnavailable as error:
         resources.health.note("ledger", up=False, reason=str(error))

@@ -50,7 +50,7 @@ class Process:
     async def _run(self, job: Callable[..., Awaitable[None]]) -> None:
         if self.resources is None:
             self.resources = await self.stack.enter_async_context(
-                open_resources(self.settings, name="worker", patience=5)
+                open_resources(self.settings, name="worker", statement_timeout=5)
             )
         await job(self.resources, stopping=self.is_stopping)
 

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from common.errors import StoreUnavailable
 from common.resources import Resources
-from common.settings import LONGEST_ACCESS
+from common.settings import MAX_ACCESS_TTL
 from common.store import audit, bars, feed, history, ledger, logins, pulses, quotes, refreshes, searches, symbols, users
 from common.store.pool import Connection, transaction
 
@@ -72,10 +72,10 @@ def _steps(resources: Resources) -> dict[str, Step]:
         "sleepers": _batches(users.update_asleep, users.SLEEPS_AFTER),
         "charts": _at_once(bars.delete_old_bars, journal),
         "searches": _at_once(searches.delete_old_searches, journal),
-        "logins": _at_once(logins.delete_old_logins, 2 * LONGEST_ACCESS),
+        "logins": _at_once(logins.delete_old_logins, 2 * MAX_ACCESS_TTL),
         "acts": _at_once(audit.delete_old_acts, settings.audit_kept),
-        "jobs": _at_once(refreshes.delete_old_jobs, max(journal, 2 * refreshes.STAY)),
-        "pulses": _at_once(pulses.delete_old_pulses, PULSE_KEPT),
+        "jobs": _at_once(refreshes.delete_old_jobs, max(journal, 2 * refreshes.JOB_TTL)),
+        "pulses": _at_once(pulses.delete_old_heartbeats, PULSE_KEPT),
     }
 
 

@@ -12,7 +12,7 @@ LAG = {"realtime": timedelta(minutes=5), "delayed": timedelta(minutes=20), "end_
 # From the open on: when prices are of the day that has begun.
 DELAY = {"realtime": timedelta(), "delayed": LAG["delayed"]}
 FINAL = 0.001  # seconds of the market's clock by which a final price is younger than one that was fetched at the close itself
-LONGEST_REST = timedelta(days=7)  # between two trading days of an exchange whose calendar is not known
+MAX_DAYS_CLOSED = timedelta(days=7)  # between two trading days of an exchange whose calendar is not known
 
 
 def closes_out(calendar: Calendar, now: datetime, data: str) -> int:
@@ -26,7 +26,7 @@ def behind_from(calendar: Calendar, day: date, data: str) -> datetime | None:
     None: the calendar ends before.
     """
     if not calendar.sessions:
-        return datetime.combine(day + LONGEST_REST, time(), UTC)
+        return datetime.combine(day + MAX_DAYS_CLOSED, time(), UTC)
     following = calendar.sessions[calendar.sessions_until(day) :]
     if not following:
         return None
@@ -37,7 +37,7 @@ def behind_from(calendar: Calendar, day: date, data: str) -> datetime | None:
 def required_day(calendar: Calendar, now: datetime, data: str) -> date | None:
     """The trading day that a price must have at `now` not to be behind; None: any day will do."""
     if not calendar.sessions:
-        return (now - LONGEST_REST).astimezone(UTC).date() + timedelta(days=1)
+        return (now - MAX_DAYS_CLOSED).astimezone(UTC).date() + timedelta(days=1)
     if data == "end_of_day":
         out = closes_out(calendar, now, data)
         return calendar.sessions[out - 1][0].date() if out else None

@@ -14,8 +14,8 @@ from common.core.symbols import normalize_symbol
 from common.errors import InvalidSymbol
 
 NULLS = frozenset({"None", "-", ".", "null", "N/A", "n/a", ""})
-LONGEST_TEXT = 200  # characters that are kept
-LONGEST_NUMBER = 40  # characters
+MAX_TEXT_LENGTH = 200  # characters that are kept
+MAX_NUMBER_LENGTH = 40  # characters
 EARLIEST, LATEST = date(1700, 1, 1), date(2199, 12, 31)  # no exchange is older
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})((?:[ TZ+-].*)?)", re.DOTALL)
@@ -28,7 +28,7 @@ def read_text(value: Any) -> str:
         return ""
     text = str(value)
     text = text.strip() if text.isprintable() else printable(text)
-    return "" if text in NULLS else text[:LONGEST_TEXT].rstrip()
+    return "" if text in NULLS else text[:MAX_TEXT_LENGTH].rstrip()
 
 
 def printable(text: str) -> str:
@@ -65,7 +65,7 @@ def _character(reference: re.Match[str]) -> str:
 def read_decimal(value: Any) -> Decimal | None:
     """A number of at most 40 characters between 1e-12 and 1e12, or zero. `adjusted` and not `abs`: that one can overflow."""
     text = read_text(value)
-    if len(text) > LONGEST_NUMBER or _NUMBER.fullmatch(text) is None:
+    if len(text) > MAX_NUMBER_LENGTH or _NUMBER.fullmatch(text) is None:
         return None
     try:
         number = Decimal(text)

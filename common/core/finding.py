@@ -17,12 +17,12 @@ from common.core.keys import Keys
 from common.core.kinds import Kind
 from common.core.models import Match
 from common.core.names import trimmed, typed_words
-from common.core.spelling import SHORTEST, Spellings
+from common.core.spelling import MIN_LENGTH, Spellings
 
 BEST = 10
 HEAD = 4  # words; a name is told apart by no more
 MISSPELT = 2  # words of a query
-RARE = 50  # names; a word of more tells none apart
+MAX_RARE_NAMES = 50  # names; a word of more tells none apart
 SHORT_SYMBOL = 3  # letters; longer ones are the beginning of a name rather than of a symbol
 
 
@@ -195,8 +195,8 @@ class Index:
         return nsmallest(BEST, _common(groups.values()) or self._with_rarest(words))
 
     def _with_rarest(self, words: Iterable[str]) -> Sequence[int]:
-        told = [rows for word in words if len(word) >= SHORTEST and (rows := self._told(word))]
-        return min((rows for rows in told if len(rows) <= RARE), key=len, default=())
+        told = [rows for word in words if len(word) >= MIN_LENGTH and (rows := self._told(word))]
+        return min((rows for rows in told if len(rows) <= MAX_RARE_NAMES), key=len, default=())
 
     def _within(self, part: str) -> Iterator[int]:
         at = self.text.find(part)

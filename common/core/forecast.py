@@ -59,6 +59,6 @@ def forecast(situation: Situation) -> Forecast:
 def _arrivals(situation: Situation) -> Iterator[tuple[float, bool]]:
     """Requests of people that have not come yet, as often as lately, for an hour: ten minutes say nothing of a day. Those of new requesters
     go before who had a call; so they are told apart, evenly."""
-    count, askers = situation.asked, situation.askers
+    count, requesters = situation.asked, situation.requesters
     for n in range(count * int(TREND / LATELY)):
-        yield (n + 0.5) * LATELY.total_seconds() / count, (n + 1) * askers // count > n * askers // count
+        yield (n + 0.5) * LATELY.total_seconds() / count, (n + 1) * requesters // count > n * requesters // count

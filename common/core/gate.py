@@ -8,8 +8,8 @@ from common.core.outcomes import Hold, Outcome
 
 FEW = 100  # calls a day: below it two failures in a row close the gate, and failures may take a fifth of the day; else three, and a tenth
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=15), timedelta(minutes=15)
-UNSENT_WAIT = timedelta(minutes=1)  # at the longest: a request that was never written costs nothing
-LONGEST_DAY_WAIT = timedelta(hours=4)
+MAX_UNSENT_HOLD = timedelta(minutes=1)  # at the longest: a request that was never written costs nothing
+MAX_DAY_HOLD = timedelta(hours=4)
 PROVIDER_DOWN = "provider_down"
 GATE_REASONS = frozenset({PROVIDER_DOWN, Outcome.BAD_KEY.value})
 
@@ -31,13 +31,13 @@ def hold_after_failure(outcome: Outcome, limits: tuple[Rule, ...], failures: Fai
     if beyond < 0:
         return None
     if outcome is Outcome.UNSENT:
-        return Hold(now + min(UNSENT_WAIT, _doubled(beyond)), PROVIDER_DOWN, probing=True)
+        return Hold(now + min(MAX_UNSENT_HOLD, _doubled(beyond)), PROVIDER_DOWN, probing=True)
     return Hold(_stretched(now, _doubled(beyond), limits, failures), PROVIDER_DOWN, probing=True)
 
 
 def hold_without_day(failures: int, now: datetime) -> Hold:
     """After "day used up" where no rule of ours knows a day: 15 minutes, doubling to four hours."""
-    wait = min(LONGEST_WAIT * (1 << min(max(0, failures - 1), 10)), LONGEST_DAY_WAIT)
+    wait = min(LONGEST_WAIT * (1 << min(max(0, failures - 1), 10)), MAX_DAY_HOLD)
     return Hold(now + wait, Outcome.DAY_USED_UP, probing=True)
 
 

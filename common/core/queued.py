@@ -14,8 +14,8 @@ PLACE = {CallClass.USER: (0, 0), CallClass.STRANGER: (0, 1), CallClass.OPERATOR:
 LAST = (2, 4)  # what workers queue themselves
 SOMEBODY, MANY = "somebody", 1_000_000  # who comes again, and has had more calls than those who wait
 WAITING = frozenset({"waiting"})
-STAY = 60.0  # seconds
-MOST_COMING = 100  # more do not find room in the line (common/store/line.MOST_WAITING)
+QUEUE_TTL = 60.0  # seconds
+MAX_COMING = 100  # more do not find room in the line (common/store/line.MOST_WAITING)
 NOBODY = (inf, False)
 
 
@@ -32,7 +32,7 @@ class Lane:
 
     call_class: CallClass
     groups: frozenset[str]
-    asker: str | None
+    requester: str | None
     free_at: float  # where the requester has all calls of the class that one may have
     items: deque[_Item] = field(default_factory=deque)
     plain: bool = True  # none backs off, and none was promised: the first goes first
@@ -75,16 +75,16 @@ class Line:
         def seconds(moment: datetime | None, never: float = -inf) -> float:
             return never if moment is None else (moment - situation.at).total_seconds()
 
-        lane = self._lane(request.call_class, request.groups, request.asker, seconds(request.own_free_at))
+        lane = self._lane(request.call_class, request.groups, request.requester, seconds(request.own_free_at))
         urgent = seconds(request.urgent_at, inf)
         lane.items.append(_Item(seconds(request.since), seconds(request.ready_at), urgent, request.key))
         lane.plain = lane.plain and request.ready_at is None and request.urgent_at is None
-        self._used[request.asker] = request.used if request.asker is not None else 0
-        self._own[request.asker, request.call_class] = request.own
+        self._used[request.requester] = request.used if request.requester is not None else 0
+        self._own[request.requester, request.call_class] = request.own
         self.waiting += 1
 
-    def _lane(self, call_class: CallClass, groups: frozenset[str], asker: str | None, free_at: float) -> Lane:
-        return self._lanes.setdefault((call_class, groups, asker), Lane(call_class, groups, asker, free_at))
+    def _lane(self, call_class: CallClass, groups: frozenset[str], requester: str | None, free_at: float) -> Lane:
+        return self._lanes.setdefault((call_class, groups, requester), Lane(call_class, groups, requester, free_at))
 
     @property
     def present(self) -> bool:
@@ -94,16 +94,16 @@ class Line:
         """Let those come who come until then; they go when they were not served soon, for nothing is known of them that would last."""
         while self._coming <= at:
             lane = self._lane(CallClass.USER, WAITING, None if self._fresh else SOMEBODY, -inf)
-            if len(lane.items) < MOST_COMING:
+            if len(lane.items) < MAX_COMING:
                 lane.items.append(_Item(self._coming, -inf, inf, None))
             self._coming, self._fresh = next(self._arrivals, NOBODY)
-        for asker in (None, SOMEBODY):
-            coming = self._lanes.get((CallClass.USER, WAITING, asker))
+        for requester in (None, SOMEBODY):
+            coming = self._lanes.get((CallClass.USER, WAITING, requester))
             while (
                 coming is not None
                 and coming.items
                 and coming.items[0].key is None
-                and coming.items[0].since < at - STAY
+                and coming.items[0].since < at - QUEUE_TTL
             ):
                 coming.items.popleft()
 
@@ -117,7 +117,7 @@ class Line:
             if item is None:
                 continue
             group, rank = PLACE.get(lane.call_class, LAST)
-            used = self._used.get(lane.asker, 0) if group == 0 else 0
+            used = self._used.get(lane.requester, 0) if group == 0 else 0
             urgent = item.urgent if item.urgent <= at else inf
             order = (group, urgent, "trial" in lane.groups, rank, used, item.since)
             if least is None or order < least:
@@ -139,9 +139,9 @@ class Line:
         """It is served: whose it was has had one more call. None: it is not in today's line."""
         lane, key = lined.lane, lined.item.key
         lane.items.remove(lined.item)
-        if lane.asker not in (None, SOMEBODY):
-            self._used[lane.asker] = self._used.get(lane.asker, 0) + 1
-            self._own[lane.asker, lane.call_class] = self._own.get((lane.asker, lane.call_class), 0) + 1
+        if lane.requester not in (None, SOMEBODY):
+            self._used[lane.requester] = self._used.get(lane.requester, 0) + 1
+            self._own[lane.requester, lane.call_class] = self._own.get((lane.requester, lane.call_class), 0) + 1
         if key is not None:
             self.waiting -= 1
         return key
@@ -149,11 +149,11 @@ class Line:
     def _is_spent(self, lane: Lane, at: float) -> bool:
         """Whether the requester has all that one may have; a place that is free again is given away once."""
         most = self._most.get(lane.call_class)
-        own = self._own.get((lane.asker, lane.call_class), 0)
-        if most is None or lane.asker in (None, SOMEBODY) or own < most:
+        own = self._own.get((lane.requester, lane.call_class), 0)
+        if most is None or lane.requester in (None, SOMEBODY) or own < most:
             return False
         if -inf < lane.free_at <= at:
-            self._own[lane.asker, lane.call_class] = own - 1
+            self._own[lane.requester, lane.call_class] = own - 1
             lane.free_at = inf
             return False
         return True

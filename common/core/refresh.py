@@ -15,12 +15,12 @@ from common.core.market_time import Calendar
 from common.core.shares import Ceiling, Shares, ceilings, most_of_one
 
 OPEN_POWER, CLOSING_POWER, NO_POWER = 2, 1, 0
-RELEASE = timedelta(hours=1)  # before the close the interactive share of a quota is background's
-SWEEP = timedelta(hours=1)  # the closing sweep is over by then
+RESERVE_RELEASE = timedelta(hours=1)  # before the close the interactive share of a quota is background's
+SWEEP_DURATION = timedelta(hours=1)  # the closing sweep is over by then
 STANDING_RESERVE = (
     0.01  # of a quota: what background never takes, so that a miss finds a slot after a day that was used up
 )
-PROBE = timedelta(hours=1)  # between two probes, at least
+PROBE_INTERVAL = timedelta(hours=1)  # between two probes, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class Usage:
     """What the journal and the tables say: calls that occupy the quota now (`taken`) and from `busy_after` on (`busy`), those of
     the latter that somebody waited for or ordered (`urgent`), and those of background that brought no answer (`failed`); the wanted
     symbols that have a quote, and the newest trading day of any quote."""
@@ -59,7 +59,7 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Pace:
     """What may be done now. Background: one call every `gap`; symbols ordered by weight * age**power at `clock` (open seconds), where
     power 0 leaves only symbols that have no quote at all. All calls: the ceilings of their groups, and by class the most calls that one
     requester may have in the longest period.
@@ -83,10 +83,10 @@ def busy_after(policy: Policy, calendar: Calendar, now: datetime) -> datetime | 
     last = calendar.last_session(now)
     if policy.data == "end_of_day" or last is None:
         return now - policy.quota.period
-    return last[1] + SWEEP - policy.quota.period if calendar.is_open(now) else last[1]
+    return last[1] + SWEEP_DURATION - policy.quota.period if calendar.is_open(now) else last[1]
 
 
-def turn(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> Turn:
+def pace(policy: Policy, calendar: Calendar, now: datetime, use: Usage) -> Pace:
     """The policy at `now`: the turn of background, and the ceilings of all calls."""
     return replace(
         _background(policy, calendar, now, use),
@@ -95,7 +95,7 @@ def turn(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> Turn:
     )
 
 
-def _background(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> Turn:
+def _background(policy: Policy, calendar: Calendar, now: datetime, use: Usage) -> Pace:
     """The policy at `now`: the square-root law while the market is open, then all symbols that lack the close, by weight and age.
 
     Where prices are end-of-day the clock is that of the newest close that the provider is known to have.
@@ -103,15 +103,15 @@ def _background(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> 
     if policy.data == "end_of_day" and calendar.sessions:
         power = CLOSING_POWER if _quota_spares(policy, calendar, now, use) else NO_POWER
         known = min(calendar.sessions_until(use.newest_day), closes_out(calendar, now, policy.data))
-        return Turn(policy.gap, calendar.clock_at_close(known), power)
+        return Pace(policy.gap, calendar.clock_at_close(known), power)
     clock = price_clock(calendar, now, policy.data)
     if calendar.is_open(now):
         gap = _open_gap(policy, calendar, now, use)
-        return Turn(policy.gap, clock, NO_POWER) if gap is None else Turn(gap, clock, OPEN_POWER)
-    return Turn(policy.gap, clock, CLOSING_POWER if _sweeps(policy, calendar, now, use) else NO_POWER)
+        return Pace(policy.gap, clock, NO_POWER) if gap is None else Pace(gap, clock, OPEN_POWER)
+    return Pace(policy.gap, clock, CLOSING_POWER if _sweeps(policy, calendar, now, use) else NO_POWER)
 
 
-def _quota_spares(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> bool:
+def _quota_spares(policy: Policy, calendar: Calendar, now: datetime, use: Usage) -> bool:
     """Whether background may take a call of a day's quota. What is kept for who waits is released bit by bit within a day after the
     close is due, so that nothing is left over then."""
     if policy.quota is None:
@@ -123,7 +123,7 @@ def _quota_spares(policy: Policy, calendar: Calendar, now: datetime, use: Use) -
     return use.busy < policy.quota.calls - int(reserve)
 
 
-def _sweeps(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> bool:
+def _sweeps(policy: Policy, calendar: Calendar, now: datetime, use: Usage) -> bool:
     """Whether the final close is out, and the sweep has not eaten into the next day's quota: by answers, or by calls without one."""
     last = calendar.last_session(now)
     if last is None or now < last[1] + LAG[policy.data]:
@@ -134,7 +134,7 @@ def _sweeps(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> bool
     return answered < sweep_share(policy.quota.calls, use.wanted) and use.failed < most_failures(policy.quota)
 
 
-def _open_gap(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> timedelta | None:
+def _open_gap(policy: Policy, calendar: Calendar, now: datetime, use: Usage) -> timedelta | None:
     """A quota is a pace, not a wall: what is left of it, the sweep's and the interactive share apart, over the time left.
 
     None: nothing is left for background.
@@ -149,7 +149,7 @@ def _open_gap(policy: Policy, calendar: Calendar, now: datetime, use: Use) -> ti
     left, length = session[1] - now, session[1] - session[0]
     # The interactive share is released bit by bit until an hour before the close: all at once would leave background
     # too slow before and too fast after.
-    held = max(0.0, (left - RELEASE) / (length - RELEASE))
+    held = max(0.0, (left - RESERVE_RELEASE) / (length - RESERVE_RELEASE))
     reserve = max(0.0, policy.interactive_share * quota.calls - use.urgent) * held
     spare = quota.calls - use.busy - sweep_share(quota.calls, use.wanted) - reserve
     return max(policy.gap, left / spare) if spare >= 1 else None
@@ -160,7 +160,7 @@ def sweep_share(quota: int, wanted: int) -> int:
     return wanted if wanted <= quota else quota // 2
 
 
-def probe_due(policy: Policy, calendar: Calendar, now: datetime, use: Use, last_asked: datetime | None) -> bool:
+def probe_due(policy: Policy, calendar: Calendar, now: datetime, use: Usage, last_asked: datetime | None) -> bool:
     """Whether to ask one symbol if today's close is out: end-of-day data, from the time that it may be, until it is. Hourly, then at half
     the time that has passed: a close that comes in the morning costs nine probes, and not each symbol its call."""
     if policy.data != "end_of_day" or not calendar.sessions:
@@ -169,4 +169,4 @@ def probe_due(policy: Policy, calendar: Calendar, now: datetime, use: Use, last_
     if calendar.sessions_until(use.newest_day) >= out:
         return False
     due = calendar.sessions[out - 1][1] + LAG[policy.data]
-    return last_asked is None or last_asked + max(PROBE, (last_asked - due) / 2) <= now
+    return last_asked is None or last_asked + max(PROBE_INTERVAL, (last_asked - due) / 2) <= now

@@ -12,7 +12,7 @@ from common.core.situation import Request, Situation, Span, Wanted, Window
 
 SOME_DAY = datetime(2026, 1, 2, 15, tzinfo=UTC)
 GOLDEN = (sqrt(5) - 1) / 2  # its multiples spread ages evenly
-STEP = 1.5  # between two levels (the column symbols.level)
+LEVEL_STEP = 1.5  # between two levels (the column symbols.level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def rehearse(weights: Sequence[float], limits: Sequence[Rule], gap: timedelta) -
     ages = [period / root * (n * GOLDEN % 1.0) for n, root in enumerate(roots)]
     clock = max(ages) + 1.0
     wanted = [
-        Wanted(str(n), weight, int(log(max(1.0, weight)) / log(STEP)), clock - ages[n])
+        Wanted(str(n), weight, int(log(max(1.0, weight)) / log(LEVEL_STEP)), clock - ages[n])
         for n, weight in enumerate(weights)
     ]
     windows = [_in_use(rule, gap) for rule in limits]

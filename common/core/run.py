@@ -15,7 +15,7 @@ from common.core.pool import UNNAMED, Busy, Pick, Pool
 from common.core.queued import Line, Lined
 from common.core.situation import Key, Situation, Span, Wanted, Window
 
-MOST_STEPS = 4000
+MAX_STEPS = 4000
 HORIZON = 8 * 86_400.0  # seconds; a job's symbols stand in the line for a week (common/store/refreshes.STAY)
 BACKLOG = 1.0  # seconds of background's pace that are made good (grant_call)
 HALF_LIFE = 0.02  # what one more refresh counts for the mean period
@@ -78,7 +78,7 @@ class Run:
                 self._answer(request.key, self._latency)
         held = self._known.gate.held_until
         at = 0.0 if held is None else max(0.0, self._seconds(held))
-        for _ in range(MOST_STEPS):
+        for _ in range(MAX_STEPS):
             if self._is_done():
                 return
             if at > HORIZON:

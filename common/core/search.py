@@ -15,9 +15,9 @@ from common.core.spelling import build_spellings
 from common.core.symbols import is_symbol
 from common.errors import InvalidRequest
 
-__all__ = ["BEST", "LONGEST_QUERY", "STRONG", "Index", "build_index", "merge", "normalize_query"]
+__all__ = ["BEST", "MAX_QUERY_LENGTH", "STRONG", "Index", "build_index", "merge", "normalize_query"]
 
-LONGEST_QUERY = 100
+MAX_QUERY_LENGTH = 100
 SIGNS = frozenset(" .,:;&'()[]+-*/=^!?%#$@_|~")
 _PLAIN = str.maketrans(
     dict.fromkeys(APOSTROPHES, "'") | dict.fromkeys('"“”„‟«»®™©', "") | dict.fromkeys("‐‑‒–—―−", "-")
@@ -28,9 +28,9 @@ def normalize_query(text: str) -> str:
     """`  apple  inc` -> `APPLE INC`, the spelling that the line and the store use; raise `InvalidRequest` for what cannot be one."""
     plain = " ".join(unescape(text).translate(_PLAIN).upper().split())
     query = unicodedata.normalize("NFC", plain)
-    if not 1 <= len(query) <= LONGEST_QUERY or not typed_words(query) or not all(map(_is_typed, query)):
+    if not 1 <= len(query) <= MAX_QUERY_LENGTH or not typed_words(query) or not all(map(_is_typed, query)):
         raise InvalidRequest(
-            f"expected a search of 1 to {LONGEST_QUERY} letters, digits and signs such as . & -, not {text[:50]!r}"
+            f"expected a search of 1 to {MAX_QUERY_LENGTH} letters, digits and signs such as . & -, not {text[:50]!r}"
         )
     return query
 

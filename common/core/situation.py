@@ -36,7 +36,7 @@ class Request:
     call_class: CallClass
     since: datetime
     groups: frozenset[str] = frozenset({"waiting"})
-    asker: str | None = None
+    requester: str | None = None
     used: int = 0
     own: int = 0
     own_free_at: datetime | None = None
@@ -116,6 +116,6 @@ class Situation:
     backlog: int = 0
     most_of_one: Mapping[str, int] = field(default_factory=dict)
     asked: int = 0
-    askers: int = 0
+    requesters: int = 0
     latency: tuple[timedelta, timedelta] = USUAL_LATENCY
     bulk: int = 1

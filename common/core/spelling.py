@@ -7,8 +7,8 @@ from itertools import chain
 from rapidfuzz import process
 from rapidfuzz.distance import OSA, JaroWinkler
 
-SHORTEST = 4  # letters; a shorter text is near to too many
-LONGEST = 40
+MIN_LENGTH = 4  # letters; a shorter text is near to too many
+MAX_LENGTH = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def _unlikeness(typed: str, meant: str) -> float:
 
 def allowed(text: str) -> int:
     """How many errors a text may have."""
-    if not SHORTEST <= len(text) <= LONGEST:
+    if not MIN_LENGTH <= len(text) <= MAX_LENGTH:
         return 0
     return 1 if len(text) < 8 else 2
 
@@ -46,6 +46,6 @@ def allowed(text: str) -> int:
 def build_spellings(texts: Iterable[str]) -> Spellings:
     by_length: dict[int, list[str]] = {}
     for text in sorted(set(texts)):
-        if SHORTEST - 1 <= len(text) <= LONGEST + 2:
+        if MIN_LENGTH - 1 <= len(text) <= MAX_LENGTH + 2:
             by_length.setdefault(len(text), []).append(text)
     return Spellings(by_length)

@@ -24,7 +24,7 @@ from common.metrics.forks import unforked
 
 log = structlog.get_logger(__name__)
 
-AGAIN = 5.0  # seconds between two tries for a port that another process has
+RETRY_DELAY = 5.0  # seconds between two tries for a port that another process has
 OWNER = re.compile(r"_(\d+)\.db")
 ADDED_UP = ("process_cpu_seconds", "process_open_fds", "process_resident_memory_bytes", "process_virtual_memory_bytes")
 
@@ -111,5 +111,5 @@ def _serve(host: str, port: int, registry: CollectorRegistry) -> bool:
 def _serve_later(host: str, port: int, registry: CollectorRegistry) -> None:
     """The process before this one may not have ended yet; and whoever serves quotes does not end for want of metrics."""
     while not _serve(host, port, registry):
-        time.sleep(AGAIN)
+        time.sleep(RETRY_DELAY)
     log.info("metrics_port_free", port=port)

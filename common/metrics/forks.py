@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-PATIENCE = 5.0  # seconds; work that hangs, as on a name server that is away, must not stop the forks
+LOCK_TIMEOUT = 5.0  # seconds; work that hangs, as on a name server that is away, must not stop the forks
 
 _at_work = threading.Lock()
 _held = False
@@ -22,7 +22,7 @@ def unforked() -> Iterator[None]:
 
 def _hold() -> None:
     global _held  # noqa: PLW0603  there is one process
-    _held = _at_work.acquire(timeout=PATIENCE)
+    _held = _at_work.acquire(timeout=LOCK_TIMEOUT)
 
 
 def _let_go() -> None:

@@ -6,7 +6,7 @@ from math import inf
 
 from common.core.limits import longest_period
 from common.core.market_time import Calendar
-from common.core.refresh import OPEN_POWER, Use, busy_after, turn
+from common.core.refresh import OPEN_POWER, Usage, busy_after, pace
 from common.operations.budget import BudgetReport, report_budget
 from common.operations.status import StatusReport, report_status
 from common.resources import Resources
@@ -48,13 +48,13 @@ async def observe(resources: Resources) -> Observation:
 
 
 async def _journal(connection: Connection, resources: Resources, budget: BudgetReport) -> Journal:
-    account, now = resources.ask.account, await ledger.select_now(connection)
+    account, now = resources.budget.account, await ledger.select_now(connection)
     calendar = open_calendar(resources.settings.market_hours, now)
     refreshed = await gauges.select_refreshed(connection, account)
     return Journal(
         budget,
         await gauges.select_waiting(connection),
-        await gauges.select_over_limit(connection, account, resources.ask.limits),
+        await gauges.select_over_limit(connection, account, resources.budget.limits),
         inf if refreshed is None else calendar.clock(now) - calendar.clock(refreshed),
         calendar.is_open(now),
         await _gap(connection, resources, calendar, now),
@@ -62,9 +62,9 @@ async def _journal(connection: Connection, resources: Resources, budget: BudgetR
 
 
 async def _gap(connection: Connection, resources: Resources, calendar: Calendar, now: datetime) -> float | None:
-    policy, use = resources.policy, Use()
+    policy, use = resources.policy, Usage()
     if (after := busy_after(policy, calendar, now)) is not None:
         taken_after = now - longest_period(policy.limits)
-        use, _ = await ledger.select_use(connection, resources.ask, taken_after=taken_after, busy_after=after)
-    found = turn(policy, calendar, now, use)
+        use, _ = await ledger.select_use(connection, resources.budget, taken_after=taken_after, busy_after=after)
+    found = pace(policy, calendar, now, use)
     return found.gap.total_seconds() if found.power == OPEN_POWER else None

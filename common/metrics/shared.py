@@ -19,9 +19,9 @@ from common.metrics.observation import observe
 from common.resources import open_resources
 from common.settings import Settings
 
-GOOD_FOR = 1.0  # seconds that one look is told
+SNAPSHOT_TTL = 1.0  # seconds that one look is told
 STATEMENT = 1.5  # seconds that one statement may take
-LOOK = 4.0  # seconds for all of them; Prometheus waits for ten
+SNAPSHOT_TIMEOUT = 4.0  # seconds for all of them; Prometheus waits for ten
 
 Found: TypeAlias = "Future[list[Metric]]"
 log = structlog.get_logger(__name__)
@@ -42,10 +42,10 @@ class Shared(Collector):
     def collect(self) -> list[Metric]:
         """A look that hangs is not begun a second time, nor waited for any longer."""
         with self._lock:
-            if self._found is None or (self._found.done() and time.monotonic() - self._begun > GOOD_FOR):
+            if self._found is None or (self._found.done() and time.monotonic() - self._begun > SNAPSHOT_TTL):
                 self._begun, self._found = time.monotonic(), Future()
                 threading.Thread(target=self._look, args=(self._found,), name="observe", daemon=True).start()
-            found, until = self._found, self._begun + LOOK
+            found, until = self._found, self._begun + SNAPSHOT_TIMEOUT
         try:
             return found.result(timeout=max(0.0, until - time.monotonic()))
         except TimeoutError:
@@ -67,7 +67,7 @@ class Shared(Collector):
 
     async def _observe(self, found: Found) -> None:
         """Told before the stores are closed, which may take its time."""
-        async with open_resources(self._settings, name="metrics", patience=STATEMENT) as resources:
-            async with asyncio.timeout(LOOK):
+        async with open_resources(self._settings, name="metrics", statement_timeout=STATEMENT) as resources:
+            async with asyncio.timeout(SNAPSHOT_TIMEOUT):
                 observation = await observe(resources)
             found.set_result(list(figures(observation)))

@@ -45,7 +45,7 @@ async def look(connection: Connection, resources: Resources) -> View:
     now, settings = await ledger.select_now(connection), resources.settings
     calendar = open_calendar(settings.market_hours, now)
     until = deadline(calendar, now, ttl=settings.quote_ttl, data=settings.provider_data)
-    return View(resources.ask.account, settings.source, resources.ask.half_life, now, marks(calendar, now), until)
+    return View(resources.budget.account, settings.source, resources.budget.half_life, now, marks(calendar, now), until)
 
 
 async def measure(connection: Connection, resources: Resources, view: View, *, only: str = "all") -> Ages:
@@ -70,7 +70,7 @@ async def _pace(connection: Connection, resources: Resources, wanted: int, now: 
 
 async def asks_in_bulk(connection: Connection, resources: Resources, now: datetime) -> bool:
     """Whether one call may refresh many symbols: the plan has it, and the provider did not deny it within the day."""
-    if not resources.ask.bulk:
+    if not resources.budget.bulk:
         return False
-    denied = (await reports.select_ledger(connection, resources.ask.account))["bulk_denied_until"]
+    denied = (await reports.select_ledger(connection, resources.budget.account))["bulk_denied_until"]
     return denied is None or denied <= now

@@ -62,7 +62,7 @@ async def report_budget(resources: Resources) -> BudgetReport:
 
 async def hold(resources: Resources, duration: timedelta, *, by: str, request_id: str | None = None) -> BudgetReport:
     """Let no call be made for so long; a longer hold that is there stands."""
-    account = resources.ask.account
+    account = resources.budget.account
     async with transaction(resources.db) as connection:
         until = await ledger.lock_ledger(connection) + duration
         await gate.upsert_hold(connection, account, Hold(until, "operator", probing=False))
@@ -75,13 +75,13 @@ async def release(resources: Resources, *, by: str, request_id: str | None = Non
     """End every hold, whoever made it: the next call may go as soon as a slot is free."""
     async with transaction(resources.db) as connection:
         await ledger.lock_ledger(connection)
-        await gate.update_released(connection, resources.ask.account)
+        await gate.update_released(connection, resources.budget.account)
         await note(connection, "calls_released", by=by, subject=None, request_id=request_id)
         return await _report(connection, resources)
 
 
 async def _report(connection: Connection, resources: Resources) -> BudgetReport:
-    account, limits, now = resources.ask.account, resources.ask.limits, await ledger.select_now(connection)
+    account, limits, now = resources.budget.account, resources.budget.limits, await ledger.select_now(connection)
     book = await reports.select_ledger(connection, account)
     slots = await reports.select_slots(connection, account, limits, now)
     spent = await reports.select_spent(connection, account, now)

@@ -74,7 +74,7 @@ async def queue_refresh(
             f"symbols: expected 1 to {MOST_NAMED}, not {len(wanted)}; ask for more in several jobs, or for all"
         )
     async with acquire(resources.db) as connection:
-        unknown = await select_unknown_among(connection, resources.ask, wanted)
+        unknown = await select_unknown_among(connection, resources.budget, wanted)
     if unknown:
         named = f"{', '.join(sorted(unknown)[:5])}{', ...' if len(unknown) > 5 else ''}"
         raise UnknownSymbol(f"the provider does not have {named}; leave out what it lacks, nothing was queued")
@@ -123,8 +123,8 @@ async def _queue(
 
 async def _join(connection: Connection, resources: Resources, symbols: Sequence[str], *, forced: bool) -> None:
     """First in its transaction: the ledger's lock comes before rows, and until the commit no call for them is settled."""
-    await line.join_line(
-        connection, resources.ask, Function.QUOTE, symbols, CallClass.OPERATOR, stay=refreshes.STAY, forced=forced
+    await line.enqueue(
+        connection, resources.budget, Function.QUOTE, symbols, CallClass.OPERATOR, ttl=refreshes.JOB_TTL, forced=forced
     )
 
 

@@ -133,12 +133,12 @@ async def _reach_redis(resources: Resources) -> bool:
 
 
 async def _look(resources: Resources) -> _Known | None:
-    account = resources.ask.account
+    account = resources.budget.account
     try:
         async with acquire(resources.db) as connection:
             view = await look(connection, resources)
             ages = await measure(connection, resources, view)
-            seen = await pulses.select_pulses(connection)
+            seen = await pulses.select_heartbeats(connection)
             gate = await reports.select_ledger(connection, account)
             answers = await reports.select_answers(connection, account)
             why = await _reason(connection, resources, view.now)
@@ -152,7 +152,9 @@ async def _look(resources: Resources) -> _Known | None:
 
 
 async def _reason(connection: Connection, resources: Resources, now: datetime) -> Pause | None:
-    outlook = Outlook(await read_gate(connection, resources), await ledger.select_quota_left(connection, resources.ask))
+    outlook = Outlook(
+        await read_gate(connection, resources), await ledger.select_quota_left(connection, resources.budget)
+    )
     return pause(outlook, open_calendar(resources.settings.market_hours, now), now)
 
 

@@ -92,7 +92,7 @@ async def report_symbols(
 
 async def end_quarantine(resources: Resources, symbol: str, *, by: str, request_id: str | None = None) -> SymbolChange:
     """Forget what went wrong with it: it stands with the others again. Raise `InvalidSymbol`, or `NotFound` if it does not fail."""
-    account = resources.ask.account
+    account = resources.budget.account
     async with transaction(resources.db) as connection:
         name = await spell_one(connection, resources.settings.source, symbol)
         if not await wanted.update_forgiven(connection, account, name):
@@ -103,10 +103,10 @@ async def end_quarantine(resources: Resources, symbol: str, *, by: str, request_
 
 async def pin(resources: Resources, symbol: str, *, by: str, request_id: str | None = None) -> SymbolChange:
     """Want it though nobody watches or reads it. Raise `InvalidSymbol`, or `UnknownSymbol` if the provider does not have it."""
-    account = resources.ask.account
+    account = resources.budget.account
     async with transaction(resources.db) as connection:
         name = await spell_one(connection, resources.settings.source, symbol)
-        if await select_unknown(connection, resources.ask, name):
+        if await select_unknown(connection, resources.budget, name):
             raise UnknownSymbol(f"the provider does not have {name}; ask again after an hour if it should")
         changed = await wanted.upsert_kept(connection, name)
         if changed:
@@ -119,7 +119,7 @@ async def unpin(resources: Resources, symbol: str, *, by: str, request_id: str |
 
     Raise `InvalidSymbol`, `NotFound` if it is not pinned, or `InvalidRequest` for one of OVERVIEW_SYMBOLS, which are always pinned.
     """
-    account = resources.ask.account
+    account = resources.budget.account
     async with transaction(resources.db) as connection:
         name = await spell_one(connection, resources.settings.source, symbol)
         if name in resources.settings.overview_symbols:

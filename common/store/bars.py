@@ -118,7 +118,7 @@ async def select_bars_fetched(connection: Connection, source: str, symbol: str) 
     return at
 
 
-async def insert_refresh(connection: Connection, symbol: str, *, closed_day: bool, stay: timedelta) -> None:
+async def insert_refresh(connection: Connection, symbol: str, *, closed_day: bool, ttl: timedelta) -> None:
     """Queue a refresh of a chart that nobody waits for (db/functions/chart_turn.sql); `closed_day`: it lacks a day that has closed."""
     await connection.execute(
         """
@@ -129,7 +129,7 @@ async def insert_refresh(connection: Connection, symbol: str, *, closed_day: boo
         """,
         symbol,
         ["waiting", "chart", *(["closed_day"] if closed_day else [])],
-        stay,
+        ttl,
     )
 
 

@@ -9,7 +9,7 @@ from common.core.models import Quote
 from common.core.wire import decode, encode, version
 
 STREAM = "quotes"
-TOLD = "quotes:told"
+PUBLISHED_KEY = "quotes:told"
 KEPT_EVENTS = 10_000
 
 Event = tuple[str, Quote]  # the event's id in the stream, and the quote that it told
@@ -80,12 +80,12 @@ def _read(body: str | None) -> Quote | None:
 async def select_restarted(redis: "Redis") -> str | None:
     """The server's run id if it is not the one that was told everything (restarted, emptied, another one); else None."""
     run_id = str((await redis.info("server"))["run_id"])
-    return None if await redis.get(TOLD) == run_id else run_id
+    return None if await redis.get(PUBLISHED_KEY) == run_id else run_id
 
 
-async def set_told(redis: "Redis", run_id: str) -> None:
+async def set_published(redis: "Redis", run_id: str) -> None:
     """This server is being told everything; what fails is still marked as not published."""
-    await redis.set(TOLD, run_id)
+    await redis.set(PUBLISHED_KEY, run_id)
 
 
 async def select_first_id(redis: "Redis") -> str | None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from common.core.gate import Failures
 from common.core.limits import longest_period
 from common.core.outcomes import Hold
-from common.store.ledger import Ask
+from common.store.ledger import Budget
 from common.store.pool import Connection
 
 
@@ -63,7 +63,7 @@ async def update_answered(connection: Connection, account: str) -> None:
     )
 
 
-async def update_failed(connection: Connection, ask: Ask, granted_at: datetime) -> Failures | None:
+async def update_failed(connection: Connection, budget: Budget, granted_at: datetime) -> Failures | None:
     """One more call without an answer, and what a day's rule counts of such; None: it was granted before the gate closed, and says
     nothing new."""
     in_a_row = await connection.fetchval(
@@ -71,7 +71,7 @@ async def update_failed(connection: Connection, ask: Ask, granted_at: datetime) 
         INSERT INTO ledgers (account, failures) VALUES ($1, 1) ON CONFLICT (account) DO UPDATE SET failures = ledgers.failures + 1
         WHERE ledgers.closed_at IS NULL OR ledgers.closed_at <= $2 RETURNING failures
         """,
-        ask.account,
+        budget.account,
         granted_at,
     )
     if in_a_row is None:
@@ -81,8 +81,8 @@ async def update_failed(connection: Connection, ask: Ask, granted_at: datetime) 
         SELECT count(*) AS counted, min(ends_at) AS oldest FROM calls
         WHERE account = $1 AND outcome IN ('unavailable', 'unknown_notice', 'bad_key') AND ends_at > ledger_now() - $2::interval
         """,
-        ask.account,
-        longest_period(ask.limits),
+        budget.account,
+        longest_period(budget.limits),
     )
     return Failures(in_a_row, row["counted"], row["oldest"])
 
@@ -93,7 +93,7 @@ async def update_closed(connection: Connection, account: str, hold: Hold, at: da
     await connection.execute("UPDATE ledgers SET closed_at = $2 WHERE account = $1", account, at)
 
 
-async def select_blames_provider(connection: Connection, ask: Ask) -> bool:
+async def select_blames_provider(connection: Connection, budget: Budget) -> bool:
     """Whether nearly all quotes that were asked for in the last minutes have no data, symbols among them that had quotes."""
     return bool(
         await connection.fetchval(
@@ -109,8 +109,8 @@ async def select_blames_provider(connection: Connection, ask: Ask) -> bool:
                 ORDER BY id DESC LIMIT 6
             ) AS latest
             """,
-            ask.account,
-            ask.source,
+            budget.account,
+            budget.source,
         )
     )
 

@@ -8,18 +8,18 @@ from common.core.alpha_vantage import BULK_LIMIT
 from common.core.limits import DAY, LEASE, Rule
 from common.core.models import CallClass, Function
 from common.core.outcomes import NO_ANSWER, Outcome
-from common.core.refresh import Turn, Use
+from common.core.refresh import Pace, Usage
 from common.store.pool import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Budget:
     """Who asks for a call: the account whose limits bind, whose prices it brings, the process, the rules, the half-life of reads, and
     whether one call may refresh many symbols."""
 
     account: str
     source: str
-    caller: str
+    process: str
     limits: tuple[Rule, ...]
     half_life: timedelta
     bulk: bool
@@ -44,7 +44,7 @@ class Wait:
     reason: str
 
 
-async def grant_call(connection: Connection, ask: Ask, turn: Turn) -> tuple[datetime, Grant | Wait]:
+async def grant_call(connection: Connection, budget: Budget, pace: Pace) -> tuple[datetime, Grant | Wait]:
     """The ledger's time, and a call for the top of the line or how long to wait for one."""
     row = await connection.fetchrow(
         """
@@ -52,21 +52,21 @@ async def grant_call(connection: Connection, ask: Ask, turn: Turn) -> tuple[date
             $1, $2, $3, $4::int[], $5::interval[], $6, $7::text[], $8::int[], $9::interval[], $10::jsonb, $11, $12, $13, $14, $15
         )
         """,
-        ask.account,
-        ask.source,
-        ask.caller,
-        [rule.calls for rule in ask.limits],
-        [rule.period for rule in ask.limits],
+        budget.account,
+        budget.source,
+        budget.process,
+        [rule.calls for rule in budget.limits],
+        [rule.period for rule in budget.limits],
         LEASE,
-        [ceiling.group for ceiling in turn.ceilings],
-        [ceiling.calls for ceiling in turn.ceilings],
-        [ceiling.period for ceiling in turn.ceilings],
-        json.dumps(dict(turn.most_of_one)),
-        turn.gap,
-        turn.clock,
-        turn.power,
-        ask.half_life,
-        BULK_LIMIT if ask.bulk else 1,
+        [ceiling.group for ceiling in pace.ceilings],
+        [ceiling.calls for ceiling in pace.ceilings],
+        [ceiling.period for ceiling in pace.ceilings],
+        json.dumps(dict(pace.most_of_one)),
+        pace.gap,
+        pace.clock,
+        pace.power,
+        budget.half_life,
+        BULK_LIMIT if budget.bulk else 1,
     )
     if row["call"] is None:
         return row["asked_at"], Wait(row["wait"], row["reason"])
@@ -83,8 +83,8 @@ async def select_now(connection: Connection) -> datetime:
 
 
 async def select_use(
-    connection: Connection, ask: Ask, *, taken_after: datetime, busy_after: datetime
-) -> tuple[Use, datetime | None]:
+    connection: Connection, budget: Budget, *, taken_after: datetime, busy_after: datetime
+) -> tuple[Usage, datetime | None]:
     """What the policy asks of the journal and the tables, and when a quote was last asked for. Wanted symbols are counted up to what a
     day's quota allows and one more."""
     row = await connection.fetchrow(
@@ -101,22 +101,22 @@ async def select_use(
             (SELECT max(granted_at) FROM calls WHERE account = $1 AND function = 'GLOBAL_QUOTE' AND granted_at > $2 - interval '1 day'
                 AND (outcome = 'ok' OR (class IN ('refresh', 'first') AND outcome IS DISTINCT FROM 'unsent'))) AS last_asked
         """,
-        ask.account,
+        budget.account,
         busy_after,
-        max(rule.calls for rule in ask.limits) + 1,
-        ask.source,
+        max(rule.calls for rule in budget.limits) + 1,
+        budget.source,
         taken_after,
         [outcome for outcome in NO_ANSWER if outcome is not Outcome.UNSENT],
     )
     return (
-        Use(row["taken"], row["busy"], row["urgent"], row["failed"], row["wanted"], row["newest_day"]),
+        Usage(row["taken"], row["busy"], row["urgent"], row["failed"], row["wanted"], row["newest_day"]),
         row["last_asked"],
     )
 
 
-async def select_quota_left(connection: Connection, ask: Ask) -> bool:
+async def select_quota_left(connection: Connection, budget: Budget) -> bool:
     """Whether a rule of a day or longer leaves a call."""
-    quota = next((rule for rule in ask.limits if rule.period >= DAY), None)
+    quota = next((rule for rule in budget.limits if rule.period >= DAY), None)
     if quota is None:
         return True
     taken: int = await connection.fetchval(
@@ -124,7 +124,7 @@ async def select_quota_left(connection: Connection, ask: Ask) -> bool:
         SELECT count(*) FROM calls
         WHERE account = $1 AND outcome IS DISTINCT FROM 'unsent' AND ends_at > ledger_now() - $2::interval
         """,
-        ask.account,
+        budget.account,
         quota.period,
     )
     return taken < quota.calls

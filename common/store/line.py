@@ -4,24 +4,24 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from common.core.models import CallClass, Function
-from common.store.ledger import Ask
+from common.store.ledger import Budget
 from common.store.pool import Connection
 
-MOST_WAITING = 100  # requests of one class that somebody waits for
-STAY = timedelta(seconds=60)  # that a request is queued for, unless somebody was told to come back later
-ADDED_STAY = timedelta(minutes=5)  # of a symbol that was added to a list: nobody comes back for it
-TRIES = 3
+MAX_WAITING = 100  # requests of one class that somebody waits for
+QUEUE_TTL = timedelta(seconds=60)  # that a request is queued for, unless somebody was told to come back later
+ADDED_TTL = timedelta(minutes=5)  # of a symbol that was added to a list: nobody comes back for it
+MAX_ATTEMPTS = 3
 
 
-async def join_line(
+async def enqueue(
     connection: Connection,
-    ask: Ask,
+    budget: Budget,
     function: Function,
     subjects: Sequence[str],
     call_class: CallClass,
     *,
-    stay: timedelta = STAY,
-    asker: str | None = None,
+    ttl: timedelta = QUEUE_TTL,
+    requester: str | None = None,
     most: int = 0,
     forced: bool = False,
 ) -> str:
@@ -33,15 +33,15 @@ async def join_line(
     """
     verdict: str = await connection.fetchval(
         "SELECT join_line($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        ask.account,
+        budget.account,
         function,
         list(subjects),
         call_class,
-        asker,
-        ask.source,
-        stay,
+        requester,
+        budget.source,
+        ttl,
         forced,
-        MOST_WAITING,
+        MAX_WAITING,
         most,
     )
     return verdict
@@ -59,8 +59,8 @@ async def select_queued(connection: Connection, keys: Collection[tuple[Function,
     return {(Function(row["function"]), row["subject"]) for row in rows}
 
 
-async def update_stay(
-    connection: Connection, function: Function, subject: str, stay: timedelta, *, urgent_at: datetime | None = None
+async def update_expiry(
+    connection: Connection, function: Function, subject: str, ttl: timedelta, *, urgent_at: datetime | None = None
 ) -> None:
     """Somebody was told to come back: until then the request keeps its place. From `urgent_at` on it goes before others, so that it is
     served by then."""
@@ -71,7 +71,7 @@ async def update_stay(
         """,
         function,
         subject,
-        stay,
+        ttl,
         urgent_at,
     )
 
@@ -108,5 +108,5 @@ async def release_unserved(connection: Connection, call: int, *, jitter: float, 
         call,
         jitter,
         counts,
-        TRIES,
+        MAX_ATTEMPTS,
     )

@@ -8,7 +8,7 @@ from common.core.models import Listed
 from common.store.pool import Connection
 
 SUBJECT = "US"  # what a listing's row in the line is about
-EVERY = timedelta(days=7)
+REFRESH_INTERVAL = timedelta(days=7)
 RETRY = timedelta(hours=1)  # after a listing that failed or was refused
 
 
@@ -102,7 +102,7 @@ async def select_listing_due(connection: Connection, account: str, source: str) 
             """,
             account,
             source,
-            EVERY,
+            REFRESH_INTERVAL,
             RETRY,
         )
     )

@@ -61,7 +61,7 @@ AWAY = (  # no refusal for long: it starts, stops, or has no room
 Connection: TypeAlias = PoolConnectionProxy
 
 
-def open_pool(url: str, *, name: str, size: int, patience: float) -> asyncpg.Pool:
+def open_pool(url: str, *, name: str, size: int, statement_timeout: float) -> asyncpg.Pool:
     """A pool that opens without a server: connections are made when they are wanted.
 
     `name` shows in pg_stat_activity unless the URL has another; `patience` is how many seconds one statement may take.
@@ -72,7 +72,7 @@ def open_pool(url: str, *, name: str, size: int, patience: float) -> asyncpg.Poo
         min_size=0,
         max_size=size,
         timeout=ACQUIRE,
-        command_timeout=patience,
+        command_timeout=statement_timeout,
         max_inactive_connection_lifetime=60,
         server_settings={
             "application_name": name,

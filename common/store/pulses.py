@@ -8,7 +8,7 @@ from common.store.pool import Connection
 BEAT = "beat"
 
 
-async def upsert_pulses(connection: Connection, names: Sequence[str]) -> None:
+async def upsert_heartbeats(connection: Connection, names: Sequence[str]) -> None:
     """They are at work now."""
     await connection.execute(
         """
@@ -19,11 +19,11 @@ async def upsert_pulses(connection: Connection, names: Sequence[str]) -> None:
     )
 
 
-async def select_pulses(connection: Connection) -> dict[str, datetime]:
+async def select_heartbeats(connection: Connection) -> dict[str, datetime]:
     rows = await connection.fetch("SELECT name, at FROM pulses ORDER BY name")
     return {row["name"]: row["at"] for row in rows}
 
 
-async def delete_old_pulses(connection: Connection, *, keep: timedelta) -> int:
+async def delete_old_heartbeats(connection: Connection, *, keep: timedelta) -> int:
     done = await connection.execute("DELETE FROM pulses WHERE at < ledger_now() - $1::interval", keep)
     return int(str(done).rpartition(" ")[2])

@@ -8,7 +8,7 @@ from typing import Literal
 from common.core.outcomes import Outcome
 from common.store.pool import Connection
 
-STAY = timedelta(days=7)  # that a job's symbols stand in the line
+JOB_TTL = timedelta(days=7)  # that a job's symbols stand in the line
 
 State = Literal["waiting", "under_way", "settled", "expired"]
 
@@ -73,7 +73,7 @@ async def update_expired(connection: Connection) -> None:
         UPDATE refresh_items SET outcome = 'expired', settled_at = ledger_now() FROM refresh_jobs
         WHERE outcome IS NULL AND refresh_jobs.id = job_id AND queued_at < ledger_now() - $1::interval
         """,
-        STAY,
+        JOB_TTL,
     )
 
 

@@ -8,13 +8,13 @@ from typing import Any
 from common.core.limits import longest_period
 from common.core.models import CallClass, Function
 from common.core.situation import LATELY, Request, Wanted, Window
-from common.store.ledger import Ask
+from common.store.ledger import Budget
 from common.store.pool import Connection
 
 OLDEST = 2000  # calls of a window whose end is looked at: what frees first
-MOST_ORDERS = 1000  # of operators
+MAX_ORDERS = 1000  # of operators
 SOON = timedelta(seconds=1)  # when a call under way is expected to have ended
-MOST_RESTING = 2000  # symbols in quarantine
+MAX_RESTING = 2000  # symbols in quarantine
 
 
 async def select_gate(connection: Connection, account: str) -> Mapping[str, Any]:
@@ -69,7 +69,7 @@ async def select_windows(connection: Connection, account: str, wanted: Sequence[
 
 
 async def select_queue(
-    connection: Connection, ask: Ask, now: datetime, *, longest: timedelta, most_of_one: Mapping[str, int]
+    connection: Connection, budget: Budget, now: datetime, *, longest: timedelta, most_of_one: Mapping[str, int]
 ) -> list[Request]:
     """What is queued or under way, with what its requesters had; the first of operators' orders."""
     rows = await connection.fetch(
@@ -91,11 +91,11 @@ async def select_queue(
         ) AS had
         WHERE d.expires > $2 OR d.taken_until > $2
         """,
-        ask.account,
+        budget.account,
         now,
         longest,
         json.dumps(dict(most_of_one)),
-        MOST_ORDERS,
+        MAX_ORDERS,
     )
     return [
         Request(
@@ -149,7 +149,7 @@ async def select_resting(connection: Connection, account: str) -> dict[str, date
         ORDER BY a.quarantined_until DESC LIMIT $2
         """,
         account,
-        MOST_RESTING,
+        MAX_RESTING,
     )
     return {row["symbol"]: row["quarantined_until"] for row in rows}
 
@@ -184,7 +184,7 @@ async def select_backlog(connection: Connection, source: str, clock: float, *, m
     return count
 
 
-async def select_wanted(connection: Connection, ask: Ask, *, most: int) -> list[Wanted]:
+async def select_wanted(connection: Connection, budget: Budget, *, most: int) -> list[Wanted]:
     """The wanted symbols with a quote that neither fail nor rest after calls in vain, the heaviest first. The first call in vain cannot be
     told from one under way."""
     rows = await connection.fetch(
@@ -197,11 +197,11 @@ async def select_wanted(connection: Connection, ask: Ask, *, most: int) -> list[
             )
         ORDER BY level DESC LIMIT $2
         """,
-        ask.source,
+        budget.source,
         most,
-        ask.half_life,
-        ask.account,
-        longest_period(ask.limits),
+        budget.half_life,
+        budget.account,
+        longest_period(budget.limits),
     )
     return [Wanted(row["symbol"], row["weight"], row["level"], row["clock"]) for row in rows if row["weight"]]
 
@@ -221,7 +221,7 @@ async def select_refreshed(connection: Connection, source: str, account: str, si
     return {row["symbol"]: row["clock"] for row in rows}
 
 
-async def select_firsts_before(connection: Connection, asker: str, symbol: str) -> int:
+async def select_firsts_before(connection: Connection, requester: str, symbol: str) -> int:
     """First quotes that background asks for before a symbol of an account's list: those of the list that were added before, and as many
     of each other account that waits."""
     count: int = await connection.fetchval(
@@ -234,7 +234,7 @@ async def select_firsts_before(connection: Connection, asker: str, symbol: str) 
         SELECT count(DISTINCT other.symbol) FROM lacking own JOIN lacking other ON other.place <= own.place AND other.symbol <> own.symbol
         WHERE own.user_id = substring($1 FROM '^user:([0-9]{1,18})$')::bigint AND own.symbol = $2
         """,
-        asker,
+        requester,
         symbol,
     )
     return count

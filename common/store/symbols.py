@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from common.store.ledger import Ask
+from common.store.ledger import Budget
 from common.store.pool import Connection, affected
 
 UNKNOWN_FOR = timedelta(hours=1)
@@ -21,12 +21,12 @@ async def upsert_pins(connection: Connection, symbols: Sequence[str]) -> None:
     )
 
 
-async def select_unknown(connection: Connection, ask: Ask, symbol: str) -> bool:
+async def select_unknown(connection: Connection, budget: Budget, symbol: str) -> bool:
     """Whether the provider, asked within the hour, had no such symbol."""
-    return bool(await select_unknown_among(connection, ask, [symbol]))
+    return bool(await select_unknown_among(connection, budget, [symbol]))
 
 
-async def select_unknown_among(connection: Connection, ask: Ask, symbols: Sequence[str]) -> set[str]:
+async def select_unknown_among(connection: Connection, budget: Budget, symbols: Sequence[str]) -> set[str]:
     """Those of them that the provider, asked within the hour, did not have."""
     rows = await connection.fetch(
         """
@@ -34,15 +34,15 @@ async def select_unknown_among(connection: Connection, ask: Ask, symbols: Sequen
         WHERE symbol = ANY ($2) AND account = $1 AND source IS DISTINCT FROM $4
             AND failures > 0 AND at > ledger_now() - $3::interval
         """,
-        ask.account,
+        budget.account,
         list(symbols),
         UNKNOWN_FOR,
-        ask.source,
+        budget.source,
     )
     return {row["symbol"] for row in rows}
 
 
-async def update_quoted(connection: Connection, ask: Ask, answered: Mapping[str, float | None]) -> None:
+async def update_quoted(connection: Connection, budget: Budget, answered: Mapping[str, float | None]) -> None:
     """They have a quote, of the market's clock that is given; None: one that lacks the close that is out, so they stay as old as they
     were. Otherwise what went wrong before is forgotten, and whoever had them asked for has the credit back."""
     served = [symbol for symbol, clock in answered.items() if clock is not None]
@@ -52,13 +52,13 @@ async def update_quoted(connection: Connection, ask: Ask, answered: Mapping[str,
         FROM unnest($1::text[], $3::float8[]) AS given (symbol, clock) WHERE symbols.symbol = given.symbol
         """,
         list(answered),
-        ask.source,
+        budget.source,
         list(answered.values()),
     )
-    await connection.execute("DELETE FROM attempts WHERE account = $1 AND symbol = ANY ($2)", ask.account, served)
+    await connection.execute("DELETE FROM attempts WHERE account = $1 AND symbol = ANY ($2)", budget.account, served)
     await connection.execute(
         "UPDATE attempts SET failures = 0, quarantined_until = NULL WHERE account = $1 AND symbol = ANY ($2) AND failures > 0",
-        ask.account,
+        budget.account,
         list(answered),
     )
     await connection.execute("DELETE FROM credits WHERE symbol = ANY ($1)", list(answered))
@@ -98,7 +98,7 @@ async def update_forgiven_lately(connection: Connection, account: str) -> None:
     )
 
 
-async def select_probe(connection: Connection, ask: Ask) -> str | None:
+async def select_probe(connection: Connection, budget: Budget) -> str | None:
     """One of the three heaviest symbols, the one asked for longest ago: a halted one among them must not stop the probe."""
     symbol: str | None = await connection.fetchval(
         """
@@ -109,8 +109,8 @@ async def select_probe(connection: Connection, ask: Ask) -> str | None:
             ORDER BY level DESC, watchers DESC, symbol LIMIT 3
         ) AS heaviest ORDER BY asked_at NULLS FIRST, symbol LIMIT 1
         """,
-        ask.account,
-        ask.source,
+        budget.account,
+        budget.source,
     )
     return symbol
 

@@ -20,7 +20,7 @@ from api.state import MEMORY, RESOURCES
 from common.core.limits import parse_limits
 from common.core.models import CallClass, Function, Price, Quote
 from common.settings import Settings
-from common.store.line import MOST_WAITING, join_line
+from common.store.line import MAX_WAITING, enqueue
 from common.store.pool import acquire
 from simulator.app import create_app as create_simulator
 from simulator.config import Config
@@ -187,8 +187,8 @@ async def fill_line(client: Client) -> None:
     resources = client.app[RESOURCES]
     async with acquire(resources.db) as connection:
         for call_class, name in ((CallClass.USER, "SIM"), (CallClass.STRANGER, "STR")):
-            subjects = [f"{name}{number}" for number in range(MOST_WAITING)]
-            assert "joined" == await join_line(connection, resources.ask, Function.QUOTE, subjects, call_class)
+            subjects = [f"{name}{number}" for number in range(MAX_WAITING)]
+            assert "joined" == await enqueue(connection, resources.budget, Function.QUOTE, subjects, call_class)
 
 
 async def price_of(client: Client, symbol: str) -> float | None:

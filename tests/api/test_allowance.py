@@ -42,7 +42,7 @@ def test_a_minute_that_is_over_takes_no_memory() -> None:
 
 
 def test_clients_beyond_all_measure_take_no_memory_and_are_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allowance, "MOST_CLIENTS", 2)
+    monkeypatch.setattr(allowance, "MAX_CLIENTS", 2)
     counted = Allowance("requests", 1)
     left = [counted.count(client, 0.0).left for client in ("a", "b", "c", "c", "a", "b")]
 

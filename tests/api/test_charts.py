@@ -217,7 +217,7 @@ async def test_a_chart_is_served_and_judged_anew_while_the_database_is_away(
     with time_machine.travel(NOON, tick=False) as traveller:
         assert not (await chart(api))["stale"]
         monkeypatch.setattr("api.charts.store.select_bars", away)
-        monkeypatch.setattr("api.chart_memory.LOOK_AGAIN", 0.0)
+        monkeypatch.setattr("api.chart_memory.RECHECK_INTERVAL", 0.0)
         traveller.shift(timedelta(hours=1))
         told = await chart(api)
 
@@ -275,7 +275,7 @@ async def test_bars_that_were_refused_lately_are_not_asked_for(open_api: OpenApi
 
 async def test_a_chart_that_left_memory_takes_its_ready_answers_along(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody would end them when a newer quote comes."""
-    monkeypatch.setattr("api.chart_memory.MOST_CHARTS", 1)
+    monkeypatch.setattr("api.chart_memory.MAX_CHARTS", 1)
     answers = Answers()
     charts = Charts(answers)
     answer = Answer(b"", NOON, 0.0, 5, good_until=2.0)

@@ -63,7 +63,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_heads_and_bodies_have_less_than_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
 
-    assert [True] * 3 == [5 <= limit < 10 for limit in (connections.HEAD, connections.BODY, connections.LINGER)]
+    assert [True] * 3 == [
+        5 <= limit < 10 for limit in (connections.HEAD_TIMEOUT, connections.BODY_TIMEOUT, connections.LINGER)
+    ]
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", GET[:-2], b"\r\n", b"POST"], ids=repr)
@@ -189,7 +191,7 @@ async def test_what_is_no_http_is_answered_in_our_shape_and_the_connection_close
 async def test_chunks_that_go_wrong_on_their_way_are_answered_once_and_at_once(
     api: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "BODY", SOON)
+    monkeypatch.setattr(connections, "BODY_TIMEOUT", SOON)
     async with connected(api) as (reader, writer):
         writer.write(POST + b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n")
 

@@ -30,7 +30,7 @@ async def spend(client: Client) -> None:
             INSERT INTO calls (account, function, subjects, class, granted_at, ends_at, outcome, caller)
             VALUES ($1, 'GLOBAL_QUOTE', '{MSFT}', 'user', ledger_now(), ledger_now(), 'ok', 'test')
             """,
-            resources.ask.account,
+            resources.budget.account,
         )
 
 
@@ -186,7 +186,7 @@ async def test_who_was_told_when_to_come_back_is_told_the_end_of_a_hold_and_the_
 ) -> None:
     api = await open_api(limits=parse_limits("1/1min", "limits"))
     assert api.app is not None
-    account = api.app[RESOURCES].ask.account
+    account = api.app[RESOURCES].budget.account
     await db.execute(
         "INSERT INTO ledgers (account, held_until, held_for) VALUES ($1, ledger_now() + interval '10 minutes', 'operator')",
         account,

@@ -48,7 +48,7 @@ async def serve_all(api: Client) -> None:
     """Work the line as a worker does, until nothing waits."""
     assert api.app is not None
     resources = api.app[RESOURCES]
-    while not isinstance(permit := await line.ask(resources), Wait):
+    while not isinstance(permit := await line.obtain_permit(resources), Wait):
         await line.carry_out(resources, permit)
 
 
@@ -67,7 +67,7 @@ async def test_every_act_stands_in_the_audit(api: Client, root: User, db: asyncp
     await db.execute("INSERT INTO symbols (symbol, watchers) VALUES ('BAD', 1)")
     await db.execute(
         "INSERT INTO attempts (account, symbol, at, failures) VALUES ($1, 'BAD', now(), 1)",
-        api.app[RESOURCES].ask.account,
+        api.app[RESOURCES].budget.account,
     )
     statuses = [
         (await say(api, root, method, f"/api/ops/{path}", json=body))[0]

@@ -90,7 +90,7 @@ async def redis(stores: Stores) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def db(stores: Stores) -> AsyncIterator[asyncpg.Pool]:
-    pool = await open_pool(stores.postgres.url(), name="tests", size=2, patience=10)
+    pool = await open_pool(stores.postgres.url(), name="tests", size=2, statement_timeout=10)
     yield pool
     pool.terminate()
 

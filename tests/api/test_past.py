@@ -95,8 +95,8 @@ async def load_listing(api: Client) -> None:
     assert api.app is not None
     resources, listing = api.app[RESOURCES], api.app[LISTING]
     async with acquire(resources.db) as connection:
-        await rows.join_line(connection, resources.ask, Function.LISTING, ["US"], CallClass.OPERATOR)
-    permit = await line.ask(resources)
+        await rows.enqueue(connection, resources.budget, Function.LISTING, ["US"], CallClass.OPERATOR)
+    permit = await line.obtain_permit(resources)
     assert isinstance(permit, Permit)
     await line.carry_out(resources, permit)
 

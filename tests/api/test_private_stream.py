@@ -219,7 +219,7 @@ async def test_a_ticket_of_a_login_that_ended_is_refused(live: Client, ada: User
 
 async def test_a_refused_question_costs_no_ticket(live: Client, ada: User) -> None:
     ticket = await ticket_of(live, ada)
-    with patch("api.fanout.MOST_CLIENTS", 0):
+    with patch("api.fanout.MAX_CLIENTS", 0):
         full = await refusal(live, f"?ticket={ticket}")
 
     assert (503, "overloaded") == full
@@ -466,7 +466,7 @@ async def test_one_statement_looks_for_all_lists_and_none_for_no_stream(
 
 async def test_public_and_private_streams_share_the_room(live: Client, ada: User, listen: Listen) -> None:
     tickets = [await ticket_of(live, ada) for _ in range(2)]
-    with patch("api.fanout.MOST_CLIENTS", 2):
+    with patch("api.fanout.MAX_CLIENTS", 2):
         held = [
             await live.get("/api/stream?symbols=AAPL"),
             await live.get(f"{PATH}?ticket={tickets[0]}"),
@@ -499,7 +499,7 @@ async def test_a_shutdown_ends_private_streams_too(live: Client, ada: User, list
 
 async def test_no_ticket_is_logged_or_told(live: Client, ada: User) -> None:
     ticket = await ticket_of(live, ada)
-    with capture_logs() as logged, patch("api.middlewares.SLOW", 0.0):
+    with capture_logs() as logged, patch("api.middlewares.SLOW_REQUEST", 0.0):
         with patch("api.private_stream.redeem", side_effect=RuntimeError):
             broken = await live.get(f"{PATH}?ticket={ticket}")
         async with live.get(f"{PATH}?ticket={ticket}") as used:

@@ -52,7 +52,7 @@ def test_readers_and_symbols_count_apart() -> None:
 
 
 def test_a_crowd_beyond_what_memory_may_hold_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reads, "MOST_SEEN", 2)
+    monkeypatch.setattr(reads, "MAX_PAIRS", 2)
     counted = Reads(Clock())
     for reader in ("user:1", "user:2", "user:3", "user:3"):
         counted.count("AAPL", by=reader)

@@ -78,7 +78,7 @@ async def hold(api: Client, reason: str, *, probing: bool = False) -> None:
     resources = held_by(api)
     async with acquire(resources.db) as connection:
         until = datetime.now(UTC) + HOUR
-        await gate.upsert_hold(connection, resources.ask.account, Hold(until, reason, probing=probing))
+        await gate.upsert_hold(connection, resources.budget.account, Hold(until, reason, probing=probing))
 
 
 async def test_a_quote_that_waits_for_its_turn_says_budget_and_when(aged: asyncpg.Pool, open_api: OpenApi) -> None:
@@ -147,7 +147,7 @@ async def test_a_symbol_that_rests_says_no_data_and_is_not_expected_before_its_r
     aged: asyncpg.Pool, open_api: OpenApi
 ) -> None:
     api = await open_api()
-    account = held_by(api).ask.account
+    account = held_by(api).budget.account
     ends = datetime.now(UTC) + HOUR
     await aged.execute("INSERT INTO attempts VALUES ($1, 'AAPL', now(), 2, $2)", account, ends)
 

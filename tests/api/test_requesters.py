@@ -123,13 +123,13 @@ async def test_a_token_that_nobody_can_verify_makes_a_stranger(open_telling: Ope
 async def test_whoever_asks_stands_beside_the_demand(open_telling: Open, db: asyncpg.Pool, path: str) -> None:
     api = await open_telling(provider_base_url="http://127.0.0.1:9", miss_wait=timedelta(0))
     ada = await register(api, "ada")
-    askers = []
+    requesters = []
     for headers in (ada.headers, {}):
         await (await api.get(path, headers=headers)).read()
-        askers.append(await db.fetchval("SELECT max(asker) FROM demand"))
+        requesters.append(await db.fetchval("SELECT max(asker) FROM demand"))
         await db.execute("DELETE FROM demand")
 
-    assert [f"user:{ada.id}", STRANGER] == askers
+    assert [f"user:{ada.id}", STRANGER] == requesters
 
 
 async def test_whoever_adds_to_a_list_stands_beside_the_demand(api: Client, ada: User, db: asyncpg.Pool) -> None:

@@ -20,7 +20,7 @@ from common.provider import Permit
 from common.resources import open_resources
 from common.settings import Settings
 from common.store import feed
-from common.store.line import join_line
+from common.store.line import enqueue
 from common.store.pool import acquire
 from common.store.quotes import upsert_quote
 from tests.api.conftest import Client, OpenApi, Provider, a_quote, eventually, fill_line, price_of
@@ -260,10 +260,10 @@ async def test_a_failed_fetch_never_replaces_a_good_quote(
 ) -> None:
     _, before, _ = await ask(api, "/api/stock/AAPL")
     await provider.fault(kind)
-    async with open_resources(ready, name="worker", patience=5) as worker:
+    async with open_resources(ready, name="worker", statement_timeout=5) as worker:
         async with acquire(worker.db) as connection:
-            await join_line(connection, worker.ask, Function.QUOTE, ["AAPL"], CallClass.OPERATOR)
-        permit = await line.ask(worker)
+            await enqueue(connection, worker.budget, Function.QUOTE, ["AAPL"], CallClass.OPERATOR)
+        permit = await line.obtain_permit(worker)
         assert isinstance(permit, Permit)
         outcome = await line.carry_out(worker, permit)
     _, after, _ = await ask(api, "/api/stock/AAPL")

@@ -311,12 +311,12 @@ async def read_prices(held: socket.socket, last: float) -> list[float]:
 async def test_a_client_that_does_not_read_is_dropped(live: Client, redis: Redis) -> None:
     async with deaf(live, "AAPL"):
         await until_blocked(live, redis, "AAPL")
-        with patch("api.fanout.PATIENCE", 0.2):
+        with patch("api.fanout.UNREAD_TIMEOUT", 0.2):
             await until_clients(live, 0)
 
 
 async def test_a_client_that_has_nothing_to_read_is_not_dropped(live: Client, redis: Redis, listen: Listen) -> None:
-    with patch("api.fanout.PATIENCE", 0.05), patch("api.fanout.HEARTBEAT", 0.2):
+    with patch("api.fanout.UNREAD_TIMEOUT", 0.05), patch("api.fanout.HEARTBEAT", 0.2):
         listener = await listen(live, "AAPL")
         for _ in range(3):
             await listener.block()
@@ -409,7 +409,7 @@ async def test_a_hundred_symbols_are_taken(live: Client, redis: Redis, listen: L
 
 
 async def test_no_more_clients_are_taken_than_a_process_bears(live: Client, listen: Listen) -> None:
-    with patch("api.fanout.MOST_CLIENTS", 2):
+    with patch("api.fanout.MAX_CLIENTS", 2):
         await listen(live, "AAPL")
         await listen(live, "AAPL")
         answer = await live.get(f"{PATH}?symbols=AAPL")

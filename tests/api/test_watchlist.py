@@ -12,11 +12,11 @@ from redis.asyncio import Redis
 
 from api.state import LISTING, RESOURCES
 from common.core.models import CallClass, Listed
-from common.core.refresh import OPEN_POWER, Turn
+from common.core.refresh import OPEN_POWER, Pace
 from common.core.search import build_index
 from common.store import feed, watchlists
 from common.store.ledger import Grant, Wait, grant_call
-from common.store.line import ADDED_STAY
+from common.store.line import ADDED_TTL
 from common.store.pool import acquire, transaction
 from tests.api.conftest import Client, OpenApi, Provider, User, a_quote, eventually, fill_line, register
 
@@ -262,7 +262,7 @@ async def test_a_symbol_without_a_quote_is_wanted_at_once(
     row = await db.fetchrow("SELECT function, subject, class, expires - since AS stay FROM demand")
 
     assert (row["function"], row["subject"], row["class"]) == ("GLOBAL_QUOTE", "BRK-B", CallClass.USER)
-    assert ADDED_STAY == row["stay"]
+    assert ADDED_TTL == row["stay"]
     assert 1 == await redis.llen("celery:quotewell")
 
 
@@ -327,7 +327,7 @@ async def due(client: Client) -> Grant | Wait:
     resources = client.app[RESOURCES]
     async with acquire(resources.db) as connection:
         later = datetime.now(UTC).timestamp() + 100_000
-        return (await grant_call(connection, resources.ask, Turn(timedelta(seconds=1), later, OPEN_POWER)))[1]
+        return (await grant_call(connection, resources.budget, Pace(timedelta(seconds=1), later, OPEN_POWER)))[1]
 
 
 def set_listing(client: Client, *symbols: str) -> None:
@@ -452,8 +452,8 @@ async def test_orders_adds_and_removes_at_once_lose_nothing(open_api: OpenApi, d
     """Some symbols stay, some come and some go, all while the list is put in order over and over. Deadlocks would be many 503."""
     processes = await open_api(), await open_api()
     user = await register(processes[0], "ada")
-    stay, come, go = ([f"{word}{number}" for number in range(12)] for word in ("STAY", "COME", "GO"))
-    await fill(processes[0], user, *stay, *go)
+    ttl, come, go = ([f"{word}{number}" for number in range(12)] for word in ("STAY", "COME", "GO"))
+    await fill(processes[0], user, *ttl, *go)
     arranged, changed, refused = list[int](), list[int](), list[str]()
 
     async def shuffle(process: Client, chance: random.Random) -> None:
@@ -474,7 +474,7 @@ async def test_orders_adds_and_removes_at_once_lose_nothing(open_api: OpenApi, d
     assert [200] * 12 + [201] * 12 == sorted(changed)
     assert {200, 400} == set(arranged) - {503}
     assert len(refused) + arranged.count(503) <= 3
-    assert sorted(stay + come) == sorted(await listed(processes[0], user))
+    assert sorted(ttl + come) == sorted(await listed(processes[0], user))
     assert 24 == await db.fetchval("SELECT sum(watchers) FROM symbols")
 
 

@@ -42,7 +42,7 @@ async def dispatcher(resources: Resources) -> AsyncIterator[Dispatcher]:
 
 async def join(resources: Resources, key: Key) -> None:
     async with acquire(resources.db) as connection:
-        await line.join_line(connection, resources.ask, key[0], [key[1]], CallClass.USER)
+        await line.enqueue(connection, resources.budget, key[0], [key[1]], CallClass.USER)
 
 
 async def slow_down(resources: Resources, seconds: float) -> None:
@@ -122,14 +122,14 @@ async def test_one_call_wakes_all_who_wait_for_it_and_nobody_else(resources: Res
 
 async def test_what_another_process_served_or_refused_is_told_within_a_second(resources: Resources) -> None:
     """The budget is spent: this process asks the ledger in a minute again."""
-    spent = replace(resources, ask=replace(resources.ask, limits=parse_limits("1/1min", "limits")))
+    spent = replace(resources, budget=replace(resources.budget, limits=parse_limits("1/1min", "limits")))
     async with acquire(resources.db) as connection:
         await connection.execute(
             """
             INSERT INTO calls (account, function, subjects, class, granted_at, ends_at, outcome, caller)
             VALUES ($1, 'GLOBAL_QUOTE', '{MSFT}', 'user', ledger_now(), ledger_now(), 'ok', 'another')
             """,
-            resources.ask.account,
+            resources.budget.account,
         )
     await join(resources, CHART)
     async with running(spent) as dispatcher:
@@ -151,7 +151,7 @@ async def test_a_closed_gate_is_told_at_once_and_a_hold_is_waited_for(
 ) -> None:
     async with acquire(resources.db) as connection:
         until = await ledger.select_now(connection) + HOUR
-        await gate.upsert_hold(connection, resources.ask.account, Hold(until, reason, probing=closed))
+        await gate.upsert_hold(connection, resources.budget.account, Hold(until, reason, probing=closed))
     await join(resources, IBM)
     took = await waited(dispatcher, IBM, seconds=0.8)
 

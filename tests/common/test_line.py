@@ -22,11 +22,11 @@ from common.store.pool import acquire
 
 async def join(resources: Resources, *subjects: str, call_class: CallClass = CallClass.USER) -> None:
     async with acquire(resources.db) as connection:
-        assert "joined" == await rows.join_line(connection, resources.ask, Function.QUOTE, subjects, call_class)
+        assert "joined" == await rows.enqueue(connection, resources.budget, Function.QUOTE, subjects, call_class)
 
 
 async def serve_one(resources: Resources) -> Outcome:
-    permit = await line.ask(resources)
+    permit = await line.obtain_permit(resources)
     assert isinstance(permit, Permit)
     return await line.carry_out(resources, permit)
 
@@ -69,16 +69,16 @@ def note(told: list[str]) -> Callable[..., None]:
 
 async def test_a_jump_that_could_not_be_acted_upon_is_seen_again(resources: Resources) -> None:
     """The hold was not written: the next ask must not take the new time for the right one."""
-    await line.ask(resources)
+    await line.obtain_permit(resources)
     assert resources.clock.told is not None
     resources.clock.remember(asked=resources.clock.asked or 0.0, told=resources.clock.told - HOUR)
     async with acquire(resources.db) as connection:
         await connection.execute("ALTER TABLE ledgers ADD CONSTRAINT nobody_holds CHECK (held_for IS NULL)")
         with pytest.raises(asyncpg.CheckViolationError):
-            await line.ask(resources)
+            await line.obtain_permit(resources)
         await connection.execute("ALTER TABLE ledgers DROP CONSTRAINT nobody_holds")
 
-    told = await line.ask(resources)
+    told = await line.obtain_permit(resources)
 
     assert isinstance(told, Wait)
     assert line.JUMP == told.reason
@@ -101,10 +101,10 @@ async def test_a_hold_from_before_a_step_back_of_the_clock_is_soon_over(
 ) -> None:
     async with acquire(resources.db) as connection:
         until = await ledger.select_now(connection) + HOUR
-        await gate.upsert_hold(connection, resources.ask.account, Hold(until, reason, probing=False))
+        await gate.upsert_hold(connection, resources.budget.account, Hold(until, reason, probing=False))
 
-    await line.ask(resources)
-    told = await line.ask(resources)
+    await line.obtain_permit(resources)
+    told = await line.obtain_permit(resources)
 
     assert isinstance(told, Wait)
     assert told.wait is not None

@@ -24,7 +24,7 @@ from common.resources import Resources
 from common.settings import Settings
 from common.store import gate, pulses
 from common.store.ledger import Grant
-from common.store.line import join_line
+from common.store.line import enqueue
 from common.store.pool import acquire
 
 DAY = timedelta(days=1)
@@ -96,9 +96,9 @@ async def test_a_call_that_is_carried_out_counts_itself_and_what_waited_for_it(r
     before = value("quotewell_provider_calls_total", **calls)
     waited = value("quotewell_grant_wait_seconds_count", **{"class": "user"})
     async with acquire(resources.db) as connection:
-        await join_line(connection, resources.ask, Function.QUOTE, ["IBM"], CallClass.USER, stay=DAY)
+        await enqueue(connection, resources.budget, Function.QUOTE, ["IBM"], CallClass.USER, ttl=DAY)
 
-    permit = await line.ask(resources)
+    permit = await line.obtain_permit(resources)
     assert isinstance(permit, Permit)
     assert Outcome.OK is await line.carry_out(resources, permit)
 
@@ -126,9 +126,9 @@ async def test_a_fresh_database_has_figures_too(settings: Settings) -> None:
 
 async def test_what_happened_is_told(settings: Settings, resources: Resources) -> None:
     async with acquire(resources.db) as connection:
-        await join_line(connection, resources.ask, Function.QUOTE, ["IBM", "AAPL"], CallClass.OPERATOR, stay=DAY)
-        await pulses.upsert_pulses(connection, [pulses.BEAT, "worker@here:1", "worker@here:2"])
-    permit = await line.ask(resources)
+        await enqueue(connection, resources.budget, Function.QUOTE, ["IBM", "AAPL"], CallClass.OPERATOR, ttl=DAY)
+        await pulses.upsert_heartbeats(connection, [pulses.BEAT, "worker@here:1", "worker@here:2"])
+    permit = await line.obtain_permit(resources)
     assert isinstance(permit, Permit)
     await line.carry_out(resources, permit)
 
@@ -148,7 +148,7 @@ async def test_what_happened_is_told(settings: Settings, resources: Resources) -
 @pytest.mark.parametrize("why", ["operator", "bad_key", "provider_down"])
 async def test_a_hold_is_told_with_its_reason(resources: Resources, why: str) -> None:
     async with acquire(resources.db) as connection:
-        await gate.upsert_hold(connection, resources.ask.account, Hold(datetime.now(UTC) + DAY, why, False))
+        await gate.upsert_hold(connection, resources.budget.account, Hold(datetime.now(UTC) + DAY, why, False))
 
     found = await look(resources.settings)
 
@@ -199,7 +199,7 @@ async def test_scrapes_within_a_second_cost_one_look(settings: Settings, monkeyp
     await asyncio.gather(*(asyncio.to_thread(shared.collect) for _ in range(5)))
     assert 1 == len(looks)
 
-    monkeypatch.setattr(metrics_shared, "GOOD_FOR", 0.0)
+    monkeypatch.setattr(metrics_shared, "SNAPSHOT_TTL", 0.0)
     await asyncio.to_thread(shared.collect)
 
     assert 2 == len(looks)
@@ -215,7 +215,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         raise TimeoutError
 
     monkeypatch.setattr(metrics_shared, "observe", hang)
-    monkeypatch.setattr(metrics_shared, "LOOK", 0.2)
+    monkeypatch.setattr(metrics_shared, "SNAPSHOT_TIMEOUT", 0.2)
     yield go
     go.set()
 

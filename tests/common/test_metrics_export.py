@@ -148,7 +148,7 @@ def test_without_a_port_nobody_answers() -> None:
 
 
 async def test_a_port_that_is_taken_is_had_as_soon_as_it_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_export, "AGAIN", 0.05)
+    monkeypatch.setattr(metrics_export, "RETRY_DELAY", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
         export("127.0.0.1", port)

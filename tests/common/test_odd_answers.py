@@ -43,8 +43,8 @@ REFUSING = {
 async def permit_for(resources: Resources, function: Function, subject: str) -> Permit:
     """An operator's call, for it is made whatever is known already."""
     async with acquire(resources.db) as connection:
-        assert "joined" == await rows.join_line(connection, resources.ask, function, [subject], CallClass.OPERATOR)
-    permit = await line.ask(resources)
+        assert "joined" == await rows.enqueue(connection, resources.budget, function, [subject], CallClass.OPERATOR)
+    permit = await line.obtain_permit(resources)
     assert isinstance(permit, Permit)
     assert (function, (subject,)) == (permit.grant.function, permit.grant.subjects)
     return permit
@@ -79,10 +79,10 @@ async def test_an_answer_that_the_database_refuses_takes_no_call_beside_it_down(
     async with acquire(resources.db) as connection:
         await connection.execute(REFUSING[how].format(table=table))
         for symbol in ("AAPL", "IBM", "MSFT"):
-            await rows.join_line(connection, resources.ask, function, [symbol], CallClass.USER)
+            await rows.enqueue(connection, resources.budget, function, [symbol], CallClass.USER)
     left = iter([True, True, True, False])
 
-    assert 3 == await line.work(resources, keep_on=lambda: next(left))
+    assert 3 == await line.work_queue(resources, keep_on=lambda: next(left))
 
     assert [("AAPL", "ok"), ("IBM", "no_data"), ("MSFT", "ok")] == await outcomes(resources)
 
@@ -121,7 +121,7 @@ async def test_whatever_is_wrong_with_a_value_its_call_is_settled(resources: Res
 async def test_trouble_of_the_stores_own_is_no_fault_of_the_answer(
     resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("common.settlement.SETTLE_WITHIN", 0.2)
+    monkeypatch.setattr("common.settlement.SETTLE_TIMEOUT", 0.2)
     permit = await permit_for(resources, Function.DAILY, "IBM")
     async with acquire(resources.db) as connection:
         await connection.execute(
@@ -145,10 +145,10 @@ async def test_a_defect_in_one_call_takes_no_call_beside_it_down(
     monkeypatch.setattr("common.provider.decipher", broken)
     async with acquire(resources.db) as connection:
         for symbol in ("AAPL", "IBM", "MSFT"):
-            await rows.join_line(connection, resources.ask, Function.QUOTE, [symbol], CallClass.USER)
+            await rows.enqueue(connection, resources.budget, Function.QUOTE, [symbol], CallClass.USER)
     left = iter([True, True, True, False])
 
-    await line.work(resources, keep_on=lambda: next(left))
+    await line.work_queue(resources, keep_on=lambda: next(left))
 
     assert [("AAPL", "ok"), ("IBM", "unavailable"), ("MSFT", "ok")] == await outcomes(resources)
 
@@ -275,7 +275,7 @@ async def test_a_status_that_throttles_holds_all_calls_for_as_long_as_it_says(
         throttled, await permit_for(throttled, Function.QUOTE, "IBM")
     )
     for _ in range(2):  # the first that hears of a hold may shorten it
-        told = await line.ask(throttled)
+        told = await line.obtain_permit(throttled)
 
     assert isinstance(told, Wait)
     assert told.wait is not None
@@ -290,7 +290,7 @@ async def test_a_premium_plan_gets_the_running_day_and_not_the_last_finished_one
     server = await aiohttp_server(create_app(Config(limits=resources.settings.limits, entitled=True)))
     url = str(server.make_url("")).rstrip("/")
     premium = replace(resources.settings, provider_base_url=url, provider_data="realtime", bulk=True)
-    async with open_resources(premium, name="tests", patience=10) as opened:
+    async with open_resources(premium, name="tests", statement_timeout=10) as opened:
         [price] = await fetch(opened.provider, await permit_for(opened, Function.QUOTE, "IBM"))
         unentitled = replace(opened.provider, entitlement="")
         [closed] = await fetch(unentitled, await permit_for(opened, Function.QUOTE, "AAPL"))
@@ -306,7 +306,7 @@ async def test_no_odd_answer_leaves_a_call_unsettled(resources: Resources, asked
     function, body = asked
     async with acquire(resources.db) as connection:
         await connection.execute("DELETE FROM demand")
-        await gate.update_released(connection, resources.ask.account)
+        await gate.update_released(connection, resources.budget.account)
     bulk = function is Function.BULK
     permit = await permit_for(resources, Function.QUOTE if bulk else function, SUBJECTS.get(function, SYMBOLS[0]))
     grant = replace(permit.grant, function=function, subjects=SYMBOLS) if bulk else permit.grant

@@ -27,9 +27,9 @@ ALL_BUT_QUOTES = EACH[1:]
 
 async def permit_for(resources: Resources, function: Function, subject: str, call_class: CallClass) -> Permit:
     async with acquire(resources.db) as connection:
-        told = await rows.join_line(connection, resources.ask, function, [subject], call_class)
+        told = await rows.enqueue(connection, resources.budget, function, [subject], call_class)
     assert "joined" == told
-    permit = await line.ask(resources)
+    permit = await line.obtain_permit(resources)
     assert isinstance(permit, Permit)
     assert (function, (subject,)) == (permit.grant.function, permit.grant.subjects)
     return permit
@@ -182,7 +182,7 @@ async def test_the_listing_is_saved_and_can_be_searched(resources: Resources) ->
     async with acquire(resources.db) as connection:
         listed = await listings.select_listing(connection, SOURCE)
         state = await listings.select_listing_state(connection, SOURCE)
-        assert not await listings.select_listing_due(connection, resources.ask.account, SOURCE)
+        assert not await listings.select_listing_due(connection, resources.budget.account, SOURCE)
     assert state is not None
     assert len(listed) == state.rows
     assert "AAPL" == build_index(listed).find("apple")[0].symbol
@@ -197,9 +197,9 @@ async def test_a_listing_that_shrank_by_half_leaves_the_old_one_and_an_hours_res
 
     async with acquire(resources.db) as connection:
         assert 2_000 == len(await listings.select_listing(connection, SOURCE))
-        assert not await listings.select_listing_due(connection, resources.ask.account, SOURCE)
+        assert not await listings.select_listing_due(connection, resources.budget.account, SOURCE)
         await connection.execute("UPDATE calls SET granted_at = granted_at - interval '1 hour'")
-        assert await listings.select_listing_due(connection, resources.ask.account, SOURCE)
+        assert await listings.select_listing_due(connection, resources.budget.account, SOURCE)
 
 
 @pytest.mark.parametrize("fault", ["http_503", "garbage", "notice:throttled_second"])
@@ -214,7 +214,7 @@ async def test_a_listing_that_failed_leaves_the_line_and_the_old_one_stays(resou
     async with acquire(resources.db) as connection:
         assert old == await listings.select_listing(connection, SOURCE)
         assert 0 == await connection.fetchval("SELECT count(*) FROM demand")
-        assert not await listings.select_listing_due(connection, resources.ask.account, SOURCE)
+        assert not await listings.select_listing_due(connection, resources.budget.account, SOURCE)
 
 
 async def test_a_chart_of_an_unknown_symbol_is_remembered_and_blames_no_quote(resources: Resources) -> None:
@@ -245,7 +245,7 @@ async def test_a_quote_of_an_unknown_symbol_is_the_symbols_failure(resources: Re
 async def test_a_symbol_rests_twice_as_long_after_each_failure_up_to_a_day(
     resources: Resources, failures: int, minutes: int
 ) -> None:
-    account = resources.ask.account
+    account = resources.budget.account
     async with acquire(resources.db) as connection:
         at = await ledger.select_now(connection)
         await symbols.upsert_pins(connection, ["NOSUCH"])
@@ -358,14 +358,14 @@ async def test_unknown_symbols_alone_blame_nobody_but_themselves(resources: Reso
 
 @pytest.mark.parametrize(("limits", "calls"), [("1000/1min", 3), ("1000/1min,100/1d", 3), ("1000/1min,99/1d", 2)])
 async def test_calls_in_a_row_without_an_answer_close_the_gate(resources: Resources, limits: str, calls: int) -> None:
-    few = replace(resources, ask=replace(resources.ask, limits=parse_limits(limits, "limits")))
+    few = replace(resources, budget=replace(resources.budget, limits=parse_limits(limits, "limits")))
     for number in range(calls):
         assert 0 == await count(few, "SELECT count(*) FROM ledgers WHERE held_until IS NOT NULL")
         await end(few, Function.QUOTE, f"S{number}", Outcome.UNAVAILABLE)
 
     async with acquire(few.db) as connection:
         assert ("provider_down", True) == tuple(await connection.fetchrow("SELECT held_for, probing FROM ledgers"))
-    told = await line.ask(few)
+    told = await line.obtain_permit(few)
     assert isinstance(told, Wait)
     assert "provider_down" == told.reason
 

@@ -98,7 +98,7 @@ async def celery_reaches(settings: Settings, redis: Redis) -> bool:
 
 
 async def the_throttle_reaches(settings: Settings, redis: Redis) -> bool:
-    async with open_resources(settings, name="tests", patience=5) as resources:
+    async with open_resources(settings, name="tests", statement_timeout=5) as resources:
         with suppress(InvalidCredentials):
             async with Throttle(resources).attempt("ada", "127.0.0.1", is_known=nobody):
                 raise InvalidCredentials("wrong")

@@ -20,7 +20,7 @@ OPEN = (Span(NOW, None, GAP, 2, 1000.0, runs=True),)
 
 
 def request(n: int, **more: object) -> Request:
-    return replace(Request(Function.QUOTE, f"S{n:02}", CallClass.USER, NOW + n * SECOND, asker=f"user:{n}"), **more)  # type: ignore[arg-type]
+    return replace(Request(Function.QUOTE, f"S{n:02}", CallClass.USER, NOW + n * SECOND, requester=f"user:{n}"), **more)  # type: ignore[arg-type]
 
 
 def full(calls: int, period: timedelta, frees: list[float]) -> Window:
@@ -44,7 +44,8 @@ def situations(draw: st.DrawFn) -> Situation:
     ]
     people = draw(st.lists(st.integers(0, 3), min_size=1, max_size=12))
     queue = [
-        request(n, asker=f"user:{who}", since=NOW - timedelta(seconds=60 - n), used=who) for n, who in enumerate(people)
+        request(n, requester=f"user:{who}", since=NOW - timedelta(seconds=60 - n), used=who)
+        for n, who in enumerate(people)
     ]
     hold = draw(st.one_of(st.none(), st.integers(1, 7200)))
     gate = Gate() if hold is None else Gate("operator", NOW + hold * SECOND)
@@ -57,7 +58,7 @@ def situations(draw: st.DrawFn) -> Situation:
         OPEN,
         backlog=draw(st.integers(0, 5)),
         asked=asked,
-        askers=min(asked, 3),
+        requesters=min(asked, 3),
         latency=LATENCY,
     )
 
@@ -78,7 +79,7 @@ def test_no_rule_and_no_hold_is_broken_by_what_is_promised(situation: Situation)
 
 @given(situations())
 def test_whoever_stands_behind_is_promised_no_earlier_time(situation: Situation) -> None:
-    alone = [replace(each, asker=None) for each in situation.queue]
+    alone = [replace(each, requester=None) for each in situation.queue]
     seen = forecast(replace(situation, queue=alone)).served
     times = [seen[each.key] for each in sorted(alone, key=lambda each: each.since) if each.key in seen]
 
@@ -108,10 +109,10 @@ def test_one_that_asks_alone_is_served_at_once_and_surely_a_second_later() -> No
 
 def test_whoever_had_the_fewest_calls_goes_first_and_one_person_does_not_go_twice_in_a_row() -> None:
     queue = [
-        request(0, asker="user:1"),
-        request(1, asker="user:1"),
-        request(2, asker="user:2"),
-        request(3, asker="user:3", used=5),
+        request(0, requester="user:1"),
+        request(1, requester="user:1"),
+        request(2, requester="user:2"),
+        request(3, requester="user:3", used=5),
     ]
 
     assert ["S00", "S02", "S01", "S03"] == order(Situation(NOW, [Window(1, MINUTE)], queue=queue, latency=LATENCY))
@@ -163,7 +164,7 @@ def test_people_take_slots_from_background() -> None:
     quiet = Situation(
         NOW, [full(5, MINUTE, [12, 24, 36, 48, 60])], spans=OPEN, wanted=symbols(*range(20)), latency=LATENCY
     )
-    busy = replace(quiet, asked=25, askers=25)
+    busy = replace(quiet, asked=25, requesters=25)
 
     last = max(forecast(quiet).refreshed.values()) - NOW
     assert 1.3 * last < max(forecast(busy).refreshed.values()) - NOW < 3 * last
@@ -203,6 +204,6 @@ def test_first_quotes_and_refreshes_take_turns() -> None:
 
 @pytest.mark.parametrize("size", [100, 3000])
 def test_it_ends_soon_however_long_the_line_is(size: int) -> None:
-    queue = [request(n, call_class=CallClass.OPERATOR, asker=None) for n in range(size)]
+    queue = [request(n, call_class=CallClass.OPERATOR, requester=None) for n in range(size)]
 
     assert len(forecast(Situation(NOW, [FIVE], queue=queue, spans=OPEN, backlog=50)).served) == size

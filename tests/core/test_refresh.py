@@ -12,10 +12,10 @@ from common.core.refresh import (
     NO_POWER,
     OPEN_POWER,
     Policy,
-    Use,
+    Usage,
+    pace,
     probe_due,
     sweep_share,
-    turn,
 )
 from common.sessions import nyse
 
@@ -52,14 +52,14 @@ STANDARD, FREE = policy("1/1s,5/1min"), Policy(PLANS["free"].limits, "end_of_day
     ],
 )
 def test_the_square_root_law_while_open_and_one_sweep_once_the_close_is_final(data: str, now: str, power: int) -> None:
-    now_turn = turn(policy("1/1s,5/1min", data), NYSE, at(now), Use())
+    now_turn = pace(policy("1/1s,5/1min", data), NYSE, at(now), Usage())
 
     assert (power, price_clock(NYSE, at(now), data)) == (now_turn.power, now_turn.clock)
 
 
 @pytest.mark.parametrize("now", ["2026-11-20T16:00", "2026-11-20T23:00", "2026-11-22T12:00"])
 def test_where_the_market_never_closes_the_law_always_holds(now: str) -> None:
-    now_turn = turn(STANDARD, ALWAYS, at(now), Use())
+    now_turn = pace(STANDARD, ALWAYS, at(now), Usage())
 
     assert (OPEN_POWER, at(now).timestamp()) == (now_turn.power, now_turn.clock)
 
@@ -69,7 +69,7 @@ def test_where_the_market_never_closes_the_law_always_holds(now: str) -> None:
 )
 @pytest.mark.parametrize("now", ["2026-11-20T16:00", "2026-11-20T22:00"])
 def test_without_a_quota_the_slowest_rule_sets_the_pace(limits: str, seconds: float, now: str) -> None:
-    gap = turn(policy(limits), NYSE, at(now), Use(busy=10**6, wanted=10**6)).gap
+    gap = pace(policy(limits), NYSE, at(now), Usage(busy=10**6, wanted=10**6)).gap
 
     assert gap.total_seconds() == pytest.approx(seconds)
 
@@ -77,15 +77,15 @@ def test_without_a_quota_the_slowest_rule_sets_the_pace(limits: str, seconds: fl
 @pytest.mark.parametrize(
     ("now", "use"),
     [
-        ("2026-11-20T14:30", Use(wanted=20)),
-        ("2026-11-20T16:00", Use(busy=100, urgent=10, wanted=20)),
-        ("2026-11-20T18:00", Use(busy=300, wanted=20)),
-        ("2026-11-20T20:30", Use(busy=470, urgent=100, wanted=20)),
+        ("2026-11-20T14:30", Usage(wanted=20)),
+        ("2026-11-20T16:00", Usage(busy=100, urgent=10, wanted=20)),
+        ("2026-11-20T18:00", Usage(busy=300, wanted=20)),
+        ("2026-11-20T20:30", Usage(busy=470, urgent=100, wanted=20)),
     ],
 )
-def test_a_quota_is_spread_over_what_is_left_of_the_session(now: str, use: Use) -> None:
+def test_a_quota_is_spread_over_what_is_left_of_the_session(now: str, use: Usage) -> None:
     quota, close = 500, at("2026-11-20T21:00")
-    gap = turn(policy(f"1/1s,5/1min,{quota}/1d"), NYSE, at(now), use).gap
+    gap = pace(policy(f"1/1s,5/1min,{quota}/1d"), NYSE, at(now), use).gap
     left = close - at(now)
 
     assert gap >= timedelta(seconds=12)
@@ -96,8 +96,8 @@ def test_a_quota_is_spread_over_what_is_left_of_the_session(now: str, use: Use) 
 def test_the_interactive_share_is_held_back_early_and_given_to_background_in_the_last_hour() -> None:
     quota, close = policy("1/1s,5/1min,500/1d"), at("2026-11-20T21:00")
     early, late = at("2026-11-20T14:30"), at("2026-11-20T20:00")
-    at_first = (close - early) / turn(quota, NYSE, early, Use(wanted=20)).gap
-    at_last = (close - late) / turn(quota, NYSE, late, Use(busy=300, wanted=20)).gap
+    at_first = (close - early) / pace(quota, NYSE, early, Usage(wanted=20)).gap
+    at_last = (close - late) / pace(quota, NYSE, late, Usage(busy=300, wanted=20)).gap
 
     assert at_first == pytest.approx(500 - 20 - 100)
     assert at_last == pytest.approx(500 - 300 - 20)
@@ -105,14 +105,14 @@ def test_the_interactive_share_is_held_back_early_and_given_to_background_in_the
 
 def test_interactive_calls_that_were_made_are_not_held_back_again() -> None:
     quota, now = policy("1/1s,5/1min,500/1d"), at("2026-11-20T14:30")
-    gaps = [turn(quota, NYSE, now, Use(busy=busy, urgent=busy, wanted=20)).gap for busy in (0, 100)]
+    gaps = [pace(quota, NYSE, now, Usage(busy=busy, urgent=busy, wanted=20)).gap for busy in (0, 100)]
 
     assert gaps[0] == gaps[1]
 
 
-@pytest.mark.parametrize("use", [Use(busy=500), Use(busy=480, wanted=20), Use(busy=5000), Use(taken=495)])
-def test_a_spent_quota_leaves_background_only_symbols_without_a_quote(use: Use) -> None:
-    assert NO_POWER == turn(policy("1/1s,5/1min,500/1d"), NYSE, at("2026-11-20T16:00"), use).power
+@pytest.mark.parametrize("use", [Usage(busy=500), Usage(busy=480, wanted=20), Usage(busy=5000), Usage(taken=495)])
+def test_a_spent_quota_leaves_background_only_symbols_without_a_quote(use: Usage) -> None:
+    assert NO_POWER == pace(policy("1/1s,5/1min,500/1d"), NYSE, at("2026-11-20T16:00"), use).power
 
 
 @pytest.mark.parametrize(
@@ -125,17 +125,17 @@ def test_with_end_of_day_prices_each_trading_day_opens_one_turn(
     newest: date | None, sessions: int, halves: int, now: str
 ) -> None:
     """The clock is that of the newest close that is known to be out, in open seconds: a half day has three hours less."""
-    now_turn = turn(FREE, NYSE, at(now), Use(newest_day=newest))
+    now_turn = pace(FREE, NYSE, at(now), Usage(newest_day=newest))
 
     assert (CLOSING_POWER, sessions * 23_400 - halves * 10_800) == (now_turn.power, now_turn.clock)
 
 
 def test_an_end_of_day_price_of_today_before_its_close_is_out_opens_no_turn() -> None:
     yesterdays, todays = (
-        turn(FREE, NYSE, at("2026-11-20T21:30"), Use(newest_day=day)).clock for day in (THURSDAY, FRIDAY)
+        pace(FREE, NYSE, at("2026-11-20T21:30"), Usage(newest_day=day)).clock for day in (THURSDAY, FRIDAY)
     )
 
-    assert yesterdays == todays < turn(FREE, NYSE, at("2026-11-20T22:00"), Use(newest_day=FRIDAY)).clock
+    assert yesterdays == todays < pace(FREE, NYSE, at("2026-11-20T22:00"), Usage(newest_day=FRIDAY)).clock
 
 
 @pytest.mark.parametrize(
@@ -145,9 +145,9 @@ def test_an_end_of_day_price_of_today_before_its_close_is_out_opens_no_turn() ->
 def test_a_failed_call_costs_no_symbol_its_close_and_failures_take_a_fifth_of_a_day(
     answered: int, failed: int, power: int
 ) -> None:
-    use = Use(busy=answered + failed, failed=failed, wanted=15)
+    use = Usage(busy=answered + failed, failed=failed, wanted=15)
 
-    assert power == turn(policy("1/1s,5/1min,25/1d"), NYSE, at("2026-11-20T22:00"), use).power
+    assert power == pace(policy("1/1s,5/1min,25/1d"), NYSE, at("2026-11-20T22:00"), use).power
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ def test_one_symbol_is_asked_until_the_days_close_is_out(
 ) -> None:
     asked = at(last_asked) if last_asked else None
 
-    assert due == probe_due(FREE, NYSE, at(now), Use(newest_day=newest), asked)
+    assert due == probe_due(FREE, NYSE, at(now), Usage(newest_day=newest), asked)
 
 
 @pytest.mark.parametrize(("data", "calendar"), [("realtime", NYSE), ("delayed", NYSE), ("end_of_day", ALWAYS)])
 def test_nothing_is_probed_where_prices_move_or_the_market_never_closes(data: str, calendar: Calendar) -> None:
-    assert not probe_due(policy("5/1min", data), calendar, at("2026-11-20T23:00"), Use(), None)
+    assert not probe_due(policy("5/1min", data), calendar, at("2026-11-20T23:00"), Usage(), None)

@@ -30,7 +30,7 @@ def process(resources: Resources, clock: Clock) -> Resources:
 
 async def take(process: Resources) -> Permit:
     """A call that is granted and not made yet."""
-    permit = await line.ask(process)
+    permit = await line.obtain_permit(process)
     assert isinstance(permit, Permit), permit
     return permit
 

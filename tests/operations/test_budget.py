@@ -13,7 +13,7 @@ from common.operations.budget import BudgetReport, Spent, hold, release, report_
 from common.resources import Resources
 from common.store import gate, ledger
 from common.store.ledger import Wait
-from common.store.line import join_line
+from common.store.line import enqueue
 from common.store.pool import acquire
 from tests.operations.conftest import BY, acts, break_provider, serve, take
 from tests.store.conftest import Clock
@@ -24,12 +24,12 @@ HOUR = timedelta(hours=1)
 @pytest.fixture
 def slow(process: Resources) -> Resources:
     """Two a minute, ten an hour."""
-    return replace(process, ask=replace(process.ask, limits=parse_limits("2/1min,10/1h", "limits")))
+    return replace(process, budget=replace(process.budget, limits=parse_limits("2/1min,10/1h", "limits")))
 
 
 async def want(process: Resources, *symbols: str, call_class: CallClass = CallClass.USER) -> None:
     async with acquire(process.db) as connection:
-        await join_line(connection, process.ask, Function.QUOTE, symbols, call_class, stay=HOUR)
+        await enqueue(connection, process.budget, Function.QUOTE, symbols, call_class, ttl=HOUR)
 
 
 def slots(report: BudgetReport) -> list[tuple[str, int, int, bool]]:
@@ -40,7 +40,7 @@ async def test_before_the_first_call_every_slot_is_free(slow: Resources) -> None
     report = await report_budget(slow)
 
     assert [("2/1min", 0, 2, True), ("10/1h", 0, 10, True)] == slots(report)
-    assert (slow.ask.account, None, 0.0, None, None, False) == (
+    assert (slow.budget.account, None, 0.0, None, None, False) == (
         report.account,
         report.next_free_at,
         report.next_free_s,
@@ -58,7 +58,7 @@ async def test_a_spent_minute_says_when_the_next_slot_is_free(slow: Resources, c
     await serve(slow)
     clock.pass_(20)
     report = await report_budget(slow)
-    answer = await line.ask(slow)
+    answer = await line.obtain_permit(slow)
 
     assert [("2/1min", 2, 0, False), ("10/1h", 2, 8, True)] == slots(report)
     assert isinstance(answer, Wait)
@@ -114,7 +114,7 @@ async def test_a_call_without_an_outcome_is_in_flight_until_its_lease_ends(proce
 async def test_calls_of_another_key_are_not_told(process: Resources) -> None:
     await want(process, "IBM")
     await serve(process)
-    other = replace(process, ask=replace(process.ask, account="another"))
+    other = replace(process, budget=replace(process.budget, account="another"))
 
     assert ("another", [], 0) == ((found := await report_budget(other)).account, found.spent, found.limits[0].used)
 
@@ -122,7 +122,7 @@ async def test_calls_of_another_key_are_not_told(process: Resources) -> None:
 async def test_a_hold_lets_no_call_go_until_it_is_released(process: Resources) -> None:
     await want(process, "IBM")
     held = await hold(process, HOUR, by=BY)
-    waits = await line.ask(process)
+    waits = await line.obtain_permit(process)
     released = await release(process, by=BY)
 
     assert ("operator", 3600.0, held.held_until) == (held.held_for, held.next_free_s, held.next_free_at)
@@ -149,7 +149,7 @@ async def test_a_hold_that_is_over_is_not_told(process: Resources, clock: Clock)
 async def test_a_refused_key_holds_all_calls_until_a_probe_or_until_it_is_released(process: Resources) -> None:
     async with acquire(process.db) as connection:
         until = await ledger.select_now(connection) + HOUR
-        await gate.upsert_hold(connection, process.ask.account, Hold(until, Outcome.BAD_KEY, probing=True))
+        await gate.upsert_hold(connection, process.budget.account, Hold(until, Outcome.BAD_KEY, probing=True))
     rests = await report_budget(process)
     released = await release(process, by=BY)
 

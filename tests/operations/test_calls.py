@@ -10,7 +10,7 @@ from common.core.models import CallClass, Function
 from common.errors import InvalidSymbol
 from common.operations.calls import CallsReport, report_calls, report_line
 from common.resources import Resources
-from common.store.line import join_line
+from common.store.line import enqueue
 from common.store.pool import acquire
 from tests.operations.conftest import break_provider, serve, take
 from tests.store.conftest import Clock
@@ -20,7 +20,7 @@ STAY = timedelta(hours=1)
 
 async def want(process: Resources, subject: str, call_class: CallClass, function: Function = Function.QUOTE) -> None:
     async with acquire(process.db) as connection:
-        await join_line(connection, process.ask, function, [subject], call_class, stay=STAY)
+        await enqueue(connection, process.budget, function, [subject], call_class, ttl=STAY)
 
 
 def subjects(report: CallsReport) -> list[str]:
@@ -51,7 +51,7 @@ async def test_calls_are_told_newest_first(process: Resources, clock: Clock) -> 
         ("GLOBAL_QUOTE", ["NOSUCH"], "user", "no_data", 0.0),
         ("GLOBAL_QUOTE", ["IBM"], "user", "ok", 0.0),
     ] == [(call.function, call.subjects, call.call_class, call.outcome, call.took_s) for call in report.calls]
-    assert {process.ask.caller} == {call.caller for call in report.calls}
+    assert {process.budget.process} == {call.caller for call in report.calls}
     assert LEASE == report.calls[0].ends_at - report.calls[0].granted_at
     assert report.next is None
 

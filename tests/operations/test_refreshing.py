@@ -20,13 +20,13 @@ from common.resources import Resources
 from common.settlement import settle
 from common.store import gate, ledger, refreshes
 from common.store.ledger import select_now
-from common.store.line import join_line
+from common.store.line import enqueue
 from common.store.listings import replace_listing
 from common.store.pool import acquire
 from common.store.symbols import upsert_pins
 from tests.operations.conftest import BY, acts, after, break_provider, execute, serve, take
 from tests.store.conftest import Clock
-from worker.jobs import work_line
+from worker.jobs import work_queue
 
 
 async def queue(process: Resources, *symbols: str) -> JobReport:
@@ -106,7 +106,7 @@ async def test_a_job_outlives_the_worker_that_took_it(process: Resources, clock:
 async def test_a_job_outlives_an_emptied_redis(process: Resources, redis: Redis) -> None:
     job = (await queue(process, "IBM")).id
     await redis.flushall()
-    await work_line(process, stopping=after(1))
+    await work_queue(process, stopping=after(1))
 
     assert {"IBM": "ok"} == states(await report_job(process, job))
 
@@ -157,7 +157,7 @@ async def test_a_job_whose_symbols_left_the_line_is_not_done(process: Resources)
 
 
 async def test_what_a_bulk_call_did_not_bring_is_no_success(process: Resources) -> None:
-    bulky = replace(process, ask=replace(process.ask, bulk=True))
+    bulky = replace(process, budget=replace(process.budget, bulk=True))
     job = (await queue(bulky, "AAPL", "IBM")).id
     grant = (await take(bulky)).grant
     await settle(bulky, grant, Outcome.OK, (Price("AAPL", Decimal(1), latest_day("AAPL", grant.granted_at)),))
@@ -170,7 +170,7 @@ async def test_what_a_bulk_call_did_not_bring_is_no_success(process: Resources) 
 async def test_a_lost_symbol_joins_the_line_again(process: Resources) -> None:
     await queue(process, "AAPL", "IBM")
     await execute(process, "DELETE FROM demand")
-    await work_line(process, stopping=lambda: True)
+    await work_queue(process, stopping=lambda: True)
 
     assert {"AAPL": CallClass.OPERATOR, "IBM": CallClass.OPERATOR} == {
         name: call_class for name, call_class in (await classes(process)).items() if name in ("AAPL", "IBM")
@@ -185,8 +185,8 @@ async def test_a_days_quota_and_the_half_of_it_that_orders_may_take_are_in_the_e
 
 async def test_a_symbol_that_waits_already_is_joined(process: Resources) -> None:
     async with acquire(process.db) as connection:
-        await join_line(connection, process.ask, Function.QUOTE, ["AAPL"], CallClass.USER)
-        await join_line(connection, process.ask, Function.QUOTE, ["IBM"], CallClass.REFRESH)
+        await enqueue(connection, process.budget, Function.QUOTE, ["AAPL"], CallClass.USER)
+        await enqueue(connection, process.budget, Function.QUOTE, ["IBM"], CallClass.REFRESH)
     await queue(process, "AAPL", "IBM")
 
     assert {"AAPL": CallClass.USER, "IBM": CallClass.OPERATOR} == await classes(process)
@@ -240,7 +240,7 @@ async def wanted(process: Resources) -> None:
         INSERT INTO attempts (account, symbol, at, failures, quarantined_until)
         VALUES ($1, 'BAD', ledger_now(), 1, ledger_now() + interval '1 hour')
     """
-    await execute(process, statement, process.ask.account)
+    await execute(process, statement, process.budget.account)
     await execute(process, "INSERT INTO symbols (symbol) VALUES ('OTHER')")
 
 
@@ -284,19 +284,19 @@ async def test_many_symbols_join_the_line_bit_by_bit(process: Resources, monkeyp
 
 def limited(process: Resources, limits: str, *, bulk: bool = False) -> Resources:
     rules = parse_limits(limits, "limits")
-    ask = replace(process.ask, limits=rules, bulk=bulk)
-    return replace(process, ask=ask, policy=Policy(rules, "realtime", process.policy.interactive_share))
+    ask = replace(process.budget, limits=rules, bulk=bulk)
+    return replace(process, budget=ask, policy=Policy(rules, "realtime", process.policy.interactive_share))
 
 
 async def test_the_estimate_is_when_the_last_one_is_served_after_a_hold(process: Resources) -> None:
     slow = limited(process, "1/1min")
     async with acquire(process.db) as connection:
-        await join_line(connection, process.ask, Function.DAILY, ["IBM"], CallClass.USER)
+        await enqueue(connection, process.budget, Function.DAILY, ["IBM"], CallClass.USER)
     job = (await queue(process, "A", "B")).id
     before = await report_job(slow, job)
     async with acquire(process.db) as connection:
         until = await ledger.select_now(connection) + timedelta(hours=1)
-        await gate.upsert_hold(connection, process.ask.account, Hold(until, "operator", probing=False))
+        await gate.upsert_hold(connection, process.budget.account, Hold(until, "operator", probing=False))
 
     assert 2 * 60 + 3 * 0.5 == before.estimate_s
     assert 3600 + 2 * 60 + 3 * 0.5 == (await report_job(slow, job)).estimate_s
@@ -305,7 +305,7 @@ async def test_the_estimate_is_when_the_last_one_is_served_after_a_hold(process:
 async def test_while_the_provider_fails_nobody_knows_when_a_job_ends(process: Resources) -> None:
     async with acquire(process.db) as connection:
         until = await ledger.select_now(connection) + timedelta(minutes=1)
-        await gate.upsert_hold(connection, process.ask.account, Hold(until, "provider_down", probing=True))
+        await gate.upsert_hold(connection, process.budget.account, Hold(until, "provider_down", probing=True))
 
     assert None is (await queue(process, "A")).estimate_s
 

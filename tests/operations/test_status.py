@@ -13,20 +13,20 @@ from common.operations.symbols import report_symbols
 from common.resources import Resources, open_redis
 from common.settlement import settle
 from common.store import gate
-from common.store.line import join_line
+from common.store.line import enqueue
 from common.store.pool import acquire
-from common.store.pulses import upsert_pulses
+from common.store.pulses import upsert_heartbeats
 from common.store.symbols import upsert_pins
 from tests.operations.conftest import after, execute, serve, take
 from tests.store.conftest import Clock
-from worker.jobs import work_line
+from worker.jobs import work_queue
 
 HOUR = timedelta(hours=1)
 
 
 async def want(process: Resources, *symbols: str) -> None:
     async with acquire(process.db) as connection:
-        await join_line(connection, process.ask, Function.QUOTE, symbols, CallClass.OPERATOR, stay=HOUR)
+        await enqueue(connection, process.budget, Function.QUOTE, symbols, CallClass.OPERATOR, ttl=HOUR)
 
 
 async def end(process: Resources, symbol: str, outcome: Outcome) -> None:
@@ -36,13 +36,13 @@ async def end(process: Resources, symbol: str, outcome: Outcome) -> None:
 
 
 async def test_what_works_is_healthy(process: Resources, clock: Clock) -> None:
-    await work_line(process, stopping=after(1), ticked=True)
+    await work_queue(process, stopping=after(1), ticked=True)
     report = await report_status(process)
 
     assert ("healthy", "connected", "connected") == (report.status, report.database, report.redis)
     assert ProviderStatus("ok", None, None, clock.now) == report.provider
     assert BeatStatus("ok", clock.now, 0.0) == report.beat
-    assert [(process.ask.caller, clock.now, 0.0)] == [(one.name, one.seen_at, one.age_s) for one in report.workers]
+    assert [(process.budget.process, clock.now, 0.0)] == [(one.name, one.seen_at, one.age_s) for one in report.workers]
     assert ("testing", "simulated") == (report.environment, report.source)
     assert report.version[0].isdigit()
 
@@ -59,7 +59,7 @@ async def test_beat_that_ticks_no_more_is_late_and_workers_are_told_for_a_minute
     process: Resources, clock: Clock
 ) -> None:
     seen = []
-    await work_line(process, stopping=after(1), ticked=True)
+    await work_queue(process, stopping=after(1), ticked=True)
     for seconds in (20, 1, 38.5, 1):
         clock.pass_(seconds)
         report = await report_status(process)
@@ -74,16 +74,16 @@ async def test_beat_that_ticks_no_more_is_late_and_workers_are_told_for_a_minute
 
 
 async def test_a_worker_that_is_woken_by_hand_says_nothing_of_beat(process: Resources) -> None:
-    await work_line(process, stopping=after(1))
+    await work_queue(process, stopping=after(1))
     report = await report_status(process)
 
     assert ("never", 1) == (report.beat.state, len(report.workers))
 
 
 async def test_a_hold_is_told_with_its_reason(process: Resources, clock: Clock) -> None:
-    await work_line(process, stopping=after(1), ticked=True)
+    await work_queue(process, stopping=after(1), ticked=True)
     async with acquire(process.db) as connection:
-        await gate.upsert_hold(connection, process.ask.account, Hold(clock.now + HOUR, "operator", probing=False))
+        await gate.upsert_hold(connection, process.budget.account, Hold(clock.now + HOUR, "operator", probing=False))
     during = await report_status(process)
     clock.pass_(HOUR)
 
@@ -178,6 +178,6 @@ async def test_it_tells_which_store_is_away(process: Resources, database: bool, 
 
 async def test_the_name_of_a_process_that_is_not_beat_is_a_worker(process: Resources) -> None:
     async with acquire(process.db) as connection:
-        await upsert_pulses(connection, ["worker@b:2", "worker@a:1", "beat"])
+        await upsert_heartbeats(connection, ["worker@b:2", "worker@a:1", "beat"])
 
     assert ["worker@a:1", "worker@b:2"] == [one.name for one in (await report_status(process)).workers]

@@ -14,7 +14,7 @@ from common.errors import InvalidRequest, InvalidSymbol, NotFound, UnknownSymbol
 from common.operations.symbols import SymbolsReport, end_quarantine, pin, report_symbols, unpin
 from common.resources import Resources
 from common.store import gate, ledger
-from common.store.line import join_line
+from common.store.line import enqueue
 from common.store.pool import acquire
 from common.store.quotes import upsert_quote
 from common.store.symbols import select_unknown, update_quoted, update_reads, upsert_pins
@@ -58,7 +58,7 @@ async def fail(process: Resources, symbol: str, *, rests: timedelta) -> None:
         ON CONFLICT (account, symbol) DO UPDATE SET failures = 2, quarantined_until = excluded.quarantined_until
     """
     await execute(process, "INSERT INTO symbols (symbol, watchers) VALUES ($1, 4) ON CONFLICT DO NOTHING", symbol)
-    await execute(process, statement, symbol, process.ask.account, rests)
+    await execute(process, statement, symbol, process.budget.account, rests)
 
 
 def names(report: SymbolsReport) -> list[str]:
@@ -68,11 +68,11 @@ def names(report: SymbolsReport) -> list[str]:
 async def test_a_symbol_is_told_with_all_that_is_known_of_it(slow: Resources, clock: Clock) -> None:
     await want(slow, IBM=3)
     async with acquire(slow.db) as connection:
-        await join_line(connection, slow.ask, Function.QUOTE, ["IBM"], CallClass.OPERATOR)
+        await enqueue(connection, slow.budget, Function.QUOTE, ["IBM"], CallClass.OPERATOR)
     await serve(slow)
     async with acquire(slow.db) as connection:
         await update_reads(connection, {"IBM": 8}, timedelta(hours=24))
-        await join_line(connection, slow.ask, Function.QUOTE, ["IBM"], CallClass.OPERATOR, stay=timedelta(days=2))
+        await enqueue(connection, slow.budget, Function.QUOTE, ["IBM"], CallClass.OPERATOR, ttl=timedelta(days=2))
     fetched = clock.now
     clock.pass_(timedelta(hours=24))
     report = await report_symbols(slow)
@@ -136,7 +136,7 @@ async def test_failing_symbols_are_in_no_mean_and_in_no_bound(slow: Resources, c
 
 async def test_attempts_of_another_key_are_none(slow: Resources) -> None:
     await fail(slow, "B", rests=timedelta(hours=1))
-    other = replace(slow, ask=replace(slow.ask, account="another"))
+    other = replace(slow, budget=replace(slow.budget, account="another"))
     [row] = (await report_symbols(other)).symbols
 
     assert (0, None, None) == (row.failures, row.quarantined_until, row.attempted_at)
@@ -172,12 +172,12 @@ async def test_a_days_quota_and_end_of_day_prices_change_the_bound(nyse: Resourc
 
 async def test_bulk_calls_divide_the_bound_by_what_there_is_to_fetch_until_they_are_denied(slow: Resources) -> None:
     await want(slow, A=1, B=1, C=1)
-    bulky = replace(slow, ask=replace(slow.ask, bulk=True))
+    bulky = replace(slow, budget=replace(slow.budget, bulk=True))
     before = (await report_symbols(bulky)).bound_s
     async with acquire(slow.db) as connection:
-        await connection.execute("INSERT INTO ledgers (account) VALUES ($1)", slow.ask.account)
+        await connection.execute("INSERT INTO ledgers (account) VALUES ($1)", slow.budget.account)
         until = await ledger.select_now(connection) + timedelta(hours=1)
-        await gate.update_bulk_denied(connection, slow.ask.account, until)
+        await gate.update_bulk_denied(connection, slow.budget.account, until)
 
     assert (6.0, 18.0) == (before, (await report_symbols(bulky)).bound_s)
 
@@ -245,10 +245,10 @@ async def test_stale_with_the_nyse_is_what_is_stale_to_readers(nyse: Resources, 
 async def test_a_quarantine_is_ended(slow: Resources) -> None:
     await fail(slow, "IBM", rests=timedelta(hours=1))
     async with acquire(slow.db) as connection:
-        unknown_before = await select_unknown(connection, slow.ask, "IBM")
+        unknown_before = await select_unknown(connection, slow.budget, "IBM")
     change = await end_quarantine(slow, "ibm", by=BY, request_id="r1")
     async with acquire(slow.db) as connection:
-        unknown = await select_unknown(connection, slow.ask, "IBM")
+        unknown = await select_unknown(connection, slow.budget, "IBM")
 
     assert ("IBM", 0, None, True) == (change.symbol, change.failures, change.quarantined_until, change.changed)
     assert (True, False) == (unknown_before, unknown)
@@ -313,7 +313,7 @@ async def test_what_the_provider_does_not_have_is_not_pinned(slow: Resources) ->
 async def test_a_halted_symbol_that_once_had_a_quote_may_be_pinned(slow: Resources) -> None:
     await fail(slow, "HALT", rests=timedelta(hours=1))
     async with acquire(slow.db) as connection:
-        await update_quoted(connection, slow.ask, {"HALT": 0.0})
+        await update_quoted(connection, slow.budget, {"HALT": 0.0})
     await fail(slow, "HALT", rests=timedelta(hours=1))
 
     assert (await pin(slow, "HALT", by=BY)).changed

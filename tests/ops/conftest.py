@@ -20,7 +20,7 @@ import pytest
 
 from common.resources import Resources
 from tests.ops.prompt import Prompt, open_prompt
-from worker.jobs import work_line
+from worker.jobs import work_queue
 
 QUOTEWELL = Path(sys.executable).with_name("quotewell")
 NOWHERE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing"}
@@ -118,7 +118,7 @@ def work(resources: Resources) -> Work:
 
         async def take_turns() -> None:
             while not ended.is_set():
-                await work_line(resources, stopping=ended.is_set, ticked=True)
+                await work_queue(resources, stopping=ended.is_set, ticked=True)
 
         turns = asyncio.create_task(take_turns())
         try:

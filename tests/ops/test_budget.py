@@ -11,7 +11,7 @@ async def test_the_budget_tells_every_limit_and_who_spent_it(beside: Shell, work
     budget = await beside.ado("budget")
     ours = [part for part in budget["spent"] if (part["window"], part["class"]) == ("hour", "operator")]
 
-    assert resources.ask.account == budget["account"]
+    assert resources.budget.account == budget["account"]
     assert [("1000/1min", 1000, 60.0)] == [(row["limit"], row["calls"], row["period_s"]) for row in budget["limits"]]
     assert budget["limits"][0]["used"] + budget["limits"][0]["free"] == 1000
     assert [("ok", 2)] == [(part["outcome"], part["calls"]) for part in ours]

@@ -172,9 +172,9 @@ async def test_what_does_not_move_because_redis_is_away_is_a_reason(resources: R
 
 
 async def test_a_database_that_stays_away_ends_the_watching(resources: Resources) -> None:
-    async with open_pool(NOWHERE["DATABASE_URL"], name="tests", size=1, patience=1) as away:
+    async with open_pool(NOWHERE["DATABASE_URL"], name="tests", size=1, statement_timeout=1) as away:
         with pytest.raises(StoreUnavailable):
-            await follow(replace(resources, db=away), 1, unseen, patience=0.5)
+            await follow(replace(resources, db=away), 1, unseen, statement_timeout=0.5)
 
 
 async def test_what_only_waits_for_a_hold_to_end_is_told_once(

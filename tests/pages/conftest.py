@@ -85,7 +85,7 @@ async def site(store_urls: dict[str, str], request: pytest.FixtureRequest) -> As
             },
             serves_tokens=True,
         )
-        resources = await stack.enter_async_context(open_resources(settings, name="tests", patience=10))
+        resources = await stack.enter_async_context(open_resources(settings, name="tests", statement_timeout=10))
         await resources.redis.flushall()
         api: Client = TestClient(TestServer(create_app(settings)))
         stack.push_async_callback(close, api)

@@ -16,7 +16,7 @@ from common.store.pool import acquire
 from common.store.users import update_scope
 from tests.api.conftest import PASSWORD, a_quote, eventually, register
 from tests.pages.conftest import OpenPage, Site, barriers
-from worker.jobs import work_line
+from worker.jobs import work_queue
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -33,12 +33,12 @@ async def at_work(site: Site) -> AsyncIterator[None]:
     for symbol in ("IBM", "ORCL", "NOSUCH"):
         await pin(site.resources, symbol, by="cli:tests@here")
     await queue_refresh(site.resources, ["NOSUCH"], by="cli:tests@here")
-    async with open_resources(site.resources.settings, name="worker", patience=10) as resources:
+    async with open_resources(site.resources.settings, name="worker", statement_timeout=10) as resources:
         stopped = asyncio.Event()
 
         async def work() -> None:
             while not stopped.is_set():
-                await work_line(resources, stopping=stopped.is_set, ticked=True)
+                await work_queue(resources, stopping=stopped.is_set, ticked=True)
 
         task = asyncio.create_task(work())
         await eventually(lambda: failed(site, "NOSUCH"))

@@ -31,7 +31,7 @@ async def begin(store_urls: dict[str, str], database_url: str, clock: Clock) -> 
             given = {"QUOTEWELL_ENV": "testing", "DATABASE_URL": database_url, "REDIS_URL": store_urls["REDIS_URL"]}
             given |= {"ALPHA_VANTAGE_API_KEY": "made-up", "ALPHA_VANTAGE_BASE_URL": "http://127.0.0.1:9"}
             settings = Settings.from_env(given | env)
-            resources = await stack.enter_async_context(open_resources(settings, name="tests", patience=10))
+            resources = await stack.enter_async_context(open_resources(settings, name="tests", statement_timeout=10))
             clock.set(now)
             pool = await asyncpg.create_pool(database_url, min_size=1, max_size=2, reset=keep)
             stack.push_async_callback(pool.close)

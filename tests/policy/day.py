@@ -33,7 +33,7 @@ from common.store.watchlists import insert_item
 from tests.policy.record import Call, Record
 from tests.store.conftest import Clock
 
-LOOK = timedelta(seconds=line.PATIENCE)  # how soon a process that was told nothing looks again
+LOOK = timedelta(seconds=line.POLL_INTERVAL)  # how soon a process that was told nothing looks again
 GRAIN = timedelta(microseconds=1)
 PRICES = (Decimal(100),) * 4  # of every bar
 SCALE = 100  # watchers of the least wanted symbol: whole numbers that keep the weights' proportions
@@ -129,11 +129,11 @@ class Day:
             )
             await insert_item(connection, user.id, symbol, most=1)
 
-    async def miss(self, symbol: str, *, stay: timedelta = rows.STAY) -> None:
+    async def miss(self, symbol: str, *, ttl: timedelta = rows.QUEUE_TTL) -> None:
         """Somebody waits for a symbol."""
         async with acquire(self.resources.db) as connection:
-            told = await rows.join_line(
-                connection, self.resources.ask, Function.QUOTE, [symbol], CallClass.USER, stay=stay
+            told = await rows.enqueue(
+                connection, self.resources.budget, Function.QUOTE, [symbol], CallClass.USER, ttl=ttl
             )
         assert told in ("joined", "held")
 
@@ -164,9 +164,9 @@ class Day:
         due = chart_due(kept, view, self.calendar, self.now, data=data, ttl=ttl)
         if due is not None:
             lacks = due is Due.CLOSED_DAY
-            stay = timedelta(days=1) if lacks else rows.STAY
+            ttl = timedelta(days=1) if lacks else rows.QUEUE_TTL
             async with acquire(self.resources.db) as connection:
-                await bars.insert_refresh(connection, symbol, closed_day=lacks, stay=stay)
+                await bars.insert_refresh(connection, symbol, closed_day=lacks, ttl=ttl)
 
     def plan(self, moment: datetime, act: Callable[[], Awaitable[None]]) -> None:
         """Do something when its time has come."""
@@ -179,7 +179,7 @@ class Day:
                 await heapq.heappop(self._planned)[2]()
             if self.now >= until:
                 return
-            answer = await line.ask(self.resources)
+            answer = await line.obtain_permit(self.resources)
             if isinstance(answer, Permit):
                 self._send(answer.grant)
             else:

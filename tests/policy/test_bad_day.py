@@ -40,7 +40,7 @@ async def test_a_dead_fifth_takes_a_twentieth_of_the_calls_and_the_living_stay_y
     wasted = sum(call.subjects[0] in dead for call in day.record.calls)
     assert day.record.age(day.calendar, OPEN + WARM_UP, until, only=living) / bound <= 1.10
     assert wasted - len(dead) <= 0.05 * len(day.record.calls)
-    assert over_limit(day.resources.ask.limits, day.record.calls) == {}
+    assert over_limit(day.resources.budget.limits, day.record.calls) == {}
 
 
 async def test_after_a_throttle_notice_there_is_silence_for_a_minute_and_then_it_goes_on(begin: Begin) -> None:
@@ -61,7 +61,7 @@ async def test_after_a_throttle_notice_there_is_silence_for_a_minute_and_then_it
     assert after[0].at == notice.ended + MINUTE
     assert len(day.record.between(after[0].at, after[0].at + timedelta(minutes=9))) >= 0.98 * 45
     assert await quarantined(day) == 0
-    assert over_limit(day.resources.ask.limits, day.record.calls) == {}
+    assert over_limit(day.resources.budget.limits, day.record.calls) == {}
 
 
 async def test_an_outage_blames_no_symbol_and_ages_recover(begin: Begin) -> None:
@@ -82,4 +82,4 @@ async def test_an_outage_blames_no_symbol_and_ages_recover(begin: Begin) -> None
     assert 8 == len(failed)
     assert {Function.QUOTE} == {call.function for call in failed}
     assert day.record.age(day.calendar, recovered, day.now, answered=True) / bound <= 1.05
-    assert over_limit(day.resources.ask.limits, day.record.calls) == {}
+    assert over_limit(day.resources.budget.limits, day.record.calls) == {}

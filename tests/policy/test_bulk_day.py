@@ -37,7 +37,7 @@ async def test_each_call_carries_a_hundred_symbols_and_all_stay_young(begin: Beg
     assert {(Function.BULK, A_CALL)} == {(call.function, len(set(call.subjects))) for call in day.record.calls}
     assert day.record.age(day.calendar, since, until) <= 1.10 * bound
     assert day.record.worst_age(day.calendar, since, until) <= 2 * (500 / A_CALL / 75)
-    assert over_limit(day.resources.ask.limits, day.record.calls) == {}
+    assert over_limit(day.resources.budget.limits, day.record.calls) == {}
 
 
 async def test_a_key_without_the_right_to_bulk_asks_one_by_one_for_a_day(begin: Begin) -> None:
@@ -54,7 +54,7 @@ async def test_a_key_without_the_right_to_bulk_asks_one_by_one_for_a_day(begin: 
     assert served.call_class is CallClass.USER
     assert served.at - refused.ended <= timedelta(seconds=3)
     assert sorted(day.record.weights) == sorted(day.record.asked(close + timedelta(minutes=5), day.now))
-    assert over_limit(day.resources.ask.limits, day.record.calls) == {}
+    assert over_limit(day.resources.budget.limits, day.record.calls) == {}
 
 
 async def test_after_a_refused_bulk_call_no_symbol_seems_younger_than_it_is(begin: Begin) -> None:

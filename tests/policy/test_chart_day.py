@@ -48,7 +48,7 @@ async def test_fifty_charts_cost_quotes_nothing_and_hold_the_close_before_the_ne
     for symbol in symbols:
         kept, view = await day.chart(symbol)
         assert (MONDAY, frozenset()) == (kept.newest, view.partial)
-    assert over_limit(day.resources.ask.limits, day.record.calls) == {}
+    assert over_limit(day.resources.budget.limits, day.record.calls) == {}
 
 
 async def test_charts_that_lack_a_day_when_the_session_opens_get_a_tenth_of_it(begin: Begin) -> None:
@@ -91,4 +91,4 @@ async def test_on_a_free_key_charts_leave_the_closing_sweep_whole(begin: Begin, 
         assert set(day.record.weights) <= set(swept[: watched + 1])  # and the probe
         assert len(charts_of(night)) <= most
     assert (most > 0) == bool(charts_of(day.record.calls))
-    assert over_limit(day.resources.ask.limits, day.record.calls) == {}
+    assert over_limit(day.resources.budget.limits, day.record.calls) == {}

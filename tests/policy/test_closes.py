@@ -104,7 +104,7 @@ async def test_a_call_whose_process_died_costs_no_symbol_its_close(begin: Begin)
     day = await standard_day(begin, FRIDAY)
     await day.run(FRIDAY + LAG["realtime"])
     for _ in range(3):
-        await line.ask(day.resources)  # granted, and never made
+        await line.obtain_permit(day.resources)  # granted, and never made
     await day.run(FRIDAY + 20 * MINUTE)
 
     assert [] == await lacking(day, FRIDAY)
@@ -143,7 +143,7 @@ async def test_one_failed_call_of_a_free_key_costs_no_symbol_its_close(begin: Be
     await day.run(MONDAY + 6 * HOUR)
 
     assert [] == await lacking(day, MONDAY)
-    assert {} == over_limit(day.resources.ask.limits, day.record.calls)
+    assert {} == over_limit(day.resources.budget.limits, day.record.calls)
 
 
 async def test_a_free_key_whose_provider_is_away_for_a_quarter_of_an_hour_has_all_closes_that_night(
@@ -163,7 +163,7 @@ async def test_a_free_key_whose_provider_is_late_has_all_closes_when_they_are_ou
     await day.run(MONDAY + 18 * HOUR)
 
     assert [] == await lacking(day, MONDAY)
-    assert {} == over_limit(day.resources.ask.limits, day.record.calls)
+    assert {} == over_limit(day.resources.budget.limits, day.record.calls)
 
 
 async def test_a_free_keys_symbol_that_is_behind_the_others_is_asked_again_that_night(begin: Begin) -> None:
@@ -182,7 +182,7 @@ async def test_symbols_without_trades_take_no_more_of_a_free_keys_week_than_the_
         missing.append([symbol for symbol in await lacking(day, close) if symbol not in day.late])
 
     assert [[], [], []] == missing
-    assert {} == over_limit(day.resources.ask.limits, day.record.calls)
+    assert {} == over_limit(day.resources.budget.limits, day.record.calls)
 
 
 async def test_a_quota_that_sweeps_by_night_keeps_its_failures_to_a_fifth(begin: Begin) -> None:
@@ -200,4 +200,4 @@ async def test_a_quota_that_sweeps_by_night_keeps_its_failures_to_a_fifth(begin:
 
     night = day.record.between(MONDAY, day.now)
     assert sum(call.outcome is Outcome.UNAVAILABLE for call in night) <= 5
-    assert {} == over_limit(day.resources.ask.limits, day.record.calls)
+    assert {} == over_limit(day.resources.budget.limits, day.record.calls)

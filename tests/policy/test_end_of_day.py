@@ -75,5 +75,5 @@ async def test_of_more_symbols_than_calls_no_24_hours_have_more_than_25_calls(be
     day = await free_day(begin, "2026-11-16T15:00", 40)
     await day.run(at("2026-11-19T15:00"))
 
-    assert over_limit(day.resources.ask.limits, day.record.calls) == {}
+    assert over_limit(day.resources.budget.limits, day.record.calls) == {}
     assert len(day.record.calls) >= 3 * 25 * 0.8

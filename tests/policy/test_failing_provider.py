@@ -57,7 +57,7 @@ async def test_an_outage_of_six_hours_costs_a_free_key_a_fifth_of_its_day(begin:
 
     failed = [call for call in day.record.calls if call.outcome is Outcome.UNAVAILABLE]
     assert len(failed) <= 5
-    assert over_limit(day.resources.ask.limits, day.record.calls) == {}
+    assert over_limit(day.resources.budget.limits, day.record.calls) == {}
     assert 15 <= await closed_evenings(day)
     assert await failures(day) == 0
 

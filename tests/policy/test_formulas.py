@@ -11,11 +11,11 @@ from common.core.refresh import (
     NO_POWER,
     OPEN_POWER,
     Policy,
-    Use,
+    Usage,
     busy_after,
+    pace,
     probe_due,
     sweep_share,
-    turn,
 )
 from common.core.staleness import lower_bound, mean_age, round_robin, session_rate, weight_classes, zipf
 from common.sessions import nyse
@@ -115,7 +115,7 @@ def test_the_rate_of_a_session_is_the_pace_or_what_a_quota_leaves(limits: str, s
     ],
 )
 def test_the_turn_follows_new_york(now: str, power: int) -> None:
-    assert power == turn(STANDARD, NYSE, at(now), Use()).power
+    assert power == pace(STANDARD, NYSE, at(now), Usage()).power
 
 
 @pytest.mark.parametrize(
@@ -152,22 +152,22 @@ def test_the_sweeps_share_is_a_call_a_symbol_or_half_of_the_quota(quota: int, wa
 @pytest.mark.parametrize(
     ("now", "use", "power"),
     [
-        ("2026-11-23T21:30", Use(busy=19, wanted=20), CLOSING_POWER),
-        ("2026-11-23T21:30", Use(busy=20, wanted=20), NO_POWER),  # the sweep has had its share
-        ("2026-11-23T21:30", Use(busy=30, urgent=11, wanted=20), CLOSING_POWER),  # who waited took nothing of it
-        ("2026-11-23T21:30", Use(busy=250, wanted=600), NO_POWER),
+        ("2026-11-23T21:30", Usage(busy=19, wanted=20), CLOSING_POWER),
+        ("2026-11-23T21:30", Usage(busy=20, wanted=20), NO_POWER),  # the sweep has had its share
+        ("2026-11-23T21:30", Usage(busy=30, urgent=11, wanted=20), CLOSING_POWER),  # who waited took nothing of it
+        ("2026-11-23T21:30", Usage(busy=250, wanted=600), NO_POWER),
     ],
 )
-def test_the_sweep_takes_its_share_of_a_quota_and_no_more(now: str, use: Use, power: int) -> None:
-    assert power == turn(QUOTA, NYSE, at(now), use).power
+def test_the_sweep_takes_its_share_of_a_quota_and_no_more(now: str, use: Usage, power: int) -> None:
+    assert power == pace(QUOTA, NYSE, at(now), use).power
 
 
 @pytest.mark.parametrize("busy", [480, 500])
 def test_where_the_sweeps_share_is_all_that_is_left_background_is_not_due_again_in_the_session(busy: int) -> None:
-    use, last, close = Use(busy=busy, wanted=20), at("2026-11-20T18:00"), at("2026-11-20T21:00")
+    use, last, close = Usage(busy=busy, wanted=20), at("2026-11-20T18:00"), at("2026-11-20T21:00")
     looks = [last + timedelta(minutes=n) for n in range(1, int((close - last) / timedelta(minutes=1)))]
 
-    due = [now for now in looks if (told := turn(QUOTA, NYSE, now, use)).power == OPEN_POWER and last + told.gap <= now]
+    due = [now for now in looks if (told := pace(QUOTA, NYSE, now, use)).power == OPEN_POWER and last + told.gap <= now]
     assert due == []
 
 
@@ -192,4 +192,4 @@ def test_the_probe_follows_new_yorks_close_by_an_hour(
 ) -> None:
     asked = at(last_asked) if last_asked else None
 
-    assert due == probe_due(FREE, NYSE, at(now), Use(newest_day=newest), asked)
+    assert due == probe_due(FREE, NYSE, at(now), Usage(newest_day=newest), asked)

@@ -50,7 +50,7 @@ async def test_a_quota_is_spread_over_each_of_two_sessions(begin: Begin) -> None
         assert day.record.age(day.calendar, opening, close) <= 7
         assert day.record.age(day.calendar, close - HOUR, close) <= 7
         assert max(by_the_hour) <= 2 * min(by_the_hour)
-    assert over_limit(day.resources.ask.limits, day.record.calls) == {}
+    assert over_limit(day.resources.budget.limits, day.record.calls) == {}
 
 
 @pytest.mark.parametrize(("quota", "symbols"), [(60, 6), (100, 20)])
@@ -71,7 +71,7 @@ async def test_who_waits_is_served_at_once_on_the_first_day(begin: Begin) -> Non
     assert max(waits) <= AT_ONCE
     rest = lower_bound(list(day.record.weights.values()), (500 - 20 - 60) / 390)
     assert day.record.age(day.calendar, *MONDAY) <= 1.05 * rest
-    assert over_limit(day.resources.ask.limits, day.record.calls) == {}
+    assert over_limit(day.resources.budget.limits, day.record.calls) == {}
 
 
 async def test_who_waits_is_served_at_once_after_a_day_that_was_used_up(begin: Begin) -> None:
@@ -81,5 +81,5 @@ async def test_who_waits_is_served_at_once_after_a_day_that_was_used_up(begin: B
 
     waits = waited(day, wanted)
     assert len(waits) == len(wanted)
-    assert over_limit(day.resources.ask.limits, day.record.calls) == {}
+    assert over_limit(day.resources.budget.limits, day.record.calls) == {}
     assert max(waits) <= AT_ONCE

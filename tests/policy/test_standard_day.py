@@ -28,7 +28,7 @@ async def test_over_a_session_prices_are_as_young_as_theory_allows(begin: Begin)
     assert age / lower_bound(weights, 5) <= 1.05
     assert day.record.worst_age(day.calendar, OPEN + HOUR, CLOSE) <= 1.01 * 2 * 2 * round_robin(weights, 5)
     assert len(day.record.calls) >= 0.98 * 5 * 390
-    assert over_limit(day.resources.ask.limits, day.record.calls) == {}
+    assert over_limit(day.resources.budget.limits, day.record.calls) == {}
 
 
 async def test_after_the_close_each_symbol_is_asked_once_more_and_none_until_the_next_open(begin: Begin) -> None:
@@ -41,7 +41,7 @@ async def test_after_the_close_each_symbol_is_asked_once_more_and_none_until_the
     assert sweep[0].at <= FINAL + LOOK
     assert sweep[-1].at <= FINAL + timedelta(minutes=100 / 5)
     assert morning[0].at <= NEXT_OPEN + LOOK
-    assert over_limit(day.resources.ask.limits, day.record.calls) == {}
+    assert over_limit(day.resources.budget.limits, day.record.calls) == {}
 
 
 async def test_the_sweep_begins_with_what_is_wanted_most_for_its_age(begin: Begin) -> None:
@@ -67,7 +67,7 @@ async def test_where_the_market_never_closes_no_hour_differs_from_another(begin:
     assert day.record.age(day.calendar, friday + HOUR / 4, friday + HOUR) / bound <= 1.05
     assert len(day.record.between(friday, friday + HOUR)) >= 0.98 * 5 * 60
     assert len(day.record.between(at("2026-11-21T03:00"), day.now)) >= 0.98 * 5 * 30
-    assert over_limit(day.resources.ask.limits, day.record.calls) == {}
+    assert over_limit(day.resources.budget.limits, day.record.calls) == {}
 
 
 async def test_a_symbol_added_at_night_is_fetched_at_night_and_one_with_a_quote_is_not(begin: Begin) -> None:

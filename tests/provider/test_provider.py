@@ -284,7 +284,7 @@ async def test_a_provider_that_does_not_finish_is_given_up_within_the_timeout(pr
 
 
 async def test_no_answer_is_awaited_past_the_lease(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "ANSWER_BY", 1.3)  # seconds; the real 11.5 would take as long
+    monkeypatch.setattr(door, "ANSWER_TIMEOUT", 1.3)  # seconds; the real 11.5 would take as long
     await break_calls(provider, "hang")
     start = time.monotonic()
     refusal = await refused(replace(provider, timeout=10.0), permit(age=1.0))
@@ -294,7 +294,7 @@ async def test_no_answer_is_awaited_past_the_lease(provider: Provider, monkeypat
 
 
 def test_the_deadlines_lie_within_the_lease() -> None:
-    assert door.WRITE_BY < door.ANSWER_BY < 12
+    assert door.WRITE_BY < door.ANSWER_TIMEOUT < 12
     assert door.CONNECT < door.WRITE_BY
 
 

@@ -34,7 +34,7 @@ class Made:
 
     at: timedelta
     call_class: str
-    asker: str | None
+    requester: str | None
     groups: frozenset[str]
 
 
@@ -73,12 +73,12 @@ class SharesMachine(RuleBasedStateMachine):
         )
         return f"S{self.names}"
 
-    @rule(asker=st.sampled_from(ASKERS), many=st.integers(1, 12))
-    def somebody_waits(self, asker: str, many: int) -> None:
-        call_class = "user" if asker.startswith("user") else "stranger"
+    @rule(requester=st.sampled_from(ASKERS), many=st.integers(1, 12))
+    def somebody_waits(self, requester: str, many: int) -> None:
+        call_class = "user" if requester.startswith("user") else "stranger"
         for name in [self._name() for _ in range(many)]:
-            self.connection.execute(JOIN, [[name], call_class, asker])
-            self.waiting[name] = (call_class, asker)
+            self.connection.execute(JOIN, [[name], call_class, requester])
+            self.waiting[name] = (call_class, requester)
 
     @rule(many=st.integers(1, 12))
     def an_operator_orders(self, many: int) -> None:
@@ -142,9 +142,9 @@ class SharesMachine(RuleBasedStateMachine):
         }
 
     def _take(self, call: int, call_class: str, subject: str) -> Made:
-        asker = self._asker(call_class, subject)
+        requester = self._asker(call_class, subject)
         groups = {"user": {"waiting"}, "stranger": {"waiting", "stranger"}, "operator": {"waiting"}, "first": {"first"}}
-        made = Made(self.now, call_class, asker, frozenset(groups.get(call_class, set())))
+        made = Made(self.now, call_class, requester, frozenset(groups.get(call_class, set())))
         self._check_turn(made)
         self._check_ceilings(made)
         self._check_least(made)
@@ -172,10 +172,10 @@ class SharesMachine(RuleBasedStateMachine):
     def _within(self, period: timedelta, group: str) -> int:
         return sum(group in made.groups and made.at > self.now - period for made in self.made)
 
-    def _used(self, asker: str | None, call_class: str | None = None) -> int:
+    def _used(self, requester: str | None, call_class: str | None = None) -> int:
         span = longest_period(self.limits)
         return sum(
-            made.asker == asker and call_class in (None, made.call_class) and made.at > self.now - span
+            made.requester == requester and call_class in (None, made.call_class) and made.at > self.now - span
             for made in self.made
         )
 
@@ -186,19 +186,19 @@ class SharesMachine(RuleBasedStateMachine):
                 assert self._within(ceiling.period, ceiling.group) < ceiling.calls, f"{ceiling} broken by {made}"
         most = most_of_one(self.limits, Shares()).get(made.call_class)
         if most is not None:
-            assert self._used(made.asker, made.call_class) < most, f"one of {made.call_class} has too much"
+            assert self._used(made.requester, made.call_class) < most, f"one of {made.call_class} has too much"
 
     def _check_least(self, made: Made) -> None:
         """Nobody of the class who could have been served had fewer calls."""
         most = most_of_one(self.limits, Shares()).get(made.call_class)
         if made.call_class in ("user", "stranger"):
-            rivals = {asker for call_class, asker in self.waiting.values() if call_class == made.call_class}
+            rivals = {requester for call_class, requester in self.waiting.values() if call_class == made.call_class}
         elif made.call_class == "first":
             rivals = {f"user:{who}" for who, names in self.lacking.items() if names}
         else:
             return
         able = {rival for rival in rivals if most is None or self._used(rival, made.call_class) < most}
-        assert self._used(made.asker) <= min(map(self._used, able)), f"{made.asker} had its turn before {able}"
+        assert self._used(made.requester) <= min(map(self._used, able)), f"{made.requester} had its turn before {able}"
 
     def _check_turn(self, made: Made) -> None:
         """No two first quotes follow each other in background while a refresh is due."""
@@ -213,7 +213,7 @@ class SharesMachine(RuleBasedStateMachine):
     def _check_idle(self) -> None:
         """A slot is free and nobody gets it: then every class that waits is at a ceiling, and leaves the slot to background."""
         most = most_of_one(self.limits, Shares())
-        for call_class, asker in set(self.waiting.values()):
+        for call_class, requester in set(self.waiting.values()):
             groups = {"waiting", "stranger"} if call_class == "stranger" else {"waiting"}
             full = [
                 ceiling
@@ -222,8 +222,8 @@ class SharesMachine(RuleBasedStateMachine):
                 and self._within(ceiling.period, ceiling.group) >= ceiling.calls
                 and (ceiling.period >= DAY or self.refreshed > 0 or self.quoted or any(self.lacking.values()))
             ]
-            alone = call_class in most and self._used(asker, call_class) >= most[call_class]
-            assert full or alone, f"a slot idles, and {call_class} {asker} waits"
+            alone = call_class in most and self._used(requester, call_class) >= most[call_class]
+            assert full or alone, f"a slot idles, and {call_class} {requester} waits"
 
     @precondition(lambda self: self.waiting and not self.refreshed and not self.quoted)
     @rule()

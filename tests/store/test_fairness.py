@@ -13,7 +13,7 @@ from common.store.ledger import Grant
 from common.store.pool import acquire
 from common.store.users import insert_user
 from tests.store.conftest import START, Clock
-from tests.store.test_grants import SOURCE, asks, granted, quoted, settle, turn, waits
+from tests.store.test_grants import SOURCE, budget, granted, pace, quoted, settle, waits
 
 STRANGER, OTHER = "network:a", "network:b"
 
@@ -45,7 +45,7 @@ async def account(db: asyncpg.Pool, name: str, *watched: str) -> str:
 async def ask_for(db: asyncpg.Pool, symbol: str, by: str, function: Function = Function.QUOTE) -> str:
     call_class = CallClass.USER if by.startswith("user") else CallClass.STRANGER
     async with acquire(db) as connection:
-        return await line.join_line(connection, asks(), function, [symbol], call_class, asker=by, most=1000)
+        return await line.enqueue(connection, budget(), function, [symbol], call_class, requester=by, most=1000)
 
 
 async def groups(db: asyncpg.Pool, symbol: str) -> set[str]:
@@ -63,7 +63,7 @@ async def fail(db: asyncpg.Pool, grant: Grant, now: object) -> None:
 
 async def answer(db: asyncpg.Pool, grant: Grant) -> None:
     async with acquire(db) as connection:
-        await symbols.update_quoted(connection, asks(), dict.fromkeys(grant.subjects))
+        await symbols.update_quoted(connection, budget(), dict.fromkeys(grant.subjects))
     await settle(db, grant)
 
 
@@ -109,7 +109,7 @@ async def test_a_symbol_that_exists_gives_its_credit_back_and_one_that_does_not_
     await list_symbols(db, "IBM")
     for n in range(5):
         await ask_for(db, f"S{n}.LON", "user:1")
-        grant = await granted(db, asks("1000/1min"), turn(limits="1000/1min"))
+        grant = await granted(db, budget("1000/1min"), pace(limits="1000/1min"))
         await (answer(db, grant) if n < 2 else fail(db, grant, clock.now))
 
     for n in range(3):
@@ -123,7 +123,7 @@ async def test_a_symbol_that_exists_gives_its_credit_back_and_one_that_does_not_
 async def test_what_rests_in_quarantine_is_a_trial_whoever_asks(db: asyncpg.Pool, clock: Clock) -> None:
     await list_symbols(db, "IBM")
     await ask_for(db, "GONE", "user:1")
-    await fail(db, await granted(db, asks(), turn()), clock.now)
+    await fail(db, await granted(db, budget(), pace()), clock.now)
 
     await ask_for(db, "GONE", "user:2")
 
@@ -140,7 +140,7 @@ async def test_strangers_together_have_a_fifth_while_others_wait(db: asyncpg.Poo
     classes = []
     for _ in range(20):
         clock.pass_(12.1)
-        grant = await granted(db, asks(), turn(clock=10_000 + (clock.now - START).total_seconds()))
+        grant = await granted(db, budget(), pace(clock=10_000 + (clock.now - START).total_seconds()))
         classes.append(grant.call_class)
         await answer(db, grant)
         async with acquire(db) as connection:
@@ -156,7 +156,7 @@ async def test_strangers_alone_may_take_the_whole_minute(db: asyncpg.Pool, clock
     for name in names:
         await ask_for(db, name, STRANGER)
 
-    assert [CallClass.STRANGER] * 5 == [(await granted(db, asks(), turn())).call_class for _ in range(5)]
+    assert [CallClass.STRANGER] * 5 == [(await granted(db, budget(), pace())).call_class for _ in range(5)]
 
 
 async def test_of_a_day_strangers_have_a_fifth_though_nobody_else_waits(db: asyncpg.Pool, clock: Clock) -> None:
@@ -170,7 +170,7 @@ async def test_of_a_day_strangers_have_a_fifth_though_nobody_else_waits(db: asyn
         clock.pass_(61)
         async with acquire(db) as connection:
             await connection.execute("UPDATE demand SET expires = expires + interval '1 hour'")
-            _, told = await ledger.grant_call(connection, asks(limits), turn(limits=limits, power=NO_POWER))
+            _, told = await ledger.grant_call(connection, budget(limits), pace(limits=limits, power=NO_POWER))
         if isinstance(told, Grant):
             made += 1
             await answer(db, told)
@@ -189,7 +189,7 @@ async def test_whoever_had_fewest_calls_goes_first_and_then_whoever_waited_longe
 
     order = []
     for _ in names:
-        grant = await granted(db, asks(), turn())
+        grant = await granted(db, budget(), pace())
         order.append(grant.subjects[0])
         await settle(db, grant)
 
@@ -206,7 +206,7 @@ async def test_a_small_list_does_not_wait_for_a_large_one(db: asyncpg.Pool, cloc
     order = []
     for _ in range(8):
         clock.pass_(12)
-        grant = await granted(db, asks(), turn())
+        grant = await granted(db, budget(), pace())
         order.append(grant.subjects[0])
         await answer(db, grant)
 
@@ -221,7 +221,7 @@ async def test_first_quotes_take_every_second_call_of_background(db: asyncpg.Poo
     classes = []
     for n in range(6):
         clock.pass_(12)
-        grant = await granted(db, asks(), turn(clock=10_000 + 12 * n))
+        grant = await granted(db, budget(), pace(clock=10_000 + 12 * n))
         classes.append(grant.call_class)
         await answer(db, grant)
 
@@ -231,15 +231,15 @@ async def test_first_quotes_take_every_second_call_of_background(db: asyncpg.Poo
 async def test_a_first_quote_that_failed_is_left_for_five_minutes(db: asyncpg.Pool, clock: Clock) -> None:
     await list_symbols(db, "A")
     await account(db, "ada", "A")
-    grant = await granted(db, asks(), turn())
+    grant = await granted(db, budget(), pace())
     async with acquire(db) as connection:
         await ledger.update_call(connection, grant.id, Outcome.UNAVAILABLE)
         await line.release_unserved(connection, grant.id, jitter=1, counts=True)
 
     clock.pass_(timedelta(minutes=4))
-    assert "idle" == (await waits(db, asks(), turn())).reason
+    assert "idle" == (await waits(db, budget(), pace())).reason
     clock.pass_(timedelta(minutes=2))
-    assert CallClass.FIRST == (await granted(db, asks(), turn())).call_class
+    assert CallClass.FIRST == (await granted(db, budget(), pace())).call_class
 
 
 async def test_nonsense_on_lists_takes_a_fifth_and_a_twentieth(db: asyncpg.Pool, clock: Clock) -> None:
@@ -251,7 +251,7 @@ async def test_nonsense_on_lists_takes_a_fifth_and_a_twentieth(db: asyncpg.Pool,
     nonsense = 0
     for n in range(100):
         clock.pass_(12.1)
-        grant = await granted(db, asks(), turn(clock=20_000 + 12 * n))
+        grant = await granted(db, budget(), pace(clock=20_000 + 12 * n))
         if grant.subjects[0].startswith("NO"):
             nonsense += 1
             await fail(db, grant, clock.now)
@@ -295,11 +295,11 @@ async def test_a_sleeping_accounts_first_quotes_wait(db: asyncpg.Pool, clock: Cl
     await account(db, "ada", "A")
     async with acquire(db) as connection:
         await connection.execute("UPDATE users SET asleep = true")
-    assert "idle" == (await waits(db, asks(), turn())).reason
+    assert "idle" == (await waits(db, budget(), pace())).reason
 
     async with acquire(db) as connection:
         await connection.execute("UPDATE users SET asleep = false")
-    assert ("A",) == (await granted(db, asks(), turn())).subjects
+    assert ("A",) == (await granted(db, budget(), pace())).subjects
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ async def test_pins_have_a_quarter_of_backgrounds_day_while_people_want_somethin
     for n in range(12):
         clock.pass_(61)
         async with acquire(db) as connection:
-            _, told = await ledger.grant_call(connection, asks(limits), turn(limits=limits, clock=10_000 + n))
+            _, told = await ledger.grant_call(connection, budget(limits), pace(limits=limits, clock=10_000 + n))
         if isinstance(told, Grant):
             made.append(told.subjects[0])
             await answer(db, told)
@@ -340,23 +340,23 @@ async def test_pins_have_a_quarter_of_backgrounds_day_while_people_want_somethin
     assert 5 == len(made)
     async with acquire(db) as connection:
         await connection.execute("DELETE FROM symbols WHERE symbol = 'WATCHED'")
-    assert made[0] not in (await granted(db, asks(limits), turn(limits=limits, clock=20_000))).subjects
+    assert made[0] not in (await granted(db, budget(limits), pace(limits=limits, clock=20_000))).subjects
 
 
 async def test_an_operator_who_forces_is_bound_by_no_share(db: asyncpg.Pool, clock: Clock) -> None:
     limits = "100/1min,4/1d"
     async with acquire(db) as connection:
         for n in range(4):
-            await line.join_line(connection, asks(), Function.QUOTE, [f"S{n}"], CallClass.OPERATOR, forced=n > 1)
+            await line.enqueue(connection, budget(), Function.QUOTE, [f"S{n}"], CallClass.OPERATOR, forced=n > 1)
 
-    made = [(await granted(db, asks(limits), turn(limits=limits))).subjects[0] for _ in range(4)]
+    made = [(await granted(db, budget(limits), pace(limits=limits))).subjects[0] for _ in range(4)]
 
     assert ["S0", "S1", "S2", "S3"] == sorted(made)
     async with acquire(db) as connection:
-        await line.join_line(connection, asks(account="b"), Function.QUOTE, ["A", "B", "C"], CallClass.OPERATOR)
+        await line.enqueue(connection, budget(account="b"), Function.QUOTE, ["A", "B", "C"], CallClass.OPERATOR)
     for _ in range(2):
-        await granted(db, asks(limits, account="b"), turn(limits=limits))
-    assert "idle" == (await waits(db, asks(limits, account="b"), turn(limits=limits))).reason
+        await granted(db, budget(limits, account="b"), pace(limits=limits))
+    assert "idle" == (await waits(db, budget(limits, account="b"), pace(limits=limits))).reason
 
 
 async def test_of_a_class_that_is_raised_the_newcomer_is_the_requester(db: asyncpg.Pool, clock: Clock) -> None:
@@ -374,17 +374,17 @@ async def test_a_ceiling_ends_a_wait_when_it_has_room_again(db: asyncpg.Pool, cl
     limits = "1/2s,5/1min,25/1d"
     await list_symbols(db, "A", "B")
     await ask_for(db, "A", STRANGER)
-    await settle(db, await granted(db, asks(limits), turn(limits=limits, power=NO_POWER)))
+    await settle(db, await granted(db, budget(limits), pace(limits=limits, power=NO_POWER)))
     clock.pass_(timedelta(hours=1))
     await ask_for(db, "B", STRANGER)
     async with acquire(db) as connection:
-        await line.update_stay(connection, Function.QUOTE, "B", timedelta(days=2))
+        await line.update_expiry(connection, Function.QUOTE, "B", timedelta(days=2))
 
-    told = await waits(db, asks(limits), turn(limits=limits, power=NO_POWER))
+    told = await waits(db, budget(limits), pace(limits=limits, power=NO_POWER))
 
     assert "idle" == told.reason  # one network has one call of the day
     clock.pass_(timedelta(hours=23))
-    assert ("B",) == (await granted(db, asks(limits), turn(limits=limits, power=NO_POWER))).subjects
+    assert ("B",) == (await granted(db, budget(limits), pace(limits=limits, power=NO_POWER))).subjects
 
 
 async def test_what_an_account_watches_does_not_count_against_its_minute(db: asyncpg.Pool, clock: Clock) -> None:
@@ -394,7 +394,9 @@ async def test_what_an_account_watches_does_not_count_against_its_minute(db: asy
 
     async def chart(symbol: str) -> str:
         async with acquire(db) as connection:
-            return await line.join_line(connection, asks(), Function.DAILY, [symbol], CallClass.USER, asker=by, most=3)
+            return await line.enqueue(
+                connection, budget(), Function.DAILY, [symbol], CallClass.USER, requester=by, most=3
+            )
 
     assert ["joined"] * 6 == [await chart(name) for name in names]
     assert ["joined"] * 3 + ["unfair"] == [await chart(name) for name in "WXYZ"]
@@ -409,7 +411,9 @@ async def test_of_a_list_ten_symbols_are_waited_for_at_once_and_the_rest_come_in
 
     async def wait_for(symbol: str) -> str:
         async with acquire(db) as connection:
-            return await line.join_line(connection, asks(), Function.QUOTE, [symbol], CallClass.USER, asker=by, most=3)
+            return await line.enqueue(
+                connection, budget(), Function.QUOTE, [symbol], CallClass.USER, requester=by, most=3
+            )
 
     assert ["joined"] * 10 + ["watched"] * 2 == [await wait_for(name) for name in names]
     assert "joined" == await wait_for("S03")  # what is queued already costs nothing
@@ -419,32 +423,32 @@ async def test_what_was_promised_for_now_goes_before_whoever_had_fewer_calls(db:
     await list_symbols(db, "A", "B", "C", "D")
     ada, bob = await account(db, "ada"), await account(db, "bob")
     await ask_for(db, "A", ada)
-    await answer(db, await granted(db, asks(), turn()))
+    await answer(db, await granted(db, budget(), pace()))
     await ask_for(db, "B", ada)
     clock.pass_(1)
     await ask_for(db, "C", bob)
     await ask_for(db, "D", bob)
     async with acquire(db) as connection:
         until = clock.now + timedelta(seconds=30)
-        await line.update_stay(connection, Function.QUOTE, "B", timedelta(minutes=2), urgent_at=until)
-        await line.update_stay(
+        await line.update_expiry(connection, Function.QUOTE, "B", timedelta(minutes=2), urgent_at=until)
+        await line.update_expiry(
             connection, Function.QUOTE, "B", timedelta(minutes=5), urgent_at=until + timedelta(minutes=3)
         )
-    first = (await granted(db, asks(), turn())).subjects
+    first = (await granted(db, budget(), pace())).subjects
     clock.pass_(30)
 
     assert ("C",) == first
-    assert ("B",) == (await granted(db, asks(), turn())).subjects
+    assert ("B",) == (await granted(db, budget(), pace())).subjects
 
 
 async def test_failures_in_a_row_are_counted_until_an_answer(db: asyncpg.Pool, clock: Clock) -> None:
     async with acquire(db) as connection:
-        counted = [await gate.update_failed(connection, asks(), clock.now) for _ in range(3)]
+        counted = [await gate.update_failed(connection, budget(), clock.now) for _ in range(3)]
         assert [1, 2, 3] == [each.in_a_row for each in counted if each]
         await connection.execute("UPDATE ledgers SET closed_at = ledger_now() + interval '1 s'")
-        assert await gate.update_failed(connection, asks(), clock.now) is None
+        assert await gate.update_failed(connection, budget(), clock.now) is None
         await gate.update_answered(connection, "a")
-        again = await gate.update_failed(connection, asks(), clock.now)
+        again = await gate.update_failed(connection, budget(), clock.now)
     assert again is not None
     assert 1 == again.in_a_row
 
@@ -464,7 +468,7 @@ async def test_what_only_strangers_read_does_not_dilute_the_lists(db: asyncpg.Po
     made = []
     for n in range(90):
         clock.pass_(2.1)
-        grant = await granted(db, asks(limits), turn(limits=limits, gap=2, clock=20_000 + 2 * n))
+        grant = await granted(db, budget(limits), pace(limits=limits, gap=2, clock=20_000 + 2 * n))
         made.append(grant.subjects[0])
         await answer(db, grant)
 
@@ -482,7 +486,7 @@ async def test_where_nobody_watches_anything_readers_have_all_of_background(db: 
         )
 
     for n in range(5):
-        grant = await granted(db, asks(), turn(clock=20_000 + n))
+        grant = await granted(db, budget(), pace(clock=20_000 + n))
         assert (f"R{n + 1}",) == grant.subjects
         await answer(db, grant)
         clock.pass_(12)

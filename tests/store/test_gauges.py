@@ -9,10 +9,10 @@ from common.core.models import CallClass, Function
 from common.core.outcomes import Outcome
 from common.store import gauges, ledger, line
 from common.store.gauges import Waiting
-from common.store.ledger import Ask
+from common.store.ledger import Budget
 from common.store.pool import acquire
 from tests.store.conftest import START, Clock
-from tests.store.test_grants import asks, granted, pin, settle, turn, want
+from tests.store.test_grants import budget, granted, pace, pin, settle, want
 
 LIMITS = parse_limits("2/1s,5/1min", "limits")
 
@@ -64,14 +64,14 @@ async def test_rows_wait_by_class_and_the_oldest_tells_how_long(db: asyncpg.Pool
 
 async def test_what_is_likely_to_be_wasted_waits_as_a_trial(db: asyncpg.Pool, clock: Clock) -> None:
     """There is no listing yet, so a stranger's symbol may well not exist."""
-    await want(db, "A", call_class=CallClass.STRANGER, asker="network:1")
+    await want(db, "A", call_class=CallClass.STRANGER, requester="network:1")
 
     assert [Waiting("trial", 1, timedelta())] == await waiting(db)
 
 
 async def test_what_is_under_way_or_has_expired_waits_no_more(db: asyncpg.Pool, clock: Clock) -> None:
     await want(db, "A", "B")
-    await granted(db, asks(), turn())
+    await granted(db, budget(), pace())
     assert [1] == [found.rows for found in await waiting(db)]
 
     clock.pass_(timedelta(hours=2))
@@ -81,7 +81,7 @@ async def test_what_is_under_way_or_has_expired_waits_no_more(db: asyncpg.Pool, 
 
 async def test_a_row_whose_call_died_waits_again(db: asyncpg.Pool, clock: Clock) -> None:
     await want(db, "A")
-    await granted(db, asks(), turn())
+    await granted(db, budget(), pace())
     assert [] == await waiting(db)
 
     clock.pass_(13)
@@ -92,7 +92,7 @@ async def test_a_row_whose_call_died_waits_again(db: asyncpg.Pool, clock: Clock)
 async def test_a_wait_lasts_from_joining_to_the_grant(db: asyncpg.Pool, clock: Clock) -> None:
     await want(db, "A")
     clock.pass_(7)
-    grant = await granted(db, asks(), turn())
+    grant = await granted(db, budget(), pace())
     clock.pass_(3)
 
     assert [(CallClass.USER, timedelta(seconds=7))] == await waits(db, grant)
@@ -103,7 +103,7 @@ async def test_a_bulk_call_ends_the_wait_of_all_that_it_is_for(db: asyncpg.Pool,
     clock.pass_(2)
     await want(db, "B", call_class=CallClass.OPERATOR)
     clock.pass_(3)
-    grant = await granted(db, asks(bulk=True), turn())
+    grant = await granted(db, budget(bulk=True), pace())
 
     expected = [(CallClass.OPERATOR, timedelta(seconds=3)), (CallClass.USER, timedelta(seconds=5))]
     assert expected == await waits(db, grant)
@@ -111,10 +111,10 @@ async def test_a_bulk_call_ends_the_wait_of_all_that_it_is_for(db: asyncpg.Pool,
 
 async def test_who_joins_a_call_under_way_did_not_wait_for_its_grant(db: asyncpg.Pool, clock: Clock) -> None:
     await pin(db, "A")
-    grant = await granted(db, asks(), turn())
+    grant = await granted(db, budget(), pace())
     clock.pass_(1)
     async with acquire(db) as connection:
-        await line.join_line(connection, asks(), Function.QUOTE, ["A"], CallClass.USER)
+        await line.enqueue(connection, budget(), Function.QUOTE, ["A"], CallClass.USER)
 
     assert [(CallClass.USER, timedelta(seconds=-1))] == await waits(db, grant)
 
@@ -122,7 +122,7 @@ async def test_who_joins_a_call_under_way_did_not_wait_for_its_grant(db: asyncpg
 async def test_what_the_ledger_grants_never_breaks_a_limit(db: asyncpg.Pool, clock: Clock) -> None:
     await want(db, *(f"S{number}" for number in range(12)))
     for _ in range(12):
-        while not isinstance(answer := await _ask(db, asks("2/1s,5/1min")), ledger.Grant):
+        while not isinstance(answer := await _ask(db, budget("2/1s,5/1min")), ledger.Grant):
             assert answer.wait is not None
             clock.pass_(answer.wait)
         await settle(db, answer)
@@ -130,9 +130,9 @@ async def test_what_the_ledger_grants_never_breaks_a_limit(db: asyncpg.Pool, clo
     assert [0, 0] == await over(db)
 
 
-async def _ask(db: asyncpg.Pool, who: Ask) -> ledger.Grant | ledger.Wait:
+async def _ask(db: asyncpg.Pool, who: Budget) -> ledger.Grant | ledger.Wait:
     async with acquire(db) as connection:
-        return (await ledger.grant_call(connection, who, turn()))[1]
+        return (await ledger.grant_call(connection, who, pace()))[1]
 
 
 async def test_a_call_too_many_is_told_for_five_minutes_by_each_rule_that_it_broke(
@@ -160,11 +160,11 @@ async def test_a_call_that_never_left_breaks_no_limit(db: asyncpg.Pool, clock: C
 async def test_the_last_call_that_brought_quotes_is_remembered(db: asyncpg.Pool, clock: Clock) -> None:
     assert await refreshed(db) is None
     await want(db, "A", "B")
-    await settle(db, await granted(db, asks(), turn()))
+    await settle(db, await granted(db, budget(), pace()))
     clock.pass_(5)
-    await settle(db, await granted(db, asks(), turn()), Outcome.UNAVAILABLE)
+    await settle(db, await granted(db, budget(), pace()), Outcome.UNAVAILABLE)
     async with acquire(db) as connection:
-        await line.join_line(connection, asks(), Function.DAILY, ["A"], CallClass.USER)
-    await settle(db, await granted(db, asks(), turn()))
+        await line.enqueue(connection, budget(), Function.DAILY, ["A"], CallClass.USER)
+    await settle(db, await granted(db, budget(), pace()))
 
     assert START == await refreshed(db)

@@ -15,7 +15,7 @@ from common.store.pool import acquire
 from tests.store.conftest import Clock
 from tests.store.machine import LedgerMachine
 from tests.store.shares_machine import SharesMachine
-from tests.store.test_grants import asks, turn, want
+from tests.store.test_grants import budget, pace, want
 
 FUNCTIONS = Path(__file__).parents[2] / "db" / "functions"
 CALLERS = 20
@@ -134,7 +134,7 @@ async def grants_at_once(db: asyncpg.Pool) -> int:
     async def one() -> bool:
         async with acquire(db) as connection:
             start.set()
-            return isinstance((await ledger.grant_call(connection, asks("5/1min"), turn()))[1], Grant)
+            return isinstance((await ledger.grant_call(connection, budget("5/1min"), pace()))[1], Grant)
 
     start = asyncio.Event()
     return sum(await asyncio.gather(*(one() for _ in range(CALLERS))))

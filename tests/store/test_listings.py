@@ -11,7 +11,7 @@ from common.store import ledger, line, listings
 from common.store.listings import ListingState
 from common.store.pool import acquire
 from tests.store.conftest import START, Clock
-from tests.store.test_grants import asks, turn
+from tests.store.test_grants import budget, pace
 
 OURS, OTHER = "simulated", "alphavantage"
 HOUR, WEEK = timedelta(hours=1), timedelta(days=7)
@@ -95,8 +95,8 @@ async def due(db: asyncpg.Pool, *, account: str = "a", source: str = OURS) -> bo
 async def call(db: asyncpg.Pool, outcome: Outcome | None) -> None:
     """A call for the listing, and how it ended; None: nobody settled it."""
     async with acquire(db) as connection:
-        await line.join_line(connection, asks(), Function.LISTING, [listings.SUBJECT], CallClass.REFRESH, stay=HOUR)
-        _, grant = await ledger.grant_call(connection, asks("100/1min"), turn())
+        await line.enqueue(connection, budget(), Function.LISTING, [listings.SUBJECT], CallClass.REFRESH, ttl=HOUR)
+        _, grant = await ledger.grant_call(connection, budget("100/1min"), pace())
         assert isinstance(grant, ledger.Grant)
         if outcome is not None:
             await ledger.update_call(connection, grant.id, outcome)

@@ -15,8 +15,8 @@ LETS_GO = 8.0  # seconds: five are set, the server looks when they are over
 
 
 async def test_whoever_freezes_with_the_ledger_in_hand_loses_it(database_url: str) -> None:
-    frozen = await open_pool(database_url, name="frozen", size=1, patience=20)
-    other = await open_pool(database_url, name="other", size=1, patience=20)
+    frozen = await open_pool(database_url, name="frozen", size=1, statement_timeout=20)
+    other = await open_pool(database_url, name="other", size=1, statement_timeout=20)
 
     async def is_free() -> bool:
         async with transaction(other) as connection:
@@ -36,7 +36,7 @@ async def test_whoever_freezes_with_the_ledger_in_hand_loses_it(database_url: st
 
 
 async def test_a_statement_that_takes_too_long_gives_its_connection_back_aside(database_url: str) -> None:
-    pool = await open_pool(database_url, name="slow", size=1, patience=0.2)
+    pool = await open_pool(database_url, name="slow", size=1, statement_timeout=0.2)
 
     with pytest.raises(StoreUnavailable):
         async with transaction(pool) as connection:
@@ -55,7 +55,7 @@ async def test_a_statement_that_takes_too_long_gives_its_connection_back_aside(d
 
 
 async def test_a_server_that_stalls_once_the_work_is_done_does_not_undo_it(database_url: str) -> None:
-    pool = await open_pool(database_url, name="stalls", size=1, patience=20)
+    pool = await open_pool(database_url, name="stalls", size=1, statement_timeout=20)
 
     async with transaction(pool) as connection:
         backend = await connection.fetchval("SELECT pg_backend_pid()")

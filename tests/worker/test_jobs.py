@@ -10,7 +10,7 @@ from common.core.outcomes import Outcome
 from common.resources import Resources
 from common.store import bars, feed, ledger, line, pulses, quotes, symbols
 from common.store.pool import acquire
-from worker.jobs import work_line
+from worker.jobs import work_queue
 
 SOURCE = "simulated"
 
@@ -48,7 +48,7 @@ async def test_what_was_saved_and_not_told_is_told(resources: Resources) -> None
         quote = Quote(Price("AAPL", Decimal(10), at.date()), SOURCE, at)
         await quotes.upsert_quote(connection, quote)
 
-    await work_line(resources, stopping=at_once)
+    await work_queue(resources, stopping=at_once)
 
     [(_, published)] = await feed.select_published(resources.redis, SOURCE, ["AAPL"])
     assert quote == published
@@ -60,7 +60,7 @@ async def test_the_overviews_symbols_are_wanted_and_no_others(resources: Resourc
     async with acquire(resources.db) as connection:
         await symbols.upsert_pins(connection, ["OLD"])
 
-    await work_line(
+    await work_queue(
         replace(resources, settings=replace(resources.settings, overview_symbols=("A", "B"))), stopping=at_once
     )
 
@@ -72,10 +72,10 @@ async def test_the_overviews_symbols_are_wanted_and_no_others(resources: Resourc
 
 async def test_a_worker_makes_the_calls_that_are_wanted(resources: Resources) -> None:
     async with acquire(resources.db) as connection:
-        await line.join_line(connection, resources.ask, Function.QUOTE, ["IBM"], CallClass.USER)
-        await line.join_line(connection, resources.ask, Function.DAILY, ["IBM"], CallClass.USER)
+        await line.enqueue(connection, resources.budget, Function.QUOTE, ["IBM"], CallClass.USER)
+        await line.enqueue(connection, resources.budget, Function.DAILY, ["IBM"], CallClass.USER)
 
-    await work_line(resources, stopping=after(2))
+    await work_queue(resources, stopping=after(2))
 
     async with acquire(resources.db) as connection:
         assert ["IBM"] == [quote.symbol for quote in await quotes.select_quotes(connection, SOURCE, ["IBM"])]
@@ -84,55 +84,55 @@ async def test_a_worker_makes_the_calls_that_are_wanted(resources: Resources) ->
 
 
 async def test_a_missing_listing_stands_in_the_line_once_in_the_backgrounds_name(resources: Resources) -> None:
-    await work_line(resources, stopping=at_once)
-    await work_line(resources, stopping=at_once)
+    await work_queue(resources, stopping=at_once)
+    await work_queue(resources, stopping=at_once)
 
     assert [("LISTING_STATUS", "US", CallClass.REFRESH)] == await waiting(resources)
 
 
 async def test_a_listing_that_came_is_not_asked_for_until_a_week_has_passed(resources: Resources) -> None:
-    await work_line(resources, stopping=after(1))
+    await work_queue(resources, stopping=after(1))
     assert [("LISTING_STATUS", "ok")] == await called(resources)
 
     await age_calls(resources, timedelta(hours=2))
-    await work_line(resources, stopping=at_once)
+    await work_queue(resources, stopping=at_once)
     assert [] == await waiting(resources)
 
     async with acquire(resources.db) as connection:
         await connection.execute("UPDATE listing_state SET refreshed_at = refreshed_at - interval '7 days'")
-    await work_line(resources, stopping=at_once)
+    await work_queue(resources, stopping=at_once)
     assert [("LISTING_STATUS", "US", CallClass.REFRESH)] == await waiting(resources)
 
 
 async def test_a_listing_that_failed_is_asked_for_again_after_an_hour(resources: Resources) -> None:
     away = replace(resources, provider=replace(resources.provider, base_url=f"{resources.provider.base_url}/nowhere"))
-    await work_line(away, stopping=after(1))
+    await work_queue(away, stopping=after(1))
     assert [("LISTING_STATUS", Outcome.UNAVAILABLE)] == await called(resources)
 
-    await work_line(resources, stopping=at_once)
+    await work_queue(resources, stopping=at_once)
     assert [] == await waiting(resources)
 
     await age_calls(resources, timedelta(hours=1))
-    await work_line(resources, stopping=at_once)
+    await work_queue(resources, stopping=at_once)
     assert [("LISTING_STATUS", "US", CallClass.REFRESH)] == await waiting(resources)
 
 
 async def test_a_worker_without_its_stores_ends_its_turn(resources: Resources) -> None:
     await resources.db.close()
 
-    await work_line(resources, stopping=after(1))
+    await work_queue(resources, stopping=after(1))
 
     assert [False, False] == [resources.health.is_up(name) for name in ("feed", "ledger")]
 
 
 async def seen(resources: Resources) -> set[str]:
     async with acquire(resources.db) as connection:
-        return set(await pulses.select_pulses(connection))
+        return set(await pulses.select_heartbeats(connection))
 
 
 async def test_a_worker_shows_that_it_is_at_work_and_beats_tick_that_beat_is(resources: Resources) -> None:
-    await work_line(resources, stopping=at_once)
+    await work_queue(resources, stopping=at_once)
     woken = await seen(resources)
-    await work_line(resources, stopping=at_once, ticked=True)
+    await work_queue(resources, stopping=at_once, ticked=True)
 
-    assert ({resources.ask.caller}, {resources.ask.caller, "beat"}) == (woken, await seen(resources))
+    assert ({resources.budget.process}, {resources.budget.process, "beat"}) == (woken, await seen(resources))

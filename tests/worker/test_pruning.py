@@ -14,7 +14,7 @@ from common.resources import Resources, open_redis
 from common.store import bars, feed, history, ledger, listings, pulses, quotes, refreshes, searches
 from common.store.pool import acquire, transaction
 from worker import pruning
-from worker.jobs import work_line
+from worker.jobs import work_queue
 from worker.pruning import prune
 
 SOURCE = "simulated"
@@ -84,7 +84,7 @@ async def test_a_watched_symbol_and_a_listing_are_never_forgotten(resources: Res
     await remember(resources, "WATCHED", 400 * DAY)
     async with acquire(resources.db) as connection:
         await connection.execute("UPDATE symbols SET watchers = 1")
-    await work_line(resources, stopping=after(1))
+    await work_queue(resources, stopping=after(1))
     async with acquire(resources.db) as connection:
         await connection.execute("UPDATE listing_state SET refreshed_at = refreshed_at - interval '400 days'")
 
@@ -97,7 +97,7 @@ async def test_a_watched_symbol_and_a_listing_are_never_forgotten(resources: Res
 
 async def test_processes_that_ended_and_jobs_are_forgotten(resources: Resources) -> None:
     async with acquire(resources.db) as connection:
-        await pulses.upsert_pulses(connection, ["young", "old"])
+        await pulses.upsert_heartbeats(connection, ["young", "old"])
         jobs = [await refreshes.insert_job(connection, ["IBM"], "cli:a@b", None) for _ in range(2)]
         await connection.execute("UPDATE pulses SET at = at - interval '25 hours' WHERE name = 'old'")
         await connection.execute(
@@ -108,7 +108,7 @@ async def test_processes_that_ended_and_jobs_are_forgotten(resources: Resources)
 
     async with acquire(resources.db) as connection:
         assert [jobs[1]] == await connection.fetchval("SELECT array_agg(job_id) FROM refresh_items")
-        assert {"young"} == set(await pulses.select_pulses(connection))
+        assert {"young"} == set(await pulses.select_heartbeats(connection))
 
 
 async def save_quote(resources: Resources, symbol: str, age: timedelta) -> Quote:
@@ -144,7 +144,7 @@ async def test_a_quote_that_nobody_wanted_for_the_historys_days_is_forgotten_wit
 
 
 @pytest.mark.parametrize(
-    ("wish", "is_kept"),
+    ("condition", "is_kept"),
     [
         ("watchers = 1", True),
         ("pinned = true", True),
@@ -153,11 +153,11 @@ async def test_a_quote_that_nobody_wanted_for_the_historys_days_is_forgotten_wit
         ("reads = 0", False),
     ],
 )
-async def test_an_old_quote_is_kept_while_its_symbol_is_wanted(resources: Resources, wish: str, is_kept: bool) -> None:
+async def test_an_old_quote_is_kept_while_its_symbol_is_wanted(resources: Resources, condition: str, is_kept: bool) -> None:
     await save_quote(resources, "OLD", 366 * DAY)
     async with acquire(resources.db) as connection:
         await connection.execute("INSERT INTO symbols (symbol) VALUES ('OLD')")
-        await connection.execute("UPDATE symbols SET " + wish)
+        await connection.execute("UPDATE symbols SET " + condition)
 
     await prune(resources, stopping=never)
 
@@ -181,7 +181,7 @@ async def test_a_forgotten_quote_does_not_come_back_when_redis_is_told_everythin
     await prune(resources, stopping=never)
 
     await resources.redis.flushall()
-    await work_line(resources, stopping=after(0))
+    await work_queue(resources, stopping=after(0))
 
     assert (set(), set()) == await kept(resources, "OLD")
 
