@@ -107,8 +107,8 @@ def count(request: web.Request) -> None:
     request[STANDINGS] = standings
     for standing in standings:
         if standing.left < 0:
-            told = f"expected at most {standing.quota} {standing.name} a minute"
-            raise RateLimited(told, retry_after=standing.reset)
+            message = f"expected at most {standing.quota} {standing.name} a minute"
+            raise RateLimited(message, retry_after=standing.reset)
 
 
 def headers(request: web.Request) -> dict[str, str]:

@@ -118,12 +118,12 @@ class Connection(RequestHandler):
             await asyncio.wait({self._gone}, timeout=FAREWELL)
         return finished
 
-    def log_exception(self, *told: Any, exc_info: Any = None, **_: Any) -> None:
+    def log_exception(self, *args: Any, exc_info: Any = None, **_: Any) -> None:
         """What a client sends wrong, such as a body that its own encoding does not fit, is no error of ours: no traceback for it."""
         if isinstance(exc_info, web.RequestPayloadError):
             log.info("request_malformed", kind=type(exc_info).__name__)
         else:
-            log.error("connection_failed", told=str(told[0]) if told else "", exc_info=exc_info)
+            log.error("connection_failed", message=str(args[0]) if args else "", exc_info=exc_info)
 
     def handle_error(
         self,

@@ -50,7 +50,7 @@ class Client:
     symbols: Collection[str]
     transport: asyncio.Transport
     pending: dict[str, Event] = field(default_factory=dict)
-    told: Order = NONE
+    last: Order = NONE
     since: float = field(default_factory=time.monotonic)
     writing: bool = False
     ended: bool = False
@@ -66,8 +66,8 @@ class Client:
         pending, self.pending = self.pending, {}
         lines = []
         for event in sorted(pending.values(), key=attrgetter("order")):
-            lines.append(event.whole if event.order > self.told else event.bare)
-            self.told = max(self.told, event.order)
+            lines.append(event.whole if event.order > self.last else event.bare)
+            self.last = max(self.last, event.order)
         return b"".join(lines)
 
     def wake(self) -> None:
@@ -141,7 +141,7 @@ class Streams:
         entries = [entry for symbol in client.symbols if (entry := self._memory.entry(symbol)) is not None]
         if since is not None and since > max((order(entry.event) for entry in entries), default=NONE):
             since = None
-        client.told = since or NONE
+        client.last = since or NONE
         for entry in entries:
             if since is None or not entry.event or order(entry.event) > since:
                 client.offer(entry.quote.symbol, self._encode(entry, entry.event))

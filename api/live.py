@@ -223,8 +223,8 @@ class Live:
         """Of a list of which many symbols are queued already: background asks for the rest."""
         async with acquire(self._resources.db) as connection:
             wait = await self._promises.wait_in_turn(connection, fetch.key, fetch.by.name)
-        told = f"the first answer for {fetch.subject} comes in its turn: many of your list are waited for already"
-        return QuotePending(told, retry_after=MINUTE if wait is None else wait)
+        message = f"the first answer for {fetch.subject} comes in its turn: many of your list are waited for already"
+        return QuotePending(message, retry_after=MINUTE if wait is None else wait)
 
     async def close(self) -> None:
         """Refreshes that nobody waits for end; calls under way finish."""

@@ -40,10 +40,10 @@ class Memory:
 
     def remember(self, quote: Quote, event: str = "") -> None:
         """Take a quote in unless memory has a newer one."""
-        held = self._entries.get(quote.symbol)
-        if held is not None and held.quote.fetched_at >= quote.fetched_at:
-            held.checked = time.monotonic()
-            held.event = held.event or event
+        entry = self._entries.get(quote.symbol)
+        if entry is not None and entry.quote.fetched_at >= quote.fetched_at:
+            entry.checked = time.monotonic()
+            entry.event = entry.event or event
             return
         entry = self._entries[quote.symbol] = Entry(quote, event, time.monotonic())
         if len(self._entries) > MAX_SYMBOLS:
@@ -63,8 +63,8 @@ class Memory:
 
     def recall(self, symbol: str) -> Quote | None:
         """What may be answered without asking a store."""
-        held = self._entries.get(symbol)
-        if held is None:
+        entry = self._entries.get(symbol)
+        if entry is None:
             return None
         self._entries.move_to_end(symbol)
-        return held.quote if self.followed or time.monotonic() - held.checked < RECHECK_INTERVAL else None
+        return entry.quote if self.followed or time.monotonic() - entry.checked < RECHECK_INTERVAL else None

@@ -220,13 +220,15 @@ def _refusal(errors: Sequence[type[QuotewellError]], limits: Iterable[str]) -> J
     headers += ["Retry-After"] * passes + ["WWW-Authenticate"] * (errors[0].status == 401)
     reference = SCHEMAS.format(name="ErrorForNow" if passes else "Error")
     codes = {"properties": {"code": {"enum": [error.code for error in errors]}}}
-    told = "\n".join(f"- `{error.code}`: {inspect.getdoc(error)}" for error in errors)
-    return _response(told, headers, {"allOf": [{"$ref": reference}, codes]})
+    codes_text = "\n".join(f"- `{error.code}`: {inspect.getdoc(error)}" for error in errors)
+    return _response(codes_text, headers, {"allOf": [{"$ref": reference}, codes]})
 
 
-def _response(told: str, headers: Sequence[str], schema: Json | None = None, media: str = "application/json") -> Json:
+def _response(
+    description: str, headers: Sequence[str], schema: Json | None = None, media: str = "application/json"
+) -> Json:
     written: Json = {
-        "description": told,
+        "description": description,
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
     }
     return written if schema is None else written | {"content": {media: {"schema": schema}}}

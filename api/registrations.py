@@ -30,8 +30,8 @@ class Registrations:
         counted = await self._tally.count([(self._limit, network)])
         try:
             if counted.refused is not None:
-                told = f"expected at most {self._limit.amount} new accounts an hour from one network"
-                raise RateLimited(told, retry_after=counted.wait())
+                message = f"expected at most {self._limit.amount} new accounts an hour from one network"
+                raise RateLimited(message, retry_after=counted.wait())
             yield
         except BaseException:
             await asyncio.shield(counted.give_back())

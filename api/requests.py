@@ -160,8 +160,8 @@ def _convert(content: Mapping[str, Any], kind: type[S], *, shown: bool = False) 
         if found is None:
             raise InvalidRequest(str(error)) from None  # a Struct's own sentence
         name = found[1]
-        told = f", not {_short(content[name])}" if shown and name in content else ""
-        raise InvalidRequest(f"{name}: expected {properties(kind)[name]['title']}{told}") from None
+        shown_value = f", not {_short(content[name])}" if shown and name in content else ""
+        raise InvalidRequest(f"{name}: expected {properties(kind)[name]['title']}{shown_value}") from None
 
 
 def _short(value: str | list[str]) -> str:

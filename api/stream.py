@@ -41,10 +41,10 @@ class Stream(web.StreamResponse):
         transport, writer = request.transport, await super().prepare(request)
         if transport is not None and writer is not None:
             transport.set_write_buffer_limits(high=0)
-            held = transport.get_extra_info("socket")
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_UNREAD_BYTES)
+            connection_socket = transport.get_extra_info("socket")
+            connection_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_UNREAD_BYTES)
             if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: a peer that vanished is not waited for
-                held.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD_TIMEOUT * 1000))
+                connection_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD_TIMEOUT * 1000))
             await self._tell(transport, writer)
             if not transport.is_closing():
                 transport.set_write_buffer_limits()  # the end of the body need not wait for a slow reader

@@ -185,8 +185,8 @@ async def arrange(request: web.Request) -> web.Response:
         wanted = [stored_as(symbol, stored, known) for symbol in given]
         wrong = await watchlists.update_order(connection, user, wanted)
     if wrong:
-        told = f"{', '.join(wrong[:5])}{', ...' if len(wrong) > 5 else ''}"
-        raise InvalidRequest(f"watchlist: expected every symbol of the list, once; not so: {told}")
+        shown = f"{', '.join(wrong[:5])}{', ...' if len(wrong) > 5 else ''}"
+        raise InvalidRequest(f"watchlist: expected every symbol of the list, once; not so: {shown}")
     return web.json_response({"watchlist": wanted, "count": len(wanted)}, headers=NO_STORE)
 
 

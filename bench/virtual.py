@@ -36,7 +36,7 @@ INSERT_WATCHED = """
 class StillClock(LedgerClock):
     """The ledger's time is moved by hand here: it runs ahead of the monotonic clock all the time."""
 
-    def jumped(self, *, told: datetime, heard: float) -> bool:  # noqa: ARG002
+    def jumped(self, *, now: datetime, heard: float) -> bool:  # noqa: ARG002
         return False
 
 

@@ -104,8 +104,8 @@ class Dispatcher:
         self.closed = answer if answer.reason in GATE_REASONS else None
         if self.closed:
             self._tell_all()
-        told = MAX_SLEEP if answer.wait is None else answer.wait.total_seconds()
-        until = time.monotonic() + min(told, MAX_SLEEP)
+        seconds = MAX_SLEEP if answer.wait is None else answer.wait.total_seconds()
+        until = time.monotonic() + min(seconds, MAX_SLEEP)
         while self._waiters and not self._demand.is_set() and (left := until - time.monotonic()) > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(SERVED_POLL_INTERVAL, left)):

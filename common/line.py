@@ -43,10 +43,10 @@ async def obtain_permit(resources: Resources) -> Permit | Wait:
     """One question to the ledger. A permit that a jump of the clock gave away is handed back, and everything held."""
     asked = time.monotonic()
     async with acquire(resources.db) as connection:
-        told, answer = await ledger.grant_call(connection, resources.budget, await current_pace(connection, resources))
-    if resources.clock.jumped(told=told, heard=time.monotonic()):
-        answer = await _hold_for_jump(resources, answer, told)
-    resources.clock.remember(asked=asked, told=told)
+        now, answer = await ledger.grant_call(connection, resources.budget, await current_pace(connection, resources))
+    if resources.clock.jumped(now=now, heard=time.monotonic()):
+        answer = await _hold_for_jump(resources, answer, now)
+    resources.clock.remember(asked=asked, now=now)
     if isinstance(answer, Wait) and answer.reason in SHORT_HOLDS:
         await _shorten(resources, answer)
     return answer if isinstance(answer, Wait) else Permit(answer, asked)
@@ -75,13 +75,13 @@ async def current_pace(connection: Connection, resources: Resources) -> Pace:
     return replace(due, ceilings=due.ceilings + charts)
 
 
-async def _hold_for_jump(resources: Resources, answer: Grant | Wait, told: datetime) -> Wait:
+async def _hold_for_jump(resources: Resources, answer: Grant | Wait, now: datetime) -> Wait:
     """The ledger's clock jumped ahead: what it calls free may not be. Hold for the longest rule under a day, and the lease."""
     log.warning("ledger_clock_jumped", hold_s=_longest(resources).total_seconds())
     async with transaction(resources.db) as connection:
         await ledger.lock_ledger(connection)
         await gate.upsert_hold(
-            connection, resources.budget.account, Hold(told + _longest(resources), JUMP, probing=False)
+            connection, resources.budget.account, Hold(now + _longest(resources), JUMP, probing=False)
         )
         if isinstance(answer, Grant):
             await give_back(connection, answer)
@@ -93,10 +93,10 @@ def _longest(resources: Resources) -> timedelta:
     return max((rule.period for rule in resources.budget.limits if rule.period < DAY), default=timedelta()) + LEASE
 
 
-async def _shorten(resources: Resources, told: Wait) -> None:
+async def _shorten(resources: Resources, answer: Wait) -> None:
     """A hold that was made while the clock was ahead would last until the clock is there again."""
-    longest = _longest(resources) if told.reason == JUMP else MINUTE + LEASE
-    if told.wait is not None and told.wait > longest:
+    longest = _longest(resources) if answer.reason == JUMP else MINUTE + LEASE
+    if answer.wait is not None and answer.wait > longest:
         async with acquire(resources.db) as connection:
             await gate.update_hold_from_before(connection, resources.budget.account, SHORT_HOLDS, longest)
 
@@ -140,8 +140,8 @@ def _log_defect(grant: Grant, error: Exception) -> None:
 
 def _log_refusal(grant: Grant, refusal: Refusal) -> None:
     """A refused key is shouted, for nothing but a person helps. A text that nobody knows may echo the key."""
-    told = log.error if refusal.outcome is Outcome.BAD_KEY else log.warning
-    told(
+    write = log.error if refusal.outcome is Outcome.BAD_KEY else log.warning
+    write(
         "call_refused",
         call=grant.id,
         subjects=grant.subjects,
@@ -156,8 +156,8 @@ async def publish(resources: Resources, quote: Quote) -> bool:
     try:
         await feed.publish(resources.redis, quote)
         async with acquire(resources.db) as connection:
-            told = await quotes.update_published(connection, quote)
-            kept = told or await quotes.select_quotes(connection, quote.source, [quote.symbol])
+            is_newest = await quotes.update_published(connection, quote)
+            kept = is_newest or await quotes.select_quotes(connection, quote.source, [quote.symbol])
         if not kept:  # it was pruned meanwhile
             await feed.forget(resources.redis, [quote])
     except (RedisError, OSError, StoreUnavailable) as error:

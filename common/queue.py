@@ -76,8 +76,8 @@ class _Connection(Connection):
     def get_transport_cls(self) -> type[Transport]:
         return _Transport
 
-    def ensure_connection(self, *told: Any, **more: Any) -> Any:
-        return super().ensure_connection(*told, **{"interval_step": 0, **more})  # type: ignore[no-untyped-call]
+    def ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
+        return super().ensure_connection(*args, **{"interval_step": 0, **kwargs})  # type: ignore[no-untyped-call]
 
     def Pool(self, limit: int | None = None, **options: Any) -> ConnectionPool:  # noqa: N802  kombu's name
         return _Pool(self, limit, **options)  # type: ignore[no-untyped-call]

@@ -26,13 +26,13 @@ LARGE = 128 * 1024  # bytes; asyncio reads into twice as much
 
 @dataclass(slots=True)
 class Process:
-    """What a worker process holds. It stops when the parent says so (`told`, shared with it) or when it hears SIGTERM itself.
+    """What a worker process holds. It stops when the parent says so (`stop`, shared with it) or when it hears SIGTERM itself.
 
     A signal to the whole process group, as platforms send it, reaches the children too: they must finish what they do.
     """
 
     settings: Settings
-    told: Any = None
+    stop: Any = None
     heard: bool = False
     runner: asyncio.Runner = field(default_factory=asyncio.Runner)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -55,7 +55,7 @@ class Process:
         await job(self.resources, stopping=self.is_stopping)
 
     def is_stopping(self) -> bool:
-        return self.heard or (self.told is not None and bool(self.told.is_set()))
+        return self.heard or (self.stop is not None and bool(self.stop.is_set()))
 
     def _hear(self, _signal: int, _frame: FrameType | None) -> None:
         self.heard = True
@@ -81,14 +81,14 @@ def attach(process: Process) -> None:
         spare_memory()
         # Gossip leaves connections open at each loss of the broker; nothing here asks what workers tell each other.
         sender.options.update(without_gossip=True, without_mingle=True)
-        process.told = Event()
+        process.stop = Event()
 
     def after_fork(**_: Any) -> None:
         process.runner = asyncio.Runner()
 
     def shutting_down(**_: Any) -> None:
-        if process.told is not None:
-            process.told.set()
+        if process.stop is not None:
+            process.stop.set()
 
     def at_exit(**_: Any) -> None:
         process.close()

@@ -40,13 +40,13 @@ class _ForgetSome(Protocol):
 
 async def prune(resources: Resources, *, stopping: Callable[[], bool], **_: object) -> None:
     """Take every step. Each on its own: one that fails stops no other, and is told as None."""
-    told = dict[str, int | None]()
+    deleted = dict[str, int | None]()
     for name, step in _steps(resources).items():
         try:
-            told[name] = await _repeat(resources, step, stopping)
+            deleted[name] = await _repeat(resources, step, stopping)
         except (StoreUnavailable, RedisError, OSError):
-            told[name] = None
-    log.info("pruned", **told)
+            deleted[name] = None
+    log.info("pruned", **deleted)
 
 
 async def _repeat(resources: Resources, step: Step, stopping: Callable[[], bool]) -> int:

@@ -131,16 +131,16 @@ def judge_chart(
 
     It is stale all the same if it lacks a session that is out, or, fetched in the running session or after it, that session's day.
     """
-    held = _sessions_held(chart, view, calendar)
-    until = _fresh_until(chart, view, calendar, held, data, ttl)
+    covered = _sessions_covered(chart, view, calendar)
+    until = _fresh_until(chart, view, calendar, covered, data, ttl)
     mending = quoted if view.is_whole else None  # the quote is of the newest day alone
     if view.quoted and mending is not None:
         until = max(until, mending.until)
     if chart.fetched_at > now + AHEAD:
         until = now
-    fills = held == calendar.sessions_until(view.bars[-1].day)
+    fills = covered == calendar.sessions_until(view.bars[-1].day)
     known = view.as_of if fills else chart.fetched_at  # when the provider last could have given what is lacking
-    lacking = _lacking(view, known, calendar, now, held, data)
+    lacking = _lacking(view, known, calendar, now, covered, data)
     if lacking is not None:
         until = min(until, max(lacking, known), now)
     if now < until:
@@ -151,11 +151,11 @@ def judge_chart(
         until,
         stale=True,
         reason=reason(outlook, calendar, chart.symbol, now),
-        next_refresh=_next_refresh(mending, calendar, now, held, data),
+        next_refresh=_next_refresh(mending, calendar, now, covered, data),
     )
 
 
-def _sessions_held(chart: Chart, view: View, calendar: Calendar) -> int:
+def _sessions_covered(chart: Chart, view: View, calendar: Calendar) -> int:
     """The sessions up to the newest one before which no close is missing: where the quote is days ahead of the bars, it fills no gap."""
     fetched = calendar.sessions_until(chart.newest)
     shown = calendar.sessions_until(view.bars[-1].day)
@@ -164,37 +164,41 @@ def _sessions_held(chart: Chart, view: View, calendar: Calendar) -> int:
     return shown if shown <= fetched + 1 else fetched
 
 
-def _fresh_until(chart: Chart, view: View, calendar: Calendar, held: int, data: str, ttl: timedelta) -> datetime:
+def _fresh_until(chart: Chart, view: View, calendar: Calendar, covered: int, data: str, ttl: timedelta) -> datetime:
     """By time alone. End-of-day bars are fresh until the next close may be out."""
     if data != "end_of_day" or not calendar.sessions:
         return fresh_until(calendar, chart.fetched_at, ttl, LAG[data])
-    known = held - 1 if view.bars[-1].day in view.partial and held else held
+    known = covered - 1 if view.bars[-1].day in view.partial and covered else covered
     following = calendar.sessions[known:]
     return following[0][1] + LAG[data] if following else chart.fetched_at + ttl
 
 
-def _lacking(view: View, known: datetime, calendar: Calendar, now: datetime, held: int, data: str) -> datetime | None:
+def _lacking(
+    view: View, known: datetime, calendar: Calendar, now: datetime, covered: int, data: str
+) -> datetime | None:
     """Since when the newest session that should be there could have been fetched, if it is not there."""
     if not calendar.sessions:
         behind = behind_from(calendar, view.bars[-1].day, data)
         return behind if behind is not None and behind <= now else None
     out = closes_out(calendar, now, data)
-    if held < out:
+    if covered < out:
         return calendar.sessions[out - 1][1] + LAG[data]
     last = None if data == "end_of_day" else calendar.last_session(now - DELAY[data])
-    if last is None or calendar.sessions_until(last[0].date()) <= held:
+    if last is None or calendar.sessions_until(last[0].date()) <= covered:
         return None
     begun = last[0] + DELAY[data]
     return begun if known >= begun else None
 
 
-def _next_refresh(quoted: Freshness | None, calendar: Calendar, now: datetime, held: int, data: str) -> datetime | None:
+def _next_refresh(
+    quoted: Freshness | None, calendar: Calendar, now: datetime, covered: int, data: str
+) -> datetime | None:
     """A newer quote mends a chart that lacks one day at most; when a chart itself is asked for again cannot be said."""
     last = calendar.last_session(now)
     wanted = 0 if last is None else calendar.sessions_until(last[0].date())
     if data == "end_of_day":
         wanted = closes_out(calendar, now, data)
-    return quoted.next_refresh if quoted is not None and wanted <= held + 1 else None
+    return quoted.next_refresh if quoted is not None and wanted <= covered + 1 else None
 
 
 def chart_due(chart: Chart, view: View, calendar: Calendar, now: datetime, *, data: str, ttl: timedelta) -> Due | None:

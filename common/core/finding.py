@@ -138,7 +138,7 @@ class Index:
         yield Tier.HEAD, [*(() if short else self.aliases.starting(typed)), *self.heads.equal(typed)[:BEST]]
         yield Tier.SYMBOL_START, () if short else self._by_symbol_start(words)
         yield Tier.START, nsmallest(BEST, self.names.starting(typed))
-        yield Tier.WORDS, self._by_words(words, self._told)
+        yield Tier.WORDS, self._by_words(words, self._rows_of_word)
         yield Tier.WORD_STARTS, self._by_words(words, self.words.starting)
 
     def _by_symbol(self, words: Sequence[str]) -> Sequence[int]:
@@ -157,7 +157,7 @@ class Index:
     def _symbol_place(self, row: int) -> tuple[int, int, int]:
         return self.kinds[row], len(self.matches[row].symbol), row
 
-    def _told(self, word: str) -> Sequence[int]:
+    def _rows_of_word(self, word: str) -> Sequence[int]:
         """The rows whose name has a word, or whose symbol it is: `Apple (AAPL)`."""
         named, symbols = self.words.equal(word), self.symbols.equal(word)
         return [*named, *symbols] if symbols else named
@@ -195,8 +195,8 @@ class Index:
         return nsmallest(BEST, _common(groups.values()) or self._with_rarest(words))
 
     def _with_rarest(self, words: Iterable[str]) -> Sequence[int]:
-        told = [rows for word in words if len(word) >= MIN_LENGTH and (rows := self._told(word))]
-        return min((rows for rows in told if len(rows) <= MAX_RARE_NAMES), key=len, default=())
+        distinctive = [rows for word in words if len(word) >= MIN_LENGTH and (rows := self._rows_of_word(word))]
+        return min((rows for rows in distinctive if len(rows) <= MAX_RARE_NAMES), key=len, default=())
 
     def _within(self, part: str) -> Iterator[int]:
         at = self.text.find(part)

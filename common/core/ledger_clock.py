@@ -16,14 +16,14 @@ class LedgerClock:
     """The last reading of one process; seconds are monotonic."""
 
     asked: float | None = None
-    told: datetime | None = None
+    now: datetime | None = None
 
-    def jumped(self, *, told: datetime, heard: float) -> bool:
-        """Whether the time that was `told` lies further ahead than the time that has passed."""
-        if self.asked is None or self.told is None:
+    def jumped(self, *, now: datetime, heard: float) -> bool:
+        """Whether the time that was `now` lies further ahead than the time that has passed."""
+        if self.asked is None or self.now is None:
             return False
-        return told - self.told > timedelta(seconds=(heard - self.asked) * (1 + DRIFT)) + TOLERANCE
+        return now - self.now > timedelta(seconds=(heard - self.asked) * (1 + DRIFT)) + TOLERANCE
 
-    def remember(self, *, asked: float, told: datetime) -> None:
+    def remember(self, *, asked: float, now: datetime) -> None:
         """From here on this is the time. Of a jump only once it was acted upon: else the next ask would know nothing of it."""
-        self.asked, self.told = asked, told
+        self.asked, self.now = asked, now

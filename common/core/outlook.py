@@ -35,16 +35,16 @@ class Outlook:
 def pause(outlook: Outlook, calendar: Calendar, now: datetime) -> Pause | None:
     """Why nothing is refreshed now; None: background goes on. The same words in quotes, in the health and in the status."""
     gate = outlook.gate
-    held = gate.held_until is not None and gate.held_until > now
+    on_hold = gate.held_until is not None and gate.held_until > now
     if outlook.store_down:
         return "store_down"
-    if gate.held_for == Outcome.BAD_KEY and (held or gate.probing):
+    if gate.held_for == Outcome.BAD_KEY and (on_hold or gate.probing):
         return "key_refused"
-    if ((held or gate.probing) and gate.held_for == Outcome.DAY_USED_UP) or not outlook.quota_left:
+    if ((on_hold or gate.probing) and gate.held_for == Outcome.DAY_USED_UP) or not outlook.quota_left:
         return "quota_spent"
     if gate.closed:
         return "provider_down"
-    if held and gate.held_for in BY_ORDER:
+    if on_hold and gate.held_for in BY_ORDER:
         return "held"
     return None if calendar.is_open(now) else "market_closed"
 

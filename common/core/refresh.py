@@ -149,8 +149,8 @@ def _open_gap(policy: Policy, calendar: Calendar, now: datetime, use: Usage) -> 
     left, length = session[1] - now, session[1] - session[0]
     # The interactive share is released bit by bit until an hour before the close: all at once would leave background
     # too slow before and too fast after.
-    held = max(0.0, (left - RESERVE_RELEASE) / (length - RESERVE_RELEASE))
-    reserve = max(0.0, policy.interactive_share * quota.calls - use.urgent) * held
+    kept = max(0.0, (left - RESERVE_RELEASE) / (length - RESERVE_RELEASE))
+    reserve = max(0.0, policy.interactive_share * quota.calls - use.urgent) * kept
     spare = quota.calls - use.busy - sweep_share(quota.calls, use.wanted) - reserve
     return max(policy.gap, left / spare) if spare >= 1 else None
 

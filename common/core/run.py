@@ -76,8 +76,8 @@ class Run:
         for request in self._known.queue:
             if request.under_way:
                 self._answer(request.key, self._latency)
-        held = self._known.gate.held_until
-        at = 0.0 if held is None else max(0.0, self._seconds(held))
+        until = self._known.gate.held_until
+        at = 0.0 if until is None else max(0.0, self._seconds(until))
         for _ in range(MAX_STEPS):
             if self._is_done():
                 return
@@ -133,15 +133,15 @@ class Run:
         first = Choice(frozenset({"first"})) if self._left and "first" not in barred else None
         if first is not None and not self._last_first:
             return first
-        pick = self._refresh(span, at, held="unwatched" in barred and self._pool.watched)
+        pick = self._refresh(span, at, watched_only="unwatched" in barred and self._pool.watched)
         if pick is not None:
             return Choice(frozenset({"unwatched"}) if pick.unwatched else NONE, refresh=pick)
         return first
 
-    def _refresh(self, span: Span, at: float, *, held: bool) -> Pick | None:
+    def _refresh(self, span: Span, at: float, *, watched_only: bool) -> Pick | None:
         clock, last = self._clock(span, at), self._days and span.power < 2
-        pick = self._pool.pick(clock, span.power, runs=span.runs, watched=held or last)
-        if pick is None and last and not held:
+        pick = self._pool.pick(clock, span.power, runs=span.runs, watched=watched_only or last)
+        if pick is None and last and not watched_only:
             pick = self._pool.pick(clock, span.power, runs=span.runs, watched=False)
         return pick
 
@@ -217,7 +217,7 @@ class Run:
         for _ in range(min(self._left, room // 2)):
             self._left, room = self._left - 1, room - 1
             self.firsts.append(at + self._latency)
-        while span is not None and room > 0 and (pick := self._refresh(span, at, held=False)) is not None:
+        while span is not None and room > 0 and (pick := self._refresh(span, at, watched_only=False)) is not None:
             room -= 1
             self._note(pick, span, at)
 

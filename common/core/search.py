@@ -60,14 +60,14 @@ def build_index(listed: Iterable[Listed]) -> Index:
     kinds = _kinds(given.values())
     cores = {symbol: core_of(row.name) for symbol, row in given.items()}
     order = sorted(given, key=lambda symbol: _order(given[symbol], kinds[symbol], cores[symbol]))
-    told = [words_of(given[symbol].name) for symbol in order]
-    lines = [" ".join(heard(words)) for words in told]
+    words = [words_of(given[symbol].name) for symbol in order]
+    lines = [" ".join(heard(name)) for name in words]
     listed_rows = {symbol: row for row, symbol in enumerate(order)}
     names = {
         "aliases": build_keys(_aliases(listed_rows)),
         "cores": build_keys(("".join(cores[symbol]), row) for row, symbol in enumerate(order) if cores[symbol]),
         "heads": build_keys(chain.from_iterable(_heads(cores[symbol], row) for row, symbol in enumerate(order))),
-        "words": build_keys((word, row) for row, words in enumerate(told) for word in words),
+        "words": build_keys((word, row) for row, name in enumerate(words) for word in name),
     }
     return Index(
         matches=[_match(given[symbol]) for symbol in order],

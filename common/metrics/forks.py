@@ -10,7 +10,7 @@ from contextlib import contextmanager
 LOCK_TIMEOUT = 5.0  # seconds; work that hangs, as on a name server that is away, must not stop the forks
 
 _at_work = threading.Lock()
-_held = False
+_locked = False
 
 
 @contextmanager
@@ -21,12 +21,12 @@ def unforked() -> Iterator[None]:
 
 
 def _hold() -> None:
-    global _held  # noqa: PLW0603  there is one process
-    _held = _at_work.acquire(timeout=LOCK_TIMEOUT)
+    global _locked  # noqa: PLW0603  there is one process
+    _locked = _at_work.acquire(timeout=LOCK_TIMEOUT)
 
 
 def _let_go() -> None:
-    if _held:
+    if _locked:
         _at_work.release()
 
 

@@ -27,11 +27,11 @@ async def upsert_bars(connection: Connection, source: str, symbol: str, bars: Se
     """Take bars in, one a day; days that they do not name stay as they were."""
     await connection.execute(
         """
-        INSERT INTO daily_bars AS held (source, symbol, day, open, high, low, close, volume)
+        INSERT INTO daily_bars AS stored (source, symbol, day, open, high, low, close, volume)
         SELECT $1, $2, * FROM unnest($3::date[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[], $8::bigint[])
         ON CONFLICT (source, symbol, day) DO UPDATE SET
             open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume
-        WHERE (held.open, held.high, held.low, held.close, held.volume)
+        WHERE (stored.open, stored.high, stored.low, stored.close, stored.volume)
             IS DISTINCT FROM (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume)
         """,
         source,
@@ -122,10 +122,10 @@ async def insert_refresh(connection: Connection, symbol: str, *, closed_day: boo
     """Queue a refresh of a chart that nobody waits for (db/functions/chart_turn.sql); `closed_day`: it lacks a day that has closed."""
     await connection.execute(
         """
-        INSERT INTO demand AS held (function, subject, class, groups, since, expires)
+        INSERT INTO demand AS stored (function, subject, class, groups, since, expires)
         VALUES ('TIME_SERIES_DAILY', $1, 'refresh', $2, ledger_now(), ledger_now() + $3::interval)
-        ON CONFLICT (function, subject) DO UPDATE SET expires = greatest(held.expires, excluded.expires),
-            groups = CASE WHEN held.class = 'refresh' THEN excluded.groups ELSE held.groups END
+        ON CONFLICT (function, subject) DO UPDATE SET expires = greatest(stored.expires, excluded.expires),
+            groups = CASE WHEN stored.class = 'refresh' THEN excluded.groups ELSE stored.groups END
         """,
         symbol,
         ["waiting", "chart", *(["closed_day"] if closed_day else [])],

@@ -16,8 +16,8 @@ Event = tuple[str, Quote]  # the event's id in the stream, and the quote that it
 
 # KEYS: the quote's key, the stream. ARGV: version, body, events kept. One step, so that key and stream never disagree.
 PUBLISH = """
-local held = redis.call('HGET', KEYS[1], 'version')
-if held and tonumber(held) >= tonumber(ARGV[1]) then return 0 end
+local stored = redis.call('HGET', KEYS[1], 'version')
+if stored and tonumber(stored) >= tonumber(ARGV[1]) then return 0 end
 local event = redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'body', ARGV[2])
 redis.call('HSET', KEYS[1], 'version', ARGV[1], 'body', ARGV[2], 'event', event)
 return 1

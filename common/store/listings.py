@@ -14,7 +14,7 @@ RETRY = timedelta(hours=1)  # after a listing that failed or was refused
 
 @dataclass(frozen=True, slots=True)
 class ListingState:
-    """Which listing is held: the ledger's time of its response, and its rows."""
+    """Which listing is stored: the ledger's time of its response, and its rows."""
 
     refreshed_at: datetime
     rows: int
@@ -29,22 +29,22 @@ async def replace_listing(connection: Connection, source: str, listed: Iterable[
     taken = await connection.fetchval(
         """
         WITH taken AS (
-            INSERT INTO listing_state AS held (source, refreshed_at, rows) VALUES ($1, $2, $3)
+            INSERT INTO listing_state AS stored (source, refreshed_at, rows) VALUES ($1, $2, $3)
             ON CONFLICT (source) DO UPDATE SET refreshed_at = excluded.refreshed_at, rows = excluded.rows
-            WHERE excluded.rows * 2 > held.rows
+            WHERE excluded.rows * 2 > stored.rows
             RETURNING source
         ), gone AS (
             DELETE FROM listings USING taken
             WHERE listings.source = taken.source
                 AND NOT EXISTS (SELECT FROM unnest($4::text[]) AS listed (symbol) WHERE listed.symbol = listings.symbol)
         ), come AS (
-            INSERT INTO listings AS held (source, symbol, name, exchange, asset_type, listed_on)
+            INSERT INTO listings AS stored (source, symbol, name, exchange, asset_type, listed_on)
             SELECT taken.source, listed.*
             FROM taken CROSS JOIN unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::date[]) AS listed
             ON CONFLICT (source, symbol) DO UPDATE SET
                 name = excluded.name, exchange = excluded.exchange, asset_type = excluded.asset_type,
                 listed_on = excluded.listed_on
-            WHERE (held.name, held.exchange, held.asset_type, held.listed_on)
+            WHERE (stored.name, stored.exchange, stored.asset_type, stored.listed_on)
                 IS DISTINCT FROM (excluded.name, excluded.exchange, excluded.asset_type, excluded.listed_on)
         )
         SELECT true FROM taken
@@ -83,7 +83,7 @@ async def select_known(connection: Connection, source: str, symbols: Sequence[st
 
 
 async def select_listing_state(connection: Connection, source: str) -> ListingState | None:
-    """Which listing is held; None: none yet. Whoever keeps a copy compares `refreshed_at`."""
+    """Which listing is stored; None: none yet. Whoever keeps a copy compares `refreshed_at`."""
     row = await connection.fetchrow("SELECT refreshed_at, rows FROM listing_state WHERE source = $1", source)
     return ListingState(**row) if row else None
 

@@ -117,10 +117,10 @@ async def _known_errors(pool: asyncpg.Pool) -> AsyncIterator[None]:
 async def _borrowed(pool: asyncpg.Pool) -> AsyncIterator[tuple[Connection, AsyncExitStack]]:
     """A connection, and what is to be done as it goes back. Nobody waits for that after a statement that took too long: its
     cancellation may take as long again."""
-    held, leave = await _acquire(pool), AsyncExitStack()
-    leave.push_async_callback(_give_back, pool, held)
+    connection, leave = await _acquire(pool), AsyncExitStack()
+    leave.push_async_callback(_give_back, pool, connection)
     try:
-        yield held, leave
+        yield connection, leave
     except BaseException as error:
         leaving = asyncio.ensure_future(leave.__aexit__(type(error), error, error.__traceback__))
         if isinstance(error, TimeoutError):
@@ -153,16 +153,16 @@ async def _acquire(pool: asyncpg.Pool) -> Connection:
     """A pool whose connections are all at work is busy, and not lost."""
     try:
         async with asyncio.timeout(ACQUIRE):
-            held: Connection = await pool.acquire()
-            return held
+            connection: Connection = await pool.acquire()
+            return connection
     except (*LOST, *REFUSED) as error:
         if isinstance(error, REFUSED) and not isinstance(error, AWAY):
             raise StoreUnfit("the database refuses the connection; nothing was written") from error
         busy = pool.get_idle_size() == 0 and pool.get_size() >= pool.get_max_size()
         if not isinstance(error, TimeoutError):
             await _forget_idle(pool)
-        told = "is busy" if busy and isinstance(error, TimeoutError) else "does not answer"
-        raise StoreUnavailable(f"the database {told}; nothing was written") from error
+        problem = "is busy" if busy and isinstance(error, TimeoutError) else "does not answer"
+        raise StoreUnavailable(f"the database {problem}; nothing was written") from error
 
 
 async def _forget_idle(pool: asyncpg.Pool) -> None:

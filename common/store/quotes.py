@@ -64,12 +64,12 @@ async def select_unpublished(connection: Connection, source: str, *, most: int) 
 
 async def update_published(connection: Connection, quote: Quote) -> bool:
     """This version is told; a newer one that was saved meanwhile is not. Whether this one is still there."""
-    told = await connection.fetchval(
+    version = await connection.fetchval(
         "UPDATE quotes SET published_at = now() WHERE symbol = $1 AND fetched_at = $2 RETURNING true",
         quote.symbol,
         quote.fetched_at,
     )
-    return bool(told)
+    return bool(version)
 
 
 async def update_unpublished(connection: Connection, source: str) -> None:

@@ -54,10 +54,10 @@ async def update_order(connection: Connection, user: int, symbols: Sequence[str]
     rows = await connection.fetch(
         """
         WITH given AS (SELECT * FROM unnest($2::text[]) WITH ORDINALITY AS given (symbol, place)),
-        held AS (SELECT symbol FROM watchlist_items WHERE user_id = $1),
+        listed AS (SELECT symbol FROM watchlist_items WHERE user_id = $1),
         wrong AS (
-            (SELECT symbol FROM given EXCEPT ALL SELECT symbol FROM held)
-            UNION (SELECT symbol FROM held EXCEPT SELECT symbol FROM given)
+            (SELECT symbol FROM given EXCEPT ALL SELECT symbol FROM listed)
+            UNION (SELECT symbol FROM listed EXCEPT SELECT symbol FROM given)
         ),
         placed AS (
             UPDATE watchlist_items SET position = place FROM given

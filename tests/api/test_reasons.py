@@ -212,8 +212,8 @@ def test_the_operators_page_has_a_word_for_every_reason_that_stops_all() -> None
     assert set(REASONS) - {"budget", "no_data", "provider_behind"} == set(re.findall(r"^  (\w+): ", table[1], re.M))
 
 
-async def validator(api: Client, held: str) -> tuple[int, str, dict[str, Any]]:
-    async with api.get("/api/stock/AAPL?wait=0", headers={"If-None-Match": held} if held else {}) as answer:
+async def validator(api: Client, etag: str) -> tuple[int, str, dict[str, Any]]:
+    async with api.get("/api/stock/AAPL?wait=0", headers={"If-None-Match": etag} if etag else {}) as answer:
         return answer.status, answer.headers["ETag"], await answer.json() if answer.status == 200 else {}
 
 
@@ -248,12 +248,12 @@ async def test_a_304_hides_no_other_reason_and_no_other_price(
     _, waiting, _ = await validator(api, "")
     await hold(api, "operator")
     await says(api, "held", "held")
-    status, held, body = await validator(api, waiting)
+    status, etag, body = await validator(api, waiting)
     newer = Quote(
         Price("AAPL", Decimal(11), date(2026, 11, 27)), "simulated", datetime.now(UTC) - timedelta(seconds=90)
     )
     memory_of(api).remember(newer)
-    later = await validator(api, held)
+    later = await validator(api, etag)
 
     assert (200, "held") == (status, body["reason"])
     assert (200, 11.0) == (later[0], later[2]["price"])

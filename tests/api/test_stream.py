@@ -60,14 +60,14 @@ async def live(open_api: OpenApi) -> Client:
 @asynccontextmanager
 async def deaf(client: Client, symbol: str) -> AsyncIterator[socket.socket]:
     """A client that asks for a stream and reads nothing; little fits on the way to it."""
-    with socket.socket() as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        held.setblocking(False)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        connection.setblocking(False)
         loop = asyncio.get_running_loop()
-        await loop.sock_connect(held, (client.host, client.port))
-        await loop.sock_sendall(held, f"GET {PATH}?symbols={symbol} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+        await loop.sock_connect(connection, (client.host, client.port))
+        await loop.sock_sendall(connection, f"GET {PATH}?symbols={symbol} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
         await until_clients(client, len(streams_of(client).clients) + 1)
-        yield held
+        yield connection
 
 
 async def until_blocked(client: Client, redis: Redis, symbol: str, quick: Listener | None = None) -> int:
@@ -296,12 +296,12 @@ async def test_a_slow_client_delays_nobody_and_gets_the_newest_state(
     assert [stuck, last] == prices[-2:]
 
 
-async def read_prices(held: socket.socket, last: float) -> list[float]:
+async def read_prices(connection: socket.socket, last: float) -> list[float]:
     """All prices up to the last one, by now without haste."""
     text = b""
     async with asyncio.timeout(READ):
         while f'"price":{last:.1f},'.encode() not in text or not text.endswith(b"\n\n\r\n"):
-            read = await asyncio.get_running_loop().sock_recv(held, 4096)
+            read = await asyncio.get_running_loop().sock_recv(connection, 4096)
             assert read
             text += read
     blocks = [line for line in text.replace(b"\r\n", b"\n").split(b"\n") if line.startswith(b"data: ")]
@@ -350,7 +350,7 @@ async def test_a_client_that_is_gone_is_forgotten(live: Client, listen: Listen) 
     gone.response.close()
     await until_clients(live, 1)
 
-    assert {"MSFT": 1} == {symbol: len(held) for symbol, held in streams_of(live)._by_symbol.items()}
+    assert {"MSFT": 1} == {symbol: len(clients) for symbol, clients in streams_of(live)._by_symbol.items()}
 
 
 async def test_a_client_that_is_gone_while_it_is_told_is_forgotten(

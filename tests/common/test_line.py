@@ -70,8 +70,8 @@ def note(told: list[str]) -> Callable[..., None]:
 async def test_a_jump_that_could_not_be_acted_upon_is_seen_again(resources: Resources) -> None:
     """The hold was not written: the next ask must not take the new time for the right one."""
     await line.obtain_permit(resources)
-    assert resources.clock.told is not None
-    resources.clock.remember(asked=resources.clock.asked or 0.0, told=resources.clock.told - HOUR)
+    assert resources.clock.now is not None
+    resources.clock.remember(asked=resources.clock.asked or 0.0, now=resources.clock.now - HOUR)
     async with acquire(resources.db) as connection:
         await connection.execute("ALTER TABLE ledgers ADD CONSTRAINT nobody_holds CHECK (held_for IS NULL)")
         with pytest.raises(asyncpg.CheckViolationError):

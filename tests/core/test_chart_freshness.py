@@ -41,7 +41,7 @@ def quote(day: date, fetched: str) -> Quote:
 
 
 def judged(
-    held: Chart,
+    stored: Chart,
     now: str,
     *,
     beside: Quote | None = None,
@@ -51,8 +51,8 @@ def judged(
 ) -> Freshness:
     known, moment = outlook or Outlook(), at(now)
     quoted = beside if beside is None else judge(beside, calendar, moment, ttl=MINUTE, policy=POLICY, outlook=known)
-    view = reconcile(held, beside, calendar, LAG[data])
-    return judge_chart(held, view, quoted, calendar, moment, data=data, ttl=TTL, outlook=known)
+    view = reconcile(stored, beside, calendar, LAG[data])
+    return judge_chart(stored, view, quoted, calendar, moment, data=data, ttl=TTL, outlook=known)
 
 
 @pytest.mark.parametrize(
@@ -130,43 +130,43 @@ def test_a_chart_that_was_not_asked_for_says_why_as_a_quote_does(outlook: Outloo
 
 
 def test_a_chart_past_its_time_is_as_fresh_as_the_quote_that_closes_it() -> None:
-    held, beside = chart(MONDAY, "2026-11-23T15:00"), quote(MONDAY, "2026-11-23T16:00")
+    stored, beside = chart(MONDAY, "2026-11-23T15:00"), quote(MONDAY, "2026-11-23T16:00")
     seen = Forecast(at("2026-11-23T16:00:30"), refreshed={"IBM": at("2026-11-23T16:01:12")})
     outlook = Outlook(weights={"IBM": 1.0}, forecast=seen)
 
-    assert Freshness(at("2026-11-23T16:01"), stale=False) == judged(held, "2026-11-23T16:00:59", beside=beside)
-    later = judged(held, "2026-11-23T16:01", beside=beside, outlook=outlook)
+    assert Freshness(at("2026-11-23T16:01"), stale=False) == judged(stored, "2026-11-23T16:00:59", beside=beside)
+    later = judged(stored, "2026-11-23T16:01", beside=beside, outlook=outlook)
     assert (True, "budget", at("2026-11-23T16:01:12")) == (later.stale, later.reason, later.next_refresh)
 
 
 def test_a_chart_within_its_time_stays_fresh_though_the_quote_is_old() -> None:
-    held, beside = chart(MONDAY, "2026-11-23T15:00"), quote(MONDAY, "2026-11-23T15:01")
+    stored, beside = chart(MONDAY, "2026-11-23T15:00"), quote(MONDAY, "2026-11-23T15:01")
 
-    assert Freshness(at("2026-11-23T15:30"), stale=False) == judged(held, "2026-11-23T15:20", beside=beside)
+    assert Freshness(at("2026-11-23T15:30"), stale=False) == judged(stored, "2026-11-23T15:20", beside=beside)
 
 
 def test_a_final_quote_completes_the_day_until_the_next_open() -> None:
-    held = chart(MONDAY, "2026-11-23T20:00")
+    stored = chart(MONDAY, "2026-11-23T20:00")
 
-    assert judged(held, "2026-11-23T21:06").stale
+    assert judged(stored, "2026-11-23T21:06").stale
     until = at("2026-11-24T14:30")
     beside = quote(MONDAY, "2026-11-23T21:05")
-    assert Freshness(until, stale=False) == judged(held, "2026-11-23T21:06", beside=beside)
+    assert Freshness(until, stale=False) == judged(stored, "2026-11-23T21:06", beside=beside)
 
 
 def test_a_quote_of_today_does_not_hide_that_yesterday_is_missing() -> None:
-    held, beside = chart(FRIDAY, "2026-11-20T21:05"), quote(TUESDAY, "2026-11-24T16:00")
+    stored, beside = chart(FRIDAY, "2026-11-20T21:05"), quote(TUESDAY, "2026-11-24T16:00")
 
-    freshness = judged(held, "2026-11-24T16:00:01", beside=beside)
+    freshness = judged(stored, "2026-11-24T16:00:01", beside=beside)
 
     assert (True, "budget", None) == (freshness.stale, freshness.reason, freshness.next_refresh)
 
 
 @pytest.mark.parametrize("calendar", [NYSE, ALWAYS])
 def test_a_quote_of_today_does_not_hide_that_yesterday_lacks_its_close(calendar: Calendar) -> None:
-    held, beside = chart(MONDAY, "2026-11-23T20:00"), quote(TUESDAY, "2026-11-24T16:00")
+    stored, beside = chart(MONDAY, "2026-11-23T20:00"), quote(TUESDAY, "2026-11-24T16:00")
 
-    freshness = judged(held, "2026-11-24T16:00:01", beside=beside, calendar=calendar)
+    freshness = judged(stored, "2026-11-24T16:00:01", beside=beside, calendar=calendar)
 
     assert (True, "budget", None) == (freshness.stale, freshness.reason, freshness.next_refresh)
 
@@ -177,16 +177,16 @@ def test_a_chart_from_the_future_is_of_nobody_knows_when() -> None:
 
 
 def test_where_the_market_never_closes_the_clock_alone_decides() -> None:
-    held = chart(FRIDAY, "2026-11-22T12:00")
+    stored = chart(FRIDAY, "2026-11-22T12:00")
 
-    assert not judged(held, "2026-11-22T12:29:59", calendar=ALWAYS).stale
-    assert judged(held, "2026-11-22T12:30", calendar=ALWAYS).stale
+    assert not judged(stored, "2026-11-22T12:29:59", calendar=ALWAYS).stale
+    assert judged(stored, "2026-11-22T12:30", calendar=ALWAYS).stale
 
 
 def test_delayed_prices_of_a_day_begin_as_late_as_they_are_delayed() -> None:
-    held = chart(FRIDAY, "2026-11-23T14:45")
+    stored = chart(FRIDAY, "2026-11-23T14:45")
 
-    assert "provider_behind" != judged(held, "2026-11-23T14:51", data="delayed").reason
+    assert "provider_behind" != judged(stored, "2026-11-23T14:51", data="delayed").reason
     assert "provider_behind" == judged(chart(FRIDAY, "2026-11-23T14:50"), "2026-11-23T14:51", data="delayed").reason
 
 
@@ -215,14 +215,14 @@ def test_where_the_market_never_closes_a_chart_of_long_ago_is_behind() -> None:
 def test_what_a_refresh_would_bring(
     newest: date, fetched: str, now: str, beside: Quote | None, due: Due | None
 ) -> None:
-    held = chart(newest, fetched)
-    view = reconcile(held, beside, NYSE, LAG["realtime"])
+    stored = chart(newest, fetched)
+    view = reconcile(stored, beside, NYSE, LAG["realtime"])
 
-    assert due == chart_due(held, view, NYSE, at(now), data="realtime", ttl=TTL)
+    assert due == chart_due(stored, view, NYSE, at(now), data="realtime", ttl=TTL)
 
 
 @pytest.mark.parametrize(("now", "due"), [("2026-11-22T12:00", Due.RUNNING_DAY), ("2026-11-23T06:00", Due.CLOSED_DAY)])
 def test_where_the_market_never_closes_a_day_is_over_when_the_next_begins(now: str, due: Due) -> None:
-    held = chart(FRIDAY, "2026-11-21T12:00")
+    stored = chart(FRIDAY, "2026-11-21T12:00")
 
-    assert due == chart_due(held, reconcile(held, None, ALWAYS, TTL), ALWAYS, at(now), data="realtime", ttl=TTL)
+    assert due == chart_due(stored, reconcile(stored, None, ALWAYS, TTL), ALWAYS, at(now), data="realtime", ttl=TTL)

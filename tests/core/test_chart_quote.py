@@ -71,10 +71,10 @@ def test_a_newer_quote_of_the_newest_day_closes_its_bar(given: Quote, expected: 
     ],
 )
 def test_any_other_quote_changes_nothing(given: Quote | None) -> None:
-    held = chart(bar(FRIDAY), bar(MONDAY))
-    view = reconcile(held, given, NYSE, LAG)
+    stored = chart(bar(FRIDAY), bar(MONDAY))
+    view = reconcile(stored, given, NYSE, LAG)
 
-    assert (held.bars, held.fetched_at, False, frozenset({MONDAY})) == (
+    assert (stored.bars, stored.fetched_at, False, frozenset({MONDAY})) == (
         view.bars,
         view.as_of,
         view.quoted,
@@ -83,9 +83,9 @@ def test_any_other_quote_changes_nothing(given: Quote | None) -> None:
 
 
 def test_a_quote_of_a_later_day_adds_its_bar_and_the_day_before_stays_as_it_was_fetched() -> None:
-    held = chart(bar(FRIDAY), bar(MONDAY), fetched="2026-11-23T15:00")
+    stored = chart(bar(FRIDAY), bar(MONDAY), fetched="2026-11-23T15:00")
 
-    view = reconcile(held, quote("13", TUESDAY, "2026-11-24T15:01"), NYSE, LAG)
+    view = reconcile(stored, quote("13", TUESDAY, "2026-11-24T15:01"), NYSE, LAG)
 
     assert (bar(FRIDAY), bar(MONDAY), bar(TUESDAY, "13", high="13", volume=8)) == view.bars
     assert {MONDAY, TUESDAY} == view.partial
@@ -113,10 +113,10 @@ def test_a_half_day_is_over_at_its_own_close() -> None:
 
 
 def test_a_final_quote_makes_the_days_bar_final() -> None:
-    held = chart(bar(FRIDAY), bar(MONDAY))
+    stored = chart(bar(FRIDAY), bar(MONDAY))
 
-    assert {MONDAY} == reconcile(held, quote("11", MONDAY, "2026-11-23T21:04"), NYSE, LAG).partial
-    assert set() == reconcile(held, quote("11", MONDAY, "2026-11-23T21:05"), NYSE, LAG).partial
+    assert {MONDAY} == reconcile(stored, quote("11", MONDAY, "2026-11-23T21:04"), NYSE, LAG).partial
+    assert set() == reconcile(stored, quote("11", MONDAY, "2026-11-23T21:05"), NYSE, LAG).partial
 
 
 @pytest.mark.parametrize(
@@ -173,15 +173,15 @@ def quotes(draw: st.DrawFn) -> Quote:
 def test_no_quote_makes_a_bar_impossible_an_older_day_different_or_the_chart_older(
     first: Bar, last: Bar, told: Quote
 ) -> None:
-    held = chart(first, last)
+    stored = chart(first, last)
 
-    view = reconcile(held, told, NYSE, LAG)
+    view = reconcile(stored, told, NYSE, LAG)
 
     assert all(each.low <= min(each.open, each.close) <= max(each.open, each.close) <= each.high for each in view.bars)
     assert view.bars[0] == first
     assert view.bars[1] == last or view.bars[1].day == last.day == view.bars[-1].day
-    assert view.as_of >= held.fetched_at
+    assert view.as_of >= stored.fetched_at
     assert sorted({each.day for each in view.bars}) == [each.day for each in view.bars]
-    if told.source == held.source and told.fetched_at > held.fetched_at and told.price.trading_day == last.day:
+    if told.source == stored.source and told.fetched_at > stored.fetched_at and told.price.trading_day == last.day:
         assert view.bars[-1].close == told.price.price
-    assert reconcile(replace(held, bars=view.bars), told, NYSE, LAG).bars == view.bars
+    assert reconcile(replace(stored, bars=view.bars), told, NYSE, LAG).bars == view.bars

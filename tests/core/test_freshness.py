@@ -28,10 +28,10 @@ def quote(fetched_at: str, day: date = FRIDAY) -> Quote:
     return Quote(Price("IBM", Decimal("133.6900"), day), "alphavantage", at(fetched_at))
 
 
-def judge(held: Quote, calendar: Calendar, now: datetime, *, ttl: timedelta, data: str) -> Freshness:
+def judge(given: Quote, calendar: Calendar, now: datetime, *, ttl: timedelta, data: str) -> Freshness:
     """As a process judges that has no news of the budget."""
     policy = Policy(PLANS["standard"].limits, data, 0.2)
-    return judge_by(held, calendar, now, ttl=ttl, policy=policy, outlook=Outlook())
+    return judge_by(given, calendar, now, ttl=ttl, policy=policy, outlook=Outlook())
 
 
 @pytest.mark.parametrize("data", ["realtime", "delayed"])
@@ -86,11 +86,11 @@ def test_a_real_time_quote_is_fresh_from_the_first_minute_of_the_session(minute:
     ],
 )
 def test_an_end_of_day_price_is_fresh_until_the_next_close_may_be_out(day: date, until: str) -> None:
-    held = quote(f"{day}T23:00", day)
-    freshness = judge(held, NYSE, at(until) - timedelta(microseconds=1), ttl=TTL, data="end_of_day")
+    given = quote(f"{day}T23:00", day)
+    freshness = judge(given, NYSE, at(until) - timedelta(microseconds=1), ttl=TTL, data="end_of_day")
 
     assert freshness == Freshness(at(until), stale=False, reason=None)
-    assert judge(held, NYSE, at(until), ttl=TTL, data="end_of_day").stale
+    assert judge(given, NYSE, at(until), ttl=TTL, data="end_of_day").stale
 
 
 @pytest.mark.parametrize("data", ["realtime", "end_of_day"])

@@ -17,7 +17,7 @@ def later(seconds: float) -> datetime:
 
 
 def test_a_first_reading_is_no_jump() -> None:
-    assert not LedgerClock().jumped(told=NOW, heard=5.1)
+    assert not LedgerClock().jumped(now=NOW, heard=5.1)
 
 
 @pytest.mark.parametrize(
@@ -37,27 +37,27 @@ def test_the_ledgers_time_may_not_pass_by_more_than_the_caller_lived_through(
     told: float, heard: float, jumped: bool
 ) -> None:
     clock = LedgerClock()
-    clock.remember(asked=0.0, told=later(0.0))
+    clock.remember(asked=0.0, now=later(0.0))
 
-    assert jumped == clock.jumped(told=later(told), heard=heard)
+    assert jumped == clock.jumped(now=later(told), heard=heard)
 
 
 def test_a_jump_is_told_until_it_was_acted_upon_and_then_is_the_time() -> None:
     clock = LedgerClock()
-    clock.remember(asked=0.0, told=later(0.0))
+    clock.remember(asked=0.0, now=later(0.0))
 
-    assert clock.jumped(told=later(601.0), heard=1.0)
-    assert clock.jumped(told=later(602.0), heard=2.0)
-    clock.remember(asked=2.0, told=later(602.0))
-    assert not clock.jumped(told=later(603.0), heard=3.0)
+    assert clock.jumped(now=later(601.0), heard=1.0)
+    assert clock.jumped(now=later(602.0), heard=2.0)
+    clock.remember(asked=2.0, now=later(602.0))
+    assert not clock.jumped(now=later(603.0), heard=3.0)
 
 
 def test_after_a_step_back_a_jump_is_still_told() -> None:
     clock = LedgerClock()
-    clock.remember(asked=0.0, told=later(0.0))
-    clock.remember(asked=1.0, told=later(-600.0))
+    clock.remember(asked=0.0, now=later(0.0))
+    clock.remember(asked=1.0, now=later(-600.0))
 
-    assert clock.jumped(told=later(2.0), heard=2.0)
+    assert clock.jumped(now=later(2.0), heard=2.0)
 
 
 @given(rounds=st.lists(st.tuples(DELAYS, DELAYS, DELAYS), min_size=2, max_size=8))
@@ -68,8 +68,8 @@ def test_no_delay_of_question_or_answer_is_taken_for_a_jump(rounds: list[tuple[f
         asked = now + idle
         told = asked + way_there
         now = told + way_back
-        alarms.append(clock.jumped(told=later(told), heard=now))
-        clock.remember(asked=asked, told=later(told))
+        alarms.append(clock.jumped(now=later(told), heard=now))
+        clock.remember(asked=asked, now=later(told))
 
     assert not any(alarms)
 
@@ -79,7 +79,7 @@ def test_a_jump_is_told_if_it_is_longer_than_what_the_asking_and_a_slew_took(
     first: float, idle: float, jump: float
 ) -> None:
     clock = LedgerClock()
-    clock.remember(asked=0.0, told=later(first))
+    clock.remember(asked=0.0, now=later(first))
     heard = first + idle
 
-    assert clock.jumped(told=later(heard * 1.001 + first + jump), heard=heard)
+    assert clock.jumped(now=later(heard * 1.001 + first + jump), heard=heard)

@@ -128,19 +128,19 @@ class Explained:
     """A connection that notes the plan of each statement before it runs it."""
 
     def __init__(self, connection: Connection) -> None:
-        self.held = connection
+        self.connection = connection
         self.scans: list[tuple[str, str]] = []
 
     async def execute(self, statement: str, *arguments: object) -> Any:
         await self._note(statement, arguments)
-        return await self.held.execute(statement, *arguments)
+        return await self.connection.execute(statement, *arguments)
 
     async def fetchrow(self, statement: str, *arguments: object) -> Any:
         await self._note(statement, arguments)
-        return await self.held.fetchrow(statement, *arguments)
+        return await self.connection.fetchrow(statement, *arguments)
 
     async def _note(self, statement: str, arguments: Sequence[object]) -> None:
-        plan = await self.held.fetchval("EXPLAIN (FORMAT JSON) " + statement, *arguments)
+        plan = await self.connection.fetchval("EXPLAIN (FORMAT JSON) " + statement, *arguments)
         self._note_scans(json.loads(plan)[0]["Plan"])
 
     def _note_scans(self, node: dict[str, Any]) -> None:

@@ -153,7 +153,9 @@ async def test_a_quote_that_nobody_wanted_for_the_historys_days_is_forgotten_wit
         ("reads = 0", False),
     ],
 )
-async def test_an_old_quote_is_kept_while_its_symbol_is_wanted(resources: Resources, condition: str, is_kept: bool) -> None:
+async def test_an_old_quote_is_kept_while_its_symbol_is_wanted(
+    resources: Resources, condition: str, is_kept: bool
+) -> None:
     await save_quote(resources, "OLD", 366 * DAY)
     async with acquire(resources.db) as connection:
         await connection.execute("INSERT INTO symbols (symbol) VALUES ('OLD')")
