@@ -9,10 +9,11 @@ from msgspec import Meta, Struct
 from api import requests
 from api.clients import network_of
 from api.contract import documented
-from api.credentials import NO_STORE, Account, TokenAnswer, note, open_login, shape
+from api.credentials import NO_STORE, PASSWORDS, Account, TokenAnswer, note, open_login, shape
+from api.keys import CALLER, RESOURCES
 from api.logins import MessageAnswer, prove
 from api.middlewares import public
-from api.state import CALLER, PASSWORDS, REGISTRATIONS, RESOURCES
+from api.registrations import REGISTRATIONS
 from common.errors import (
     EmailTaken,
     InvalidCredentials,

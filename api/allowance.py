@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from api.clients import address_of
+from api.keys import CALLER
 from api.requests import route_of
-from api.state import CALLER
 from common.errors import RateLimited
 from common.settings import Settings
 

@@ -24,36 +24,26 @@ from api import (
     stream,
     watchlist,
 )
+from api.admit import admit
 from api.allowance import ALLOWANCES, Allowances
 from api.connections import Connection
+from api.credentials import PASSWORDS
 from api.fanout import Streams
-from api.listing import Listing
-from api.live import Live
-from api.memory import Memory
+from api.hot import answer_hot
+from api.keys import QUEUE, RESOURCES
+from api.listing import LISTING, Listing
+from api.live import LIVE, Live
+from api.memory import MEMORY, Memory
 from api.outlook import keep_outlook
 from api.private_stream import PRIVATE, PrivateStreams
-from api.quotes import Quotes
-from api.reads import Reads
-from api.registrations import Registrations
-from api.revocations import Revocations
-from api.state import (
-    LISTING,
-    LIVE,
-    MEMORY,
-    PASSWORDS,
-    QUEUE,
-    QUOTES,
-    READS,
-    REGISTRATIONS,
-    RESOURCES,
-    REVOCATIONS,
-    THROTTLE,
-    TOKENS,
-)
+from api.quotes import QUOTES, Quotes
+from api.reads import READS, Reads
+from api.registrations import REGISTRATIONS, Registrations
+from api.revocations import REVOCATIONS, Revocations
 from api.stream import STREAMS
 from api.tail import follow
-from api.throttle import Throttle
-from api.tokens import Tokens
+from api.throttle import THROTTLE, Throttle
+from api.tokens import TOKENS, Tokens
 from common.core.models import Function
 from common.dispatcher import Dispatcher
 from common.passwords import Passwords
@@ -86,11 +76,11 @@ WITH_ROUTES = (
     watchlist,
 )
 MIDDLEWARES = (  # from the outside in
-    middlewares.answer_hot,
+    answer_hot,
     middlewares.identify,
     cors.share,
     middlewares.shape_errors,
-    middlewares.admit,
+    admit,
     middlewares.negotiate,
 )
 

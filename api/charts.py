@@ -14,12 +14,14 @@ from api import requests
 from api.answers import Answer
 from api.chart_memory import RECHECK_INTERVAL
 from api.contract import WHILE_ASKING, Time, documented
-from api.live import FetchRequest
-from api.memory import Memory
+from api.keys import RESOURCES
+from api.live import LIVE, FetchRequest
+from api.memory import MEMORY, Memory
 from api.middlewares import public
+from api.quotes import QUOTES
 from api.requesters import requester_of
-from api.state import LIVE, MEMORY, QUOTES, RESOURCES
 from api.stocks import PREFER, judge_now, pace_of, wait_of
+from api.symbols import symbol_of
 from common.core.chart import Chart, Due, View, chart_due, judge_chart, reconcile
 from common.core.closes import LAG
 from common.core.freshness import Freshness, time_of
@@ -85,7 +87,7 @@ class ChartAnswer(Struct, frozen=True):
 )
 async def chart(request: web.Request) -> web.Response:
     """The last trading days, oldest first."""
-    symbol = requests.symbol_of(request)
+    symbol = symbol_of(request)
     asked = requests.query(request, ChartQuery)
     resources, memory = request.app[RESOURCES], request.app[MEMORY]
     found = memory.charts.recall(symbol)

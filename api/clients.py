@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 import structlog
 from aiohttp import web
 
-from api.state import RESOURCES
+from api.keys import RESOURCES
 
 FORWARDED = "X-Forwarded-For"
 MAX_ADDRESS_LENGTH = 80  # characters of an address in text, with quotes, brackets, a zone and a port

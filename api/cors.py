@@ -6,8 +6,8 @@ from functools import cache
 
 from aiohttp import hdrs, web
 
+from api.keys import RESOURCES
 from api.middlewares import Handler
-from api.state import RESOURCES
 
 HEADERS = "Authorization, Content-Type, If-None-Match, Last-Event-ID, Prefer, X-Request-ID"
 EXPOSED = "ETag, Last-Modified, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-ID"

@@ -10,9 +10,10 @@ from msgspec import Struct
 
 from api.clients import address_of
 from api.contract import Time
-from api.state import REQUEST_ID, TOKENS
-from api.tokens import digest, new_secret
+from api.keys import REQUEST_ID
+from api.tokens import TOKENS, digest, new_secret
 from common.errors import InvalidCredentials
+from common.passwords import Passwords
 from common.store.audit import Act, insert_act
 from common.store.logins import Login, insert_login, insert_refresh_token
 from common.store.pool import Connection
@@ -21,6 +22,8 @@ from common.store.users import User, update_seen
 REFRESH_LASTS = timedelta(days=30)
 NO_STORE = {"Cache-Control": "no-store"}
 log = structlog.get_logger(__name__)
+
+PASSWORDS = web.AppKey("passwords", Passwords)
 
 
 class Account(Struct, frozen=True):

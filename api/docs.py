@@ -9,10 +9,11 @@ from aiohttp import web
 from api import requests
 from api.answers import Answer
 from api.contract import documented
+from api.keys import RESOURCES
+from api.memory import MEMORY
 from api.middlewares import public
 from api.openapi import describe
 from api.page import PAGE_TTL, Page
-from api.state import MEMORY, RESOURCES
 
 PATH = "/api/openapi.json"
 PAGE = Page("docs.html")

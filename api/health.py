@@ -10,8 +10,9 @@ from redis.exceptions import RedisError
 
 from api import requests
 from api.contract import Time, documented
+from api.keys import RESOURCES
+from api.memory import MEMORY
 from api.middlewares import public
-from api.state import MEMORY, RESOURCES
 from common.core.outlook import Pause, pause
 from common.errors import StoreUnavailable
 from common.resources import Resources

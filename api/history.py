@@ -9,9 +9,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from api import requests
 from api.contract import Time, documented
+from api.keys import RESOURCES
 from api.middlewares import public
-from api.state import RESOURCES
 from api.stocks import STALE_FOR
+from api.symbols import symbol_of
 from common.errors import InvalidRequest, InvalidSymbol, StoreUnavailable
 from common.store import bars as store
 from common.store.pool import acquire
@@ -63,7 +64,7 @@ async def history(request: web.Request) -> web.Response:
 
     Of those older than a week the last of each hour and of each trading day is kept.
     """
-    symbol = requests.symbol_of(request)
+    symbol = symbol_of(request)
     asked = requests.query(request, HistoryQuery)
     since, until, after = _moment("from", asked.since), _moment("to", asked.until), _moment("after", asked.after)
     if since is not None and until is not None and since > until:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Container
 from datetime import datetime
 
+from aiohttp import web
+
 from common.core.finding import Index
 from common.core.search import build_index
 from common.errors import StoreUnavailable
@@ -45,3 +47,6 @@ class Listing:
             rows = await listings.select_listing(connection, source)
         self.index = await asyncio.to_thread(build_index, rows)
         self.refreshed_at = state.refreshed_at
+
+
+LISTING = web.AppKey("listing", Listing)

@@ -13,8 +13,10 @@ from datetime import timedelta
 from typing import TypeVar
 
 import structlog
+from aiohttp import web
 
 from api.promises import Promises
+from api.requesters import Requester
 from common.core.gate import GATE_REASONS
 from common.core.models import CallClass, Function
 from common.core.shares import misses_a_minute
@@ -38,14 +40,6 @@ MINUTE = 60  # seconds
 RETRY = 5.0  # seconds, where nobody knows better
 MAX_WAITING = 20  # requests of one requester that wait at once, in each process
 MAX_QUEUE_TTL = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Requester:
-    """An account, or a network of strangers: `user:<id>`, or `network:` and 16 hex digits of a hash, for it is written to the journal."""
-
-    name: str
-    account: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,3 +229,6 @@ class Live:
 
 def _stay(wait: float) -> timedelta:
     return min(MAX_QUEUE_TTL, timedelta(seconds=wait)) + line.QUEUE_TTL
+
+
+LIVE = web.AppKey("live", Live)

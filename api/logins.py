@@ -9,9 +9,10 @@ from msgspec import Meta, Struct
 from api import requests
 from api.clients import address_of
 from api.contract import documented
-from api.credentials import NO_STORE, TokenAnswer, note, open_login, renew
+from api.credentials import NO_STORE, PASSWORDS, TokenAnswer, note, open_login, renew
+from api.keys import CALLER, RESOURCES
 from api.middlewares import public
-from api.state import CALLER, PASSWORDS, RESOURCES, THROTTLE
+from api.throttle import THROTTLE
 from api.tokens import digest, new_secret
 from common.errors import InvalidCredentials, InvalidToken, Overloaded, RateLimited, StoreUnavailable
 from common.store.audit import select_has_logged_in

@@ -6,8 +6,10 @@ from aiohttp import web
 
 from api.answers import Answer
 from api.contract import documented
+from api.keys import RESOURCES
+from api.memory import MEMORY
 from api.middlewares import public
-from api.state import MEMORY, QUOTES, RESOURCES
+from api.quotes import QUOTES
 from api.stocks import STALE_FOR, QuoteAnswer, encode, judge_now
 from common.core.freshness import shape
 from common.errors import StoreUnavailable

@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aiohttp import web
+
 from api.answers import Answers
 from api.chart_memory import Charts
 from common.core.models import Quote
@@ -68,3 +70,6 @@ class Memory:
             return None
         self._entries.move_to_end(symbol)
         return entry.quote if self.followed or time.monotonic() - entry.checked < RECHECK_INTERVAL else None
+
+
+MEMORY = web.AppKey("memory", Memory)

@@ -5,18 +5,15 @@ import time
 from collections.abc import Awaitable, Callable
 
 import structlog
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import web
 
 from api import allowance, metrics
-from api.answers import ALWAYS, Ready, matches
-from api.clients import network_of
+from api.answers import ALWAYS
 from api.connections import SlowBody, hang_up
+from api.keys import REQUEST_ID
 from api.refusals import refuse, request_id_of
-from api.requesters import verify
 from api.requests import route_of
-from api.state import CALLER, MEMORY, READS, REQUEST_ID
 from common.errors import (
-    InsufficientScope,
     MethodNotAllowed,
     NotAcceptable,
     NotFound,
@@ -44,30 +41,6 @@ def scoped(scope: str) -> Callable[[Handler], Handler]:
         return handler
 
     return mark
-
-
-@web.middleware
-async def answer_hot(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Write an answer that is ready, past everything else: no encoding, no store, no log line. Whatever is unusual goes the long way.
-
-    It counts against no client's allowance, and says nothing of it: it costs less than to refuse it would.
-    """
-    memory = request.app[MEMORY]
-    if memory.followed and request.method == "GET" and request.keep_alive and request.version == HttpVersion11:
-        now = time.time()
-        answer = memory.answers.find(request.raw_path, now)
-        if answer is not None and hdrs.ORIGIN not in request.headers and _takes_json(request.headers.get(hdrs.ACCEPT)):
-            if answer.symbol:
-                request.app[READS].count(answer.symbol, by=network_of(request))
-            status = 304 if matches(request.headers.get(hdrs.IF_NONE_MATCH), answer.etag) else 200
-            metrics.HOT.count(answer, status)
-            return Ready(answer.raw(status, now, request_id_of(request)), status)
-    return await handler(request)
-
-
-def _takes_json(accept: str | None) -> bool:
-    """The usual headers, told at a glance; any other is looked at closely on the long way."""
-    return accept is None or accept in ("*/*", "application/json") or accept.startswith("application/json, ")
 
 
 @web.middleware
@@ -122,26 +95,6 @@ async def shape_errors(request: web.Request, handler: Handler) -> web.StreamResp
 
 def _answer(request: web.Request, error: QuotewellError) -> web.Response:
     return refuse(error, request[REQUEST_ID])
-
-
-@web.middleware
-async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Deny by default: only a public handler goes without a token. What is not there stays 404 and 405.
-
-    From here on it is known whom a request counts for: with a bad token it is the address's.
-    """
-    target = request.match_info.handler
-    if not getattr(target, "is_public", False) and request.match_info.http_exception is None:
-        try:
-            request[CALLER] = await verify(request)
-        except QuotewellError:
-            allowance.count(request)
-            raise
-    allowance.count(request)
-    needed = getattr(target, "scope", None)
-    if needed is not None and needed not in request[CALLER].scope.split():
-        raise InsufficientScope(f"this needs the scope {needed}")
-    return await handler(request)
 
 
 @web.middleware

@@ -18,7 +18,8 @@ from msgspec import Meta, Struct
 from api.allowance import is_counted
 from api.contract import Contract
 from api.middlewares import Handler
-from api.requests import Symbol, properties
+from api.requests import properties
+from api.symbols import Symbol
 from common import VERSION
 from common.core.search import MAX_QUERY_LENGTH
 from common.errors import (

@@ -10,9 +10,9 @@ from msgspec import UNSET, Struct
 from api import requests
 from api.contract import documented
 from api.credentials import NO_STORE
+from api.keys import CALLER, QUEUE, REQUEST_ID, RESOURCES
 from api.middlewares import scoped
 from api.ops_questions import AuditQuery, CallsQuery, Hold, JobQuery, LineQuery, RefreshOrder, SymbolsQuery
-from api.state import CALLER, QUEUE, REQUEST_ID, RESOURCES
 from common.core.limits import parse_duration
 from common.core.symbols import normalize_symbol
 from common.errors import InvalidRequest, InvalidSymbol, NotFound, StoreUnavailable, UnknownSymbol

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from api import requests
+from api.symbols import Symbol
 from common.operations.refreshing import MOST_NAMED
 from common.operations.symbols import MOST, Only, Sort
 from common.operations.terms import HIGHEST_ID, ClassName
@@ -46,7 +46,7 @@ class SymbolsQuery(Struct, frozen=True, forbid_unknown_fields=True):
 class CallsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Which calls; `before`: the `next` of an earlier answer."""
 
-    symbol: requests.Symbol | UnsetType = UNSET
+    symbol: Symbol | UnsetType = UNSET
     outcome: Annotated[Ended, one_of(Ended)] | UnsetType = UNSET
     call_class: Annotated[ClassName, one_of(ClassName)] | UnsetType = field(name="class", default=UNSET)
     before: Id | UnsetType = UNSET
@@ -72,7 +72,7 @@ class AuditQuery(Struct, frozen=True, forbid_unknown_fields=True):
 class JobQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """The items after which symbol; `next` of an earlier answer."""
 
-    after: requests.Symbol | UnsetType = UNSET
+    after: Symbol | UnsetType = UNSET
 
 
 class RefreshOrder(Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,7 +81,7 @@ class RefreshOrder(Struct, frozen=True, forbid_unknown_fields=True):
 
     symbols: (
         Annotated[
-            list[requests.Symbol],
+            list[Symbol],
             Meta(title=f"one list of 1 to {MOST_NAMED} symbols", min_length=1, max_length=MOST_NAMED),
         ]
         | UnsetType

@@ -18,11 +18,11 @@ from msgspec import Meta, Struct
 from api import requests
 from api.contract import documented
 from api.fanout import Client, Order, Streams
+from api.keys import RESOURCES
 from api.logins import redeem
 from api.middlewares import public
 from api.quotes import Quotes
 from api.revocations import Revocations
-from api.state import RESOURCES
 from api.stream import RESUMING, STREAMS, EventId, Stream, remember, resumed
 from common.errors import InvalidToken, Overloaded, StoreUnavailable
 from common.resources import Resources

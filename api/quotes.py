@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from aiohttp import web
 from redis.exceptions import RedisError
 
 from api import metrics
-from api.live import FetchRequest, Live, Requester
+from api.live import FetchRequest, Live
 from api.memory import Memory
+from api.requesters import Requester
 from common.core.models import Function, Quote
 from common.errors import StoreUnavailable
 from common.resources import Resources
@@ -113,3 +115,6 @@ class Quotes:
 
 def _ignore(layer: metrics.Layer, *, hits: int = 0, misses: int = 0, errors: int = 0) -> None:
     """Count nothing."""
+
+
+QUOTES = web.AppKey("quotes", Quotes)

@@ -10,6 +10,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from aiohttp import web
+
 from api import metrics
 from common.errors import StoreUnavailable
 from common.resources import Resources
@@ -54,3 +56,6 @@ class Reads:
         while True:
             await asyncio.sleep(FLUSH)
             await self.flush(resources)
+
+
+READS = web.AppKey("reads", Reads)

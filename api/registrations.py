@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from aiohttp import web
 from limits import RateLimitItemPerHour
 
 from api.tally import Tally
@@ -36,3 +37,6 @@ class Registrations:
         except BaseException:
             await asyncio.shield(counted.give_back())
             raise
+
+
+REGISTRATIONS = web.AppKey("registrations", Registrations)

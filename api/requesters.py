@@ -1,13 +1,24 @@
 """Who a request is of: the account of its token, or a stranger known by the network alone. Tokens are verified here and nowhere else."""
 
 import hashlib
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from api.clients import network_of
-from api.live import Requester
-from api.state import CALLER, REVOCATIONS, TOKENS, Caller
+from api.keys import CALLER, Caller
+from api.revocations import REVOCATIONS
+from api.tokens import TOKENS
 from common.errors import InvalidToken, QuotewellError
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """An account, or a network of strangers: `user:<id>`, or `network:` and 16 hex digits of a hash, for it is written to the journal."""
+
+    name: str
+    account: int | None
+
 
 REQUESTER: web.RequestKey[Requester] = web.RequestKey("requester", Requester)
 

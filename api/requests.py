@@ -15,27 +15,11 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from api import connections
-from api.state import LISTING
-from common.core.symbols import normalize_symbol
 from common.errors import InvalidRequest, UnsupportedMediaType
 
 MAX_WAIT = 20  # seconds
-MAX_SYMBOLS = 100
 
 Text = Annotated[str, Meta(title="a string that is not blank, without NUL", pattern=r"^\s*[^\s\x00][^\x00]*$")]
-Symbol = Annotated[
-    str,  # documented here, judged by normalize_symbol, which has a code of its own
-    Meta(
-        title="a symbol of 1 to 20 characters such as AAPL, BRK-B or TSCO.LON",
-        description="In any case; BRK.B, BRK/B and BRK-B are one where the provider lists BRK-B.",
-        examples=["AAPL"],
-        extra_json_schema={"pattern": "^[A-Za-z0-9^][A-Za-z0-9.&^+:=/-]{0,19}$"},
-    ),
-]
-Symbols = Annotated[
-    list[Symbol],
-    Meta(title=f"one list of 1 to {MAX_SYMBOLS} symbols", min_length=1, max_length=MAX_SYMBOLS),
-]
 Wait = Annotated[
     float,
     Meta(
@@ -52,26 +36,6 @@ _FIELD = re.compile(r"(?:required field `|at `\$\.)(\w+)")
 
 class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """For an added route without parameters: it refuses them all."""
-
-
-class SymbolsQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Many symbols at once."""
-
-    symbols: Symbols
-
-    def wanted(self, request: web.Request) -> list[str]:
-        """Each once, in the provider's spelling; raise `InvalidSymbol`."""
-        return list(dict.fromkeys(normalize(request, symbol) for symbol in self.symbols))
-
-
-def normalize(request: web.Request, text: str) -> str:
-    """A symbol as this process's copy of the listing spells it; raise `InvalidSymbol`."""
-    return normalize_symbol(text, request.app[LISTING].known)
-
-
-def symbol_of(request: web.Request) -> str:
-    """The symbol in a path."""
-    return normalize(request, request.match_info["symbol"])
 
 
 def route_of(request: web.Request) -> str | None:

@@ -5,6 +5,8 @@ import asyncio
 import time
 from datetime import datetime, timedelta
 
+from aiohttp import web
+
 from common.errors import StoreUnavailable
 from common.resources import Resources
 from common.settings import MAX_ACCESS_TTL
@@ -60,3 +62,6 @@ class Revocations:
         self._ended = set(ended) if anew else self._ended | set(ended)
         self._rebuilt_at = begun if anew else self._rebuilt_at
         self._known_at, self._seen_at = begun, now
+
+
+REVOCATIONS = web.AppKey("revocations", Revocations)

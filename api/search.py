@@ -11,10 +11,12 @@ from msgspec import Meta, Struct
 
 from api.answers import Answer
 from api.contract import WHILE_ASKING, documented
-from api.live import FetchRequest
+from api.keys import RESOURCES
+from api.listing import LISTING
+from api.live import LIVE, FetchRequest
+from api.memory import MEMORY
 from api.middlewares import public
 from api.requesters import requester_of
-from api.state import LISTING, LIVE, MEMORY, RESOURCES
 from api.stocks import STALE_FOR
 from common.core.models import Function, Match
 from common.core.names import readable

@@ -12,10 +12,13 @@ from msgspec import UNSET, Struct, UnsetType
 from api import requests
 from api.answers import Answer
 from api.contract import WHILE_ASKING, Time, documented
-from api.memory import Memory
+from api.keys import RESOURCES
+from api.memory import MEMORY, Memory
 from api.middlewares import public
+from api.quotes import QUOTES
+from api.reads import READS
 from api.requesters import reader_of, requester_of
-from api.state import MEMORY, QUOTES, READS, RESOURCES
+from api.symbols import SymbolsQuery, symbol_of
 from common.core.freshness import Freshness, judge, shape
 from common.core.models import Quote
 from common.core.outlook import Reason
@@ -26,7 +29,6 @@ from common.store import symbols
 from common.store.pool import acquire
 
 STALE_FOR = 5.0  # seconds that a cache may keep a stale quote: nearly every quote is past a minute at 5 calls a minute
-MAX_SYMBOLS = requests.MAX_SYMBOLS
 PREFERRED = re.compile(r"(?:^|[,;\s])wait=([0-9]{1,6})(?![^,;\s])", re.I)
 PREFER = {"Prefer": "`wait=` whole seconds, as the query's `wait`; more than the most counts as the most."}
 
@@ -86,7 +88,7 @@ class StocksAnswer(Struct, frozen=True):
     cached=True,
 )
 async def stock(request: web.Request) -> web.Response:
-    symbol = requests.symbol_of(request)
+    symbol = symbol_of(request)
     resources, memory, quotes = request.app[RESOURCES], request.app[MEMORY], request.app[QUOTES]
     wait = wait_of(request, requests.query(request, StockQuery).wait)
     quote = await quotes.lookup(symbol)
@@ -102,13 +104,13 @@ async def stock(request: web.Request) -> web.Response:
 @public
 @documented(
     "Quotes of many symbols, from cache",
-    query=requests.SymbolsQuery,
+    query=SymbolsQuery,
     answers={200: StocksAnswer},
     errors=(InvalidSymbol, StoreUnavailable),
 )
 async def stocks(request: web.Request) -> web.Response:
     """Many quotes from cache in one answer; what has none is named, with the reason."""
-    wanted = requests.query(request, requests.SymbolsQuery).wanted(request)
+    wanted = requests.query(request, SymbolsQuery).wanted(request)
     body = await quotes_of(request, wanted)
     return web.json_response(body, headers={"Cache-Control": f"public, max-age={int(STALE_FOR)}"})
 

@@ -14,9 +14,12 @@ from redis.exceptions import RedisError
 from api import requests
 from api.contract import documented
 from api.fanout import NONE, UNREAD_TIMEOUT, Client, Order, Streams, order
+from api.keys import RESOURCES
 from api.middlewares import public
+from api.quotes import QUOTES
+from api.reads import READS
 from api.requesters import reader_of
-from api.state import QUOTES, READS, RESOURCES
+from api.symbols import SymbolsQuery
 from common.errors import InvalidSymbol, Overloaded, StoreUnavailable
 from common.store import feed
 
@@ -55,7 +58,7 @@ STREAMS = web.AppKey("streams", Streams)
 routes = web.RouteTableDef()
 
 
-class StreamQuery(requests.SymbolsQuery, frozen=True, rename={"last_event_id": "lastEventId"}):
+class StreamQuery(SymbolsQuery, frozen=True, rename={"last_event_id": "lastEventId"}):
     """What to listen to."""
 
     last_event_id: EventId = ""

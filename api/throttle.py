@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from hashlib import sha256
 
+from aiohttp import web
 from limits import parse
 
 from api.tally import Tally
@@ -61,3 +62,6 @@ class Throttle:
         finally:
             self._under_way[pair] -= 1
             self._under_way += Counter()  # forgets those that are 0
+
+
+THROTTLE = web.AppKey("throttle", Throttle)

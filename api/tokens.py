@@ -150,3 +150,6 @@ async def _lacks_claims(_: web.Request, claims: dict[str, Any]) -> bool:
 
 async def _answer_nothing(_: web.Request) -> web.StreamResponse:
     return web.Response()
+
+
+TOKENS = web.AppKey("tokens", Tokens)

@@ -9,9 +9,12 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from api import requests
 from api.contract import Time, documented
 from api.credentials import Account, shape
+from api.keys import CALLER, QUEUE, REQUEST_ID, RESOURCES
+from api.listing import LISTING
+from api.quotes import QUOTES
 from api.requesters import requester_of
-from api.state import CALLER, LISTING, QUEUE, QUOTES, REQUEST_ID, RESOURCES
 from api.stocks import Missing, QuoteAnswer, quotes_of
+from api.symbols import Symbol, normalize, symbol_of
 from common.core.models import CallClass, Function
 from common.core.shares import misses_a_minute
 from common.core.symbols import stored_as, stored_spellings
@@ -48,13 +51,13 @@ class ListQuery(Struct, frozen=True):
 class Addition(Struct, frozen=True):
     """What to add."""
 
-    symbol: Annotated[requests.Symbol, Meta(min_length=1)]
+    symbol: Annotated[Symbol, Meta(min_length=1)]
 
 
 class Arrangement(Struct, frozen=True, forbid_unknown_fields=True):
     """All symbols of the list, in the order that they are to have."""
 
-    watchlist: Annotated[list[requests.Symbol], Meta(title="every symbol of the list, once", max_length=MAX_WATCHLIST)]
+    watchlist: Annotated[list[Symbol], Meta(title="every symbol of the list, once", max_length=MAX_WATCHLIST)]
 
 
 class WatchlistAnswer(Struct, frozen=True):
@@ -115,7 +118,7 @@ async def show(request: web.Request) -> web.Response:
     errors=(InvalidSymbol, UnknownSymbol, AlreadyOnWatchlist, WatchlistFull, StoreUnavailable),
 )
 async def add(request: web.Request) -> web.Response:
-    symbol = requests.normalize(request, (await requests.read(request, Addition)).symbol)
+    symbol = normalize(request, (await requests.read(request, Addition)).symbol)
     resources = request.app[RESOURCES]
     known = await request.app[QUOTES].lookup(symbol)
     async with transaction(resources.db) as connection:
@@ -157,7 +160,7 @@ async def _ask_for(connection: Connection, resources: Resources, symbol: str, by
 )
 async def remove(request: web.Request) -> web.Response:
     """In any of the spellings in which it may have been added."""
-    symbol, user = requests.symbol_of(request), request[CALLER].id
+    symbol, user = symbol_of(request), request[CALLER].id
     stored = stored_spellings(request.match_info["symbol"], request.app[LISTING].known)
     async with acquire(request.app[RESOURCES].db) as connection:
         for spelt in stored:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from api.live import FetchRequest, Live, Requester
+from api.live import FetchRequest, Live
 from api.outlook import PERIOD
+from api.requesters import Requester
 from bench.fair_day import MINUTE, Day
 from bench.fair_people import ask_live
 from common.core.forecast import forecast

@@ -16,7 +16,8 @@ from pytest_aiohttp.plugin import AiohttpClient
 from redis.asyncio import Redis
 
 from api.app import create_app
-from api.state import MEMORY, RESOURCES
+from api.keys import RESOURCES
+from api.memory import MEMORY
 from common.core.limits import parse_limits
 from common.core.models import CallClass, Function, Price, Quote
 from common.settings import Settings

@@ -11,8 +11,7 @@ import aiohttp
 from redis.asyncio import Redis
 
 from api.fanout import Streams
-from api.memory import Memory
-from api.state import MEMORY
+from api.memory import MEMORY, Memory
 from api.stream import STREAMS
 from common.store import feed
 from tests.api.conftest import Client, a_quote, eventually, followed

@@ -7,7 +7,7 @@ from aiohttp import ClientResponse
 
 from api import allowance
 from api.allowance import MINUTE, Allowance, Standing
-from api.state import MEMORY
+from api.memory import MEMORY
 from common.core.limits import parse_limits
 from tests.api.conftest import PASSWORD, Client, OpenApi, User, eventually, followed, register
 

@@ -3,7 +3,7 @@
 import pytest
 
 from api.answers import ALWAYS
-from api.state import MEMORY
+from api.memory import MEMORY
 from tests.api.conftest import Client, User, eventually, followed
 
 JSON = {"Content-Type": "application/json"}

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from api.answers import Answer, Answers
 from api.chart_memory import Charts
-from api.state import MEMORY
+from api.memory import MEMORY
 from common.core.chart import Chart
 from common.core.gate import PROVIDER_DOWN
 from common.core.models import Bar, Price, Quote

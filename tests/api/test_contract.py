@@ -17,7 +17,8 @@ from yarl import URL
 
 from api.app import create_app
 from api.openapi import HEADERS, describe, operations
-from api.requests import SymbolsQuery, properties
+from api.requests import properties
+from api.symbols import SymbolsQuery
 from common.core.limits import parse_limits
 from common.core.symbols import normalize_symbol
 from common.errors import InvalidSymbol

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from api.answers import matches
-from api.state import MEMORY, READS
+from api.memory import MEMORY
+from api.reads import READS
 from tests.api.conftest import Client
 
 PATH = "/api/stock/AAPL"

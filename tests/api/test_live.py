@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from api.state import RESOURCES
+from api.keys import RESOURCES
 from common.core.limits import parse_limits
 from common.core.models import Listed
 from common.store import ledger, listings

@@ -9,7 +9,7 @@ import asyncpg
 import jwt
 import pytest
 
-from api.state import REVOCATIONS
+from api.revocations import REVOCATIONS
 from common.store.logins import delete_old_logins, end_logins
 from common.store.pool import acquire
 from common.store.users import update_locked

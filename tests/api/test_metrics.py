@@ -12,8 +12,9 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from redis.asyncio import Redis
 
 from api.answers import Answer
+from api.keys import RESOURCES
 from api.metrics import AGE, Ages, Hot, note_request
-from api.state import READS, RESOURCES
+from api.reads import READS
 from tests.api.conftest import PASSWORD, Client, OpenApi, User, eventually
 from tests.api.listening import listening, tell, until_clients, until_followed
 

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from api import middlewares
 from api.app import create_app
 from api.middlewares import accepts, public, scoped
-from api.state import TOKENS
+from api.tokens import TOKENS
 from common.settings import Settings
 from tests.api.conftest import Client, User, close, register
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.state import RESOURCES
+from api.keys import RESOURCES
 from common.store.pool import acquire
 from tests.api.conftest import Client, Provider
 

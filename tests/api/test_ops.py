@@ -10,9 +10,9 @@ import pytest
 from aiohttp import ClientResponse
 from redis.asyncio import Redis
 
+from api.keys import RESOURCES
 from api.ops import routes
 from api.ops_questions import Ended
-from api.state import RESOURCES
 from common import line
 from common.core.outcomes import Outcome
 from common.store.ledger import Wait

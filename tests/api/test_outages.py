@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from redis.asyncio import Redis
 
-from api.state import RESOURCES
+from api.keys import RESOURCES
 from common.resources import open_redis
 from common.servers import Postgres, Server
 from common.servers import Redis as Valkey

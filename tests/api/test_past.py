@@ -5,7 +5,8 @@ from functools import partial
 import pytest
 from redis.asyncio import Redis
 
-from api.state import LISTING, RESOURCES
+from api.keys import RESOURCES
+from api.listing import LISTING
 from common import line
 from common.core.models import CallClass, Function
 from common.provider import Permit

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from api.fanout import Client as Told
 from api.private_stream import PRIVATE, PrivateStreams
-from api.state import REVOCATIONS
+from api.revocations import REVOCATIONS
 from api.tokens import digest
 from common.core.wire import encode, version
 from common.servers import Postgres

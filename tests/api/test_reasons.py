@@ -11,8 +11,8 @@ import pytest
 import time_machine
 from redis.asyncio import Redis
 
-from api.memory import Memory
-from api.state import MEMORY, RESOURCES
+from api.keys import RESOURCES
+from api.memory import MEMORY, Memory
 from common.core.limits import parse_limits
 from common.core.models import Price, Quote
 from common.core.outcomes import Hold

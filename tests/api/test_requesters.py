@@ -12,9 +12,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
 from api.app import create_app
+from api.memory import MEMORY
 from api.middlewares import public
+from api.reads import READS
 from api.requesters import reader_of, requester_of
-from api.state import MEMORY, READS
 from api.tokens import Tokens
 from common.settings import Settings
 from tests.api.conftest import Client, User, close, eventually, register

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from api.state import LISTING
+from api.listing import LISTING
 from common.core.models import Listed
 from common.core.search import build_index
 from tests.api.conftest import Client, OpenApi, Provider, User

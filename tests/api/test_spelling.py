@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import asyncpg
 import pytest
 
-from api.state import LISTING
+from api.listing import LISTING
 from common.core.models import Listed
 from common.core.search import build_index
 from common.store.listings import replace_listing

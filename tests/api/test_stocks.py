@@ -11,8 +11,8 @@ import time_machine
 from redis.asyncio import Redis
 from yarl import URL
 
-from api.live import Requester
-from api.state import QUOTES
+from api.quotes import QUOTES
+from api.requesters import Requester
 from common import line
 from common.core.limits import parse_limits
 from common.core.models import CallClass, Function, Quote

@@ -3,8 +3,10 @@
 import asyncpg
 from redis.asyncio import Redis
 
+from api.keys import RESOURCES
+from api.live import LIVE
+from api.memory import MEMORY
 from api.quotes import Quotes
-from api.state import LIVE, MEMORY, RESOURCES
 from common.core.models import Quote
 from common.core.wire import encode
 from common.settings import Settings

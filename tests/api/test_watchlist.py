@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from api.state import LISTING, RESOURCES
+from api.keys import RESOURCES
+from api.listing import LISTING
 from common.core.models import CallClass, Listed
 from common.core.refresh import OPEN_POWER, Pace
 from common.core.search import build_index
