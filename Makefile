@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-EMBEDDED := $(BIN)/python -m common.embedded
+EMBEDDED := $(BIN)/python -m common.process.embedded
 
 # Files to processes, and no file divided; tests/conftest.py says how many processes, and in which order.
 PARALLEL := --numprocesses auto --dist loadgroup --no-loadscope-reorder

@@ -4,10 +4,10 @@ import structlog
 from aiohttp import web
 
 from api.app import create_app
-from api.connections import KEEPALIVE_TIMEOUT
-from common.entry import open_process_logs, read_settings
+from api.http.connections import KEEPALIVE_TIMEOUT
+from common.metrics.collector import Shared
 from common.metrics.export import export
-from common.metrics.shared import Shared
+from common.process.entry import open_process_logs, read_settings
 
 DRAIN = 10  # seconds that requests in flight get; the worst case is twice that
 

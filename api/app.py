@@ -6,50 +6,41 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import structlog
 from aiohttp import web, web_response, web_server
 
-from api import (
-    accounts,
-    charts,
-    cors,
-    docs,
-    health,
-    history,
-    logins,
-    market,
-    middlewares,
-    ops,
-    private_stream,
-    search,
-    site,
-    stocks,
-    stream,
-    watchlist,
-)
-from api.admit import admit
-from api.allowance import ALLOWANCES, Allowances
-from api.connections import Connection
-from api.credentials import PASSWORDS
-from api.fanout import Streams
-from api.hot import answer_hot
-from api.keys import QUEUE, RESOURCES
-from api.listing import LISTING, Listing
-from api.live import LIVE, Live
-from api.memory import MEMORY, Memory
-from api.outlook import keep_outlook
-from api.private_stream import PRIVATE, PrivateStreams
-from api.quotes import QUOTES, Quotes
-from api.reads import READS, Reads
-from api.registrations import REGISTRATIONS, Registrations
-from api.revocations import REVOCATIONS, Revocations
-from api.stream import STREAMS
-from api.tail import follow
-from api.throttle import THROTTLE, Throttle
-from api.tokens import TOKENS, Tokens
+import api.accounts.routes
+import api.ops.routes
+import api.streams.public
+import api.watchlist.routes
+import api.watchlist.stream
+from api import docs, health, site
+from api.accounts import logins
+from api.accounts.admit import admit
+from api.accounts.credentials import PASSWORDS
+from api.accounts.registrations import REGISTRATIONS, Registrations
+from api.accounts.revocations import REVOCATIONS, Revocations
+from api.accounts.throttle import THROTTLE, Throttle
+from api.accounts.tokens import TOKENS, Tokens
+from api.http import cors, middlewares
+from api.http.connections import Connection
+from api.http.keys import QUEUE, RESOURCES
+from api.http.rate_limits import ALLOWANCES, Allowances
+from api.quotes import charts, history, overview, search, stocks
+from api.quotes.hot import answer_hot
+from api.quotes.listing import LISTING, Listing
+from api.quotes.lookup import QUOTES, Quotes
+from api.quotes.memory import MEMORY, Memory
+from api.quotes.misses import LIVE, Live
+from api.quotes.outlook import keep_outlook
+from api.quotes.reads import READS, Reads
+from api.streams.fanout import Streams
+from api.streams.public import STREAMS
+from api.streams.tail import follow
+from api.watchlist.stream import PRIVATE, PrivateStreams
+from common.calls.dispatcher import Dispatcher
 from common.core.models import Function
-from common.dispatcher import Dispatcher
 from common.passwords import Passwords
-from common.queue import open_celery
-from common.resources import open_resources
-from common.settings import Settings
+from common.process.broker import open_celery
+from common.process.resources import open_resources
+from common.process.settings import Settings
 
 web_response.SERVER_SOFTWARE = "quotewell"  # type: ignore[attr-defined]  # malformed requests never reach a middleware
 web_server.RequestHandler = Connection  # type: ignore[attr-defined]  # the class that aiohttp makes them of
@@ -60,20 +51,20 @@ STATEMENT_TIMEOUT = (
 RESTART_DELAY = 1.0  # seconds before a task that failed begins anew
 log = structlog.get_logger(__name__)
 WITH_ROUTES = (
-    accounts,
-    charts,
-    docs,
-    health,
-    history,
+    api.accounts.routes,
     logins,
-    market,
-    ops,
-    private_stream,
-    search,
-    site,
     stocks,
-    stream,
-    watchlist,
+    charts,
+    history,
+    overview,
+    search,
+    api.streams.public,
+    api.watchlist.routes,
+    api.watchlist.stream,
+    api.ops.routes,
+    health,
+    docs,
+    site,
 )
 MIDDLEWARES = (  # from the outside in
     answer_hot,

@@ -6,14 +6,14 @@ from typing import Any
 
 from aiohttp import web
 
-from api import requests
-from api.answers import Answer
-from api.contract import documented
-from api.keys import RESOURCES
-from api.memory import MEMORY
-from api.middlewares import public
+from api.http import requests
+from api.http.answers import Answer
+from api.http.contract import documented
+from api.http.keys import RESOURCES
+from api.http.middlewares import public
 from api.openapi import describe
 from api.page import PAGE_TTL, Page
+from api.quotes.memory import MEMORY
 
 PATH = "/api/openapi.json"
 PAGE = Page("docs.html")

@@ -8,17 +8,17 @@ from aiohttp import web
 from msgspec import Struct
 from redis.exceptions import RedisError
 
-from api import requests
-from api.contract import Time, documented
-from api.keys import RESOURCES
-from api.memory import MEMORY
-from api.middlewares import public
-from common.core.outlook import Pause, pause
+from api.http import requests
+from api.http.contract import Time, documented
+from api.http.keys import RESOURCES
+from api.http.middlewares import public
+from api.quotes.memory import MEMORY
+from common.core.quotes.outlook import Pause, pause
 from common.errors import StoreUnavailable
-from common.resources import Resources
-from common.sessions import open_calendar
-from common.store import ledger
-from common.store.pool import acquire
+from common.market_calendar import open_calendar
+from common.process.resources import Resources
+from common.store.budget import ledger
+from common.store.connection.pool import acquire
 
 Word = Literal["connected", "disconnected"]
 

@@ -15,13 +15,13 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from api.allowance import is_counted
-from api.contract import Contract
-from api.middlewares import Handler
-from api.requests import properties
-from api.symbols import Symbol
+from api.http.contract import Contract
+from api.http.middlewares import Handler
+from api.http.rate_limits import is_counted
+from api.http.requests import properties
+from api.quotes.symbols import Symbol
 from common import VERSION
-from common.core.search import MAX_QUERY_LENGTH
+from common.core.search.ranking import MAX_QUERY_LENGTH
 from common.errors import (
     InsufficientScope,
     InvalidRequest,

@@ -11,15 +11,15 @@ from typing import Any
 from aiohttp import web
 from gunicorn import glogging
 
-from common.entry import open_process_logs, read_settings
 from common.metrics.files import share
+from common.process.entry import open_process_logs, read_settings
 
 settings = read_settings(serves_tokens=True)
 share(settings.metrics_port)
 from api.app import create_app  # noqa: E402  from here on metrics are defined
-from api.connections import KEEPALIVE_TIMEOUT  # noqa: E402
+from api.http.connections import KEEPALIVE_TIMEOUT  # noqa: E402
+from common.metrics.collector import Shared  # noqa: E402
 from common.metrics.export import export  # noqa: E402
-from common.metrics.shared import Shared  # noqa: E402
 
 bind = f"{settings.host}:{settings.port}"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 1)

@@ -5,8 +5,8 @@ Parameters behind their addresses are ignored: who links to a page from elsewher
 
 from aiohttp import web
 
-from api.contract import documented
-from api.middlewares import public
+from api.http.contract import documented
+from api.http.middlewares import public
 from api.page import Page
 
 HOME = Page("home.html")

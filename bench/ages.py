@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from math import fsum, sqrt
 
-from common.core.staleness import mean_age
+from common.core.budget.staleness import mean_age
 
 
 def stationary(weights: Mapping[str, float], per_unit: float, chance: random.Random) -> dict[str, float]:

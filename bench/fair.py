@@ -22,9 +22,9 @@ import structlog
 
 from bench import fair_closes, fair_keys, fair_lists, fair_outage, fair_promises, fair_strangers
 from bench.stage import open_stage
-from common.core.outcomes import Outcome
-from common.embedded import stores
-from common.settings import Settings
+from common.core.provider.outcomes import Outcome
+from common.process.embedded import stores
+from common.process.settings import Settings
 
 FREE = {"ALPHA_VANTAGE_PLAN": "free", "MARKET_HOURS": "nyse"}
 STANDARD = {"ALPHA_VANTAGE_PLAN": "standard", "MARKET_HOURS": "nyse"}

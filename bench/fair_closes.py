@@ -9,12 +9,12 @@ from bench.fair_day import MINUTE, Day, open_day, trades_now
 from bench.fair_judge import Call, over_limit
 from bench.fair_people import ask_live, list_symbols, open_accounts, quote, watch
 from bench.fair_strangers import begin_free, prices_of_the_evening, watched_symbols
-from common.core.closes import LAG
+from common.core.calendar.closes import LAG
 from common.core.models import CallClass, Function
-from common.core.outcomes import Outcome
-from common.settings import Settings
-from common.store.ledger import Grant
-from common.store.pool import acquire
+from common.core.provider.outcomes import Outcome
+from common.process.settings import Settings
+from common.store.budget.ledger import Grant
+from common.store.connection.pool import acquire
 
 WATCHED = 15
 CLOSE = datetime(2026, 11, 20, 21, tzinfo=UTC)  # a Friday: what is lacking now is lacking for a weekend

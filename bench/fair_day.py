@@ -17,26 +17,26 @@ import asyncpg
 
 from bench.fair_judge import Call
 from bench.virtual import HANDS, StillClock
-from common import line
-from common.core.alpha_vantage import Answer
-from common.core.closes import LAG
-from common.core.market_time import Calendar
+from common.calls import work
+from common.calls.settle import settle
+from common.core.calendar.clock import Calendar
+from common.core.calendar.closes import LAG
 from common.core.models import Bar, Function, Price
-from common.core.outcomes import Outcome
+from common.core.provider.alpha_vantage import Answer
+from common.core.provider.outcomes import Outcome
+from common.market_calendar import open_calendar
+from common.process.resources import Resources, open_resources
+from common.process.settings import Settings
 from common.provider import Permit
-from common.resources import Resources, open_resources
-from common.sessions import open_calendar
-from common.settings import Settings
-from common.settlement import settle
-from common.store.ledger import Grant, Wait
-from common.store.pool import acquire
+from common.store.budget.ledger import Grant, Wait
+from common.store.connection.pool import acquire
 
 Act = Callable[[], Awaitable[None]]
 Provider = Callable[[Grant, datetime], Outcome]
 
 MINUTE = timedelta(minutes=1)
 LATENCY = 0.1, 0.5  # seconds a call takes, at least and at most
-LOOK = timedelta(seconds=line.POLL_INTERVAL)
+LOOK = timedelta(seconds=work.POLL_INTERVAL)
 GRAIN = timedelta(microseconds=1)
 
 
@@ -106,7 +106,7 @@ class Day:
                 await self.set_time(moment)
 
     async def _look(self, worker: Worker) -> None:
-        while isinstance(answer := await line.obtain_permit(worker.resources), Permit):
+        while isinstance(answer := await work.obtain_permit(worker.resources), Permit):
             self._send(worker, answer.grant)
         worker.look_at = self._next_look(answer)
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from common.core.limits import DAY, Rule
 from common.core.models import CallClass, Function
-from common.core.outcomes import NO_ANSWER, Outcome
+from common.core.provider.outcomes import NO_ANSWER, Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from bench.fair_people import days_behind, quote, watch
 from bench.fair_strangers import ACCOUNTS, DAY_CALLS, begin_free, watched_symbols
 from common.core.limits import DAY
 from common.core.models import CallClass
-from common.sessions import nyse
-from common.settings import Settings
+from common.market_calendar import nyse
+from common.process.settings import Settings
 
 WATCHED = 30
 FRIDAY = datetime(2026, 11, 13, 21, tzinfo=UTC)  # the close of the warm-up's day

@@ -13,10 +13,10 @@ from bench.fair_day import MINUTE, Day, open_day
 from bench.fair_judge import Call, over_limit
 from bench.fair_people import add_to_list, ask_live, clear_list, count_queued, list_symbols, open_accounts, quote, watch
 from bench.fair_strangers import knows_listed
+from common.core.budget.staleness import lower_bound, zipf
 from common.core.models import CallClass, Function
-from common.core.outcomes import Outcome
-from common.core.staleness import lower_bound, zipf
-from common.settings import Settings
+from common.core.provider.outcomes import Outcome
+from common.process.settings import Settings
 
 PER_MINUTE = 5
 START = datetime(2026, 11, 16, 14, 30, tzinfo=UTC)  # Monday's open

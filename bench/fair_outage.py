@@ -11,9 +11,9 @@ from bench.fair_judge import Call, failed, most_a_day, over_limit
 from bench.fair_people import ask_live, days_behind
 from bench.fair_strangers import ACCOUNTS, DAY_CALLS, LISTED, WATCHED, begin_free, knows_listed, watched_symbols
 from common.core.models import CallClass, Function
-from common.core.outcomes import Outcome
-from common.settings import Settings
-from common.store.ledger import Grant
+from common.core.provider.outcomes import Outcome
+from common.process.settings import Settings
+from common.store.budget.ledger import Grant
 
 START = datetime(2026, 11, 16, 15, tzinfo=UTC)  # Monday, in the session
 PROBED = datetime(2026, 11, 16, 22, tzinfo=UTC)  # an hour after the close: the first probe

@@ -1,4 +1,4 @@
-"""What people do in a virtual day, with the calls that the API makes for it: api/live.py, api/watchlist.py, api/reads.py."""
+"""What people do in a virtual day, with the calls that the API makes for it: misses, watchlists and counted reads."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -6,18 +6,20 @@ from datetime import timedelta
 from functools import partial
 
 from bench.fair_day import MINUTE, Day
-from common.core.closes import answered_clock
-from common.core.gate import GATE_REASONS
+from common.calls.forecasts import look_ahead
+from common.core.budget.holds import GATE_REASONS
+from common.core.budget.shares import misses_a_minute
+from common.core.calendar.closes import answered_clock
 from common.core.models import CallClass, Function, Listed
-from common.core.shares import misses_a_minute
 from common.errors import WatchlistFull
-from common.forecasting import look_ahead
-from common.store import line, listings, reports, symbols, watchlists
-from common.store.pool import Connection, acquire, transaction
-from common.store.users import insert_user
+from common.store.accounts import watchlists
+from common.store.accounts.users import insert_user
+from common.store.budget import queue, reports
+from common.store.connection.pool import Connection, acquire, transaction
+from common.store.market import listings, symbols
 
 MISS_WAIT = timedelta(seconds=12)  # as the setting's default
-LONGEST_STAY = timedelta(days=8)  # as in api/promises.py
+LONGEST_STAY = timedelta(days=8)  # as in api/quotes/promises.py
 
 INSERT_QUOTES = """
     INSERT INTO quotes (symbol, source, price, trading_day, fetched_at)
@@ -72,7 +74,7 @@ async def ask_live(
     async with acquire(day.resources.db) as connection:
         if function is Function.QUOTE and await symbols.select_unknown(connection, ask, subject):
             return "unknown"
-        verdict = await line.enqueue(
+        verdict = await queue.enqueue(
             connection, ask, function, [subject], call_class, requester=requester, most=misses_a_minute(ask.limits)
         )
         if verdict == "held":
@@ -90,19 +92,19 @@ async def _keep_held(day: Day, connection: Connection, function: Function, subje
     if book["held_until"] is not None and book["held_for"] not in GATE_REASONS:
         left = book["held_until"] - day.now
         if left > MISS_WAIT:
-            await line.update_expiry(connection, function, subject, min(LONGEST_STAY, left) + line.QUEUE_TTL)
+            await queue.update_expiry(connection, function, subject, min(LONGEST_STAY, left) + queue.QUEUE_TTL)
 
 
 async def _keep_pending(day: Day, function: Function, subject: str) -> None:
     """As `Live._pending`: who was not served is told to come back, and the request keeps its place until then."""
     resources = day.resources
     async with acquire(resources.db) as connection:
-        if await line.select_queued(connection, [(function, subject)]):
+        if await queue.select_queued(connection, [(function, subject)]):
             seen = await look_ahead(connection, resources)
             wait = seen.surely.get((function, subject), day.now + MINUTE) - day.now
             urgent = seen.urgent.get((function, subject))
-            await line.update_expiry(
-                connection, function, subject, min(LONGEST_STAY, wait) + line.QUEUE_TTL, urgent_at=urgent
+            await queue.update_expiry(
+                connection, function, subject, min(LONGEST_STAY, wait) + queue.QUEUE_TTL, urgent_at=urgent
             )
 
 
@@ -115,13 +117,13 @@ async def add_to_list(day: Day, user: int, symbol: str, *, known: bool = False) 
                 if await symbols.select_unknown(connection, ask, symbol):
                     return
                 most = misses_a_minute(ask.limits)
-                await line.enqueue(
+                await queue.enqueue(
                     connection,
                     ask,
                     Function.QUOTE,
                     [symbol],
                     CallClass.USER,
-                    ttl=line.ADDED_TTL,
+                    ttl=queue.ADDED_TTL,
                     requester=f"user:{user}",
                     most=most,
                 )

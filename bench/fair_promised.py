@@ -10,20 +10,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from api.live import FetchRequest, Live
-from api.outlook import PERIOD
-from api.requesters import Requester
+from api.accounts.requesters import Requester
+from api.quotes.misses import FetchRequest, Live
+from api.quotes.outlook import PERIOD
 from bench.fair_day import MINUTE, Day
 from bench.fair_people import ask_live
-from common.core.forecast import forecast
-from common.core.freshness import judge
+from common.calls.dispatcher import Dispatcher
+from common.calls.forecasts import Watched
+from common.core.forecast.promises import forecast
 from common.core.models import CallClass, Function, Quote
-from common.core.outlook import Outlook
-from common.dispatcher import Dispatcher
+from common.core.quotes.freshness import judge
+from common.core.quotes.outlook import Outlook
 from common.errors import NotNow
-from common.forecasting import Watched
-from common.store import quotes
-from common.store.pool import acquire
+from common.store.connection.pool import acquire
+from common.store.market import quotes
 
 LOOKS = timedelta(seconds=23)  # between two looks of a reader at some stale quotes
 LOOKED_AT = 3  # quotes

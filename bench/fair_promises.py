@@ -15,10 +15,10 @@ from bench.fair_lists import crowd
 from bench.fair_people import list_symbols, open_accounts, quote, watch
 from bench.fair_promised import Reader, Seen, Told, people
 from common.core.limits import DAY
-from common.core.outcomes import Hold
-from common.settings import Settings
-from common.store import gate, ledger
-from common.store.pool import transaction
+from common.core.provider.outcomes import Hold
+from common.process.settings import Settings
+from common.store.budget import gate, ledger
+from common.store.connection.pool import transaction
 
 OPEN = datetime(2026, 11, 16, 14, 30, tzinfo=UTC)  # Monday's open
 START = OPEN + timedelta(minutes=30)

@@ -22,11 +22,11 @@ from bench.fair_people import (
     open_accounts,
     quote,
 )
-from common.core.market_time import Calendar
+from common.core.calendar.clock import Calendar
 from common.core.models import CallClass, Function
-from common.core.outcomes import Outcome
-from common.settings import Settings
-from common.store.ledger import Grant
+from common.core.provider.outcomes import Outcome
+from common.process.settings import Settings
+from common.store.budget.ledger import Grant
 
 DAY_CALLS = 25
 WATCHED, ACCOUNTS, OVERLAP = 15, 5, 5

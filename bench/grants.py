@@ -10,17 +10,17 @@ from datetime import timedelta
 from decimal import Decimal
 from statistics import median, quantiles
 
+from common.calls.settle import settle
+from common.core.budget.policy import OPEN_POWER, Pace
+from common.core.budget.shares import Shares, ceilings
+from common.core.calendar.trading_day import latest_day
 from common.core.limits import parse_limits
 from common.core.models import Price
-from common.core.outcomes import Outcome
-from common.core.refresh import OPEN_POWER, Pace
-from common.core.shares import Shares, ceilings
-from common.core.trading_day import latest_day
-from common.resources import Resources, open_resources
-from common.settings import Settings
-from common.settlement import settle
-from common.store.ledger import Budget, Grant, grant_call, select_now
-from common.store.pool import Connection, acquire
+from common.core.provider.outcomes import Outcome
+from common.process.resources import Resources, open_resources
+from common.process.settings import Settings
+from common.store.budget.ledger import Budget, Grant, grant_call, select_now
+from common.store.connection.pool import Connection, acquire
 
 WANTED, MANY = 100_000, 1_000_000
 ROUNDS = 40

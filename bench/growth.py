@@ -13,14 +13,14 @@ from pathlib import Path
 
 import redis
 
-from common.core.alpha_vantage import BULK_LIMIT
 from common.core.models import Price, Quote
-from common.embedded import stores
-from common.queue import QUEUE, QUEUE_LIMIT, WAKE_EXPIRES, WORK_LINE, open_celery
-from common.resources import open_redis
-from common.settings import Settings
-from common.store import feed
-from common.store.pool import Connection, acquire, open_pool
+from common.core.provider.alpha_vantage import BULK_LIMIT
+from common.process.broker import QUEUE, QUEUE_LIMIT, WAKE_EXPIRES, WORK_LINE, open_celery
+from common.process.embedded import stores
+from common.process.resources import open_redis
+from common.process.settings import Settings
+from common.store.connection.pool import Connection, acquire, open_pool
+from common.store.market import feed
 from db.migrate import migrate
 
 LOTS, CALLS, QUOTES, SYMBOLS = 20, 2000, 1_000_000, 5000

@@ -18,8 +18,8 @@ import psycopg
 from bench.ages import by_symbol, observed, read_weighted, stationary
 from bench.reads import read_for
 from bench.stage import Stage, answers, open_stage
+from common.core.budget.staleness import lower_bound, zipf
 from common.core.limits import parse_limits, slowest
-from common.core.staleness import lower_bound, zipf
 
 LATENCY = 0.05  # seconds, the simulator's
 LATE = 1.0  # seconds after the window in which its last responses come

@@ -26,7 +26,7 @@ from bench.load_watch import Watch
 from bench.logins import PASSWORD
 from bench.read import GUNICORN
 from bench.stage import ROOT, Stage, answers, open_stage
-from common.embedded import stores
+from common.process.embedded import stores
 
 CONNECTIONS = 2000
 USERS = 50

@@ -25,7 +25,7 @@ import bcrypt
 from bench.logins import PASSWORD, offer, register, repeat
 from bench.read import GUNICORN, LOAD_CORE, SERVER_CORE, p99_at, server, wrk
 from bench.stage import Stage, open_stage
-from common.embedded import stores
+from common.process.embedded import stores
 
 ROUNDS = 7  # of hot quotes
 TURNS = 11  # of logins and of the bound; short ones, for a neighbour comes and goes

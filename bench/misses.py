@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from statistics import fmean, quantiles
 
 from bench.virtual import LATENCY, World, open_world
+from common.core.budget.staleness import zipf
 from common.core.models import CallClass, Function
-from common.core.staleness import zipf
-from common.settings import Settings
-from common.store.line import enqueue
-from common.store.pool import acquire
+from common.process.settings import Settings
+from common.store.budget.queue import enqueue
+from common.store.connection.pool import acquire
 
 LIMITS = "5/1min"
 BACKGROUND = 100  # symbols

@@ -3,7 +3,7 @@
 import random
 from math import fsum
 
-from common.core.staleness import lower_bound, zipf
+from common.core.budget.staleness import lower_bound, zipf
 
 SIZES = (20, 100, 500, 2000)
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from bench.ages import by_symbol, observed, read_weighted
 from bench.virtual import open_world
-from common.core.staleness import SESSION, lower_bound, zipf
-from common.sessions import nyse
-from common.settings import Settings
+from common.core.budget.staleness import SESSION, lower_bound, zipf
+from common.market_calendar import nyse
+from common.process.settings import Settings
 
 LIMITS = "5/1min,500/1d"
 SYMBOLS = 20

@@ -24,8 +24,8 @@ import psutil
 import redis
 
 from bench.stage import Stage, answers, open_stage
-from common.embedded import stores
-from common.ports import free_port
+from common.process.embedded import stores
+from common.process.ports import free_port
 
 ROUNDS = 5
 SECONDS = 4

@@ -17,8 +17,8 @@ from types import FrameType
 from bench import grants, misses, model, quota
 from bench.live import Scene, Seen, run
 from bench.stage import open_stage
-from common.embedded import stores
-from common.settings import Settings
+from common.process.embedded import stores
+from common.process.settings import Settings
 
 KNOWN = (
     Scene("n50", 50, "150/1min", warm=5, seconds=62),

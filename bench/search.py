@@ -12,9 +12,9 @@ import tracemalloc
 from collections.abc import Callable, Sequence
 from statistics import median, quantiles
 
-from common.core.finding import Index
 from common.core.models import Listed
-from common.core.search import build_index
+from common.core.search.index import Index
+from common.core.search.ranking import build_index
 from tests.core.test_everyday_names import EVERYDAY
 from tests.listing import make_listing
 

@@ -19,8 +19,8 @@ import psycopg
 import redis
 from psycopg import sql
 
-from common.ports import free_port
-from common.settings import Settings
+from common.process.ports import free_port
+from common.process.settings import Settings
 from db.migrate import migrate
 
 ROOT = Path(__file__).parent.parent

@@ -26,9 +26,9 @@ from redis.asyncio import Redis
 from bench.stage import Stage, answers, open_stage
 from bench.stream_reader import EACH, HEAD, Reader, Seen
 from common.core.models import Price, Quote
-from common.embedded import stores
-from common.resources import open_redis
-from common.store import feed
+from common.process.embedded import stores
+from common.process.resources import open_redis
+from common.store.market import feed
 
 CLIENTS = 5000
 SYMBOLS = [f"SIM{number:03}" for number in range(200)]

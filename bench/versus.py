@@ -21,9 +21,9 @@ from pathlib import Path
 from bench.ages import by_symbol, observed, read_weighted
 from bench.reads import read_for
 from bench.stage import Stage, answers, open_stage
-from common.core.staleness import lower_bound, zipf
-from common.embedded import stores
-from common.ports import free_port
+from common.core.budget.staleness import lower_bound, zipf
+from common.process.embedded import stores
+from common.process.ports import free_port
 
 SCALE = 30
 CALLS = 5 * SCALE  # a minute

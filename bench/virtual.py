@@ -9,17 +9,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from common.core.ledger_clock import LedgerClock
+from common.calls.settle import settle
+from common.calls.work import obtain_permit
+from common.core.budget.ledger_clock import LedgerClock
+from common.core.calendar.trading_day import latest_day
 from common.core.models import Price
-from common.core.outcomes import Outcome
-from common.core.trading_day import latest_day
-from common.line import obtain_permit
+from common.core.provider.outcomes import Outcome
+from common.process.resources import Resources, open_resources
+from common.process.settings import Settings
 from common.provider import Permit
-from common.resources import Resources, open_resources
-from common.settings import Settings
-from common.settlement import settle
-from common.store.ledger import Grant, Wait
-from common.store.pool import acquire
+from common.store.budget.ledger import Grant, Wait
+from common.store.connection.pool import acquire
 
 LATENCY = timedelta(seconds=0.3)  # from the grant to the response
 HANDS = """

@@ -14,11 +14,11 @@ from statistics import median, quantiles
 
 from bench.grants import WANTED, time_grants
 from bench.stage import open_stage
-from common.embedded import stores
-from common.resources import open_resources
-from common.settings import Settings
-from common.store.pool import Connection, acquire
-from common.store.watchlists import delete_item, insert_item, select_items
+from common.process.embedded import stores
+from common.process.resources import open_resources
+from common.process.settings import Settings
+from common.store.accounts.watchlists import delete_item, insert_item, select_items
+from common.store.connection.pool import Connection, acquire
 
 USERS, ITEMS = 20_000, 50  # a million rows
 ROUNDS = 2_000

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import bcrypt
 
 from common.errors import InvalidRequest, Overloaded
-from common.settings import Settings
+from common.process.settings import Settings
 
 SCHEME = "hmac-sha384+bcrypt"
 LABEL = b"quotewell password v1"

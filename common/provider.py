@@ -14,11 +14,11 @@ import aiohttp
 from aiohttp.connector import Connection
 from yarl import URL
 
-from common.core.alpha_vantage import TOO_MANY, Answer, Refusal, decipher, query
 from common.core.models import Function
-from common.core.outcomes import Outcome
-from common.core.retry_after import read_http_date, read_wait
-from common.store.ledger import Grant
+from common.core.provider.alpha_vantage import TOO_MANY, Answer, Refusal, decipher, query
+from common.core.provider.outcomes import Outcome
+from common.core.provider.retry_after import read_http_date, read_wait
+from common.store.budget.ledger import Grant
 
 CONNECT = 3.0  # seconds
 WRITE_BY = 7.0  # seconds after the ledger was asked: well inside the lease of 12

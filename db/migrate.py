@@ -17,9 +17,9 @@ from urllib.parse import urlencode
 import psycopg
 from yoyo import get_backend, read_migrations
 
-from common.environment import database_url
 from common.errors import InvalidSettings, StoreUnavailable
-from common.store.address import read_address
+from common.process.environment import database_url
+from common.store.connection.address import read_address
 from db.applied import MIGRATIONS, note_applied
 from db.functions import apply_functions, forget_functions
 from db.session import keywords, open_session

@@ -6,7 +6,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from common.errors import InvalidSettings
-from common.store.address import read_address
+from common.store.connection.address import read_address
 
 
 def open_session(database_url: str, *, autocommit: bool = False, settings: str = "") -> psycopg.Connection:

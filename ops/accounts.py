@@ -12,11 +12,10 @@ import structlog
 
 from common.errors import Conflict, InvalidSettings, NotFound
 from common.passwords import SCHEME, Passwords, check_policy
-from common.settings import Settings
-from common.store.audit import Act, Entry, insert_act, select_acts
-from common.store.logins import end_logins, select_open_logins
-from common.store.pool import Connection, transaction
-from common.store.users import (
+from common.process.settings import Settings
+from common.store.accounts.audit import Act, Entry, insert_act, select_acts
+from common.store.accounts.logins import end_logins, select_open_logins
+from common.store.accounts.users import (
     User,
     insert_user,
     select_user,
@@ -25,6 +24,7 @@ from common.store.users import (
     update_password,
     update_scope,
 )
+from common.store.connection.pool import Connection, transaction
 from ops.actor import actor
 from ops.stores import open_stores
 

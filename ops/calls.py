@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from common.core.outcomes import Outcome
+from common.core.provider.outcomes import Outcome
 from common.errors import InvalidSettings, StoreUnavailable
 from common.operations.calls import MOST_CALLS, MOST_ROWS, CallRow, CallsReport, LineRow, report_calls, report_line
 from common.operations.terms import HIGHEST_ID, ClassName
-from common.resources import Resources
+from common.process.resources import Resources
 from ops.stores import ask
 from ops.terminal import AsJson, Cell, Column, open_console, print_json, print_table, span, tell, when, word
 

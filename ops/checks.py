@@ -18,10 +18,10 @@ from msgspec import Struct
 from redis.exceptions import RedisError
 
 from common.errors import InvalidSettings, StoreUnavailable, StoreUnfit
-from common.resources import Resources
-from common.settings import Settings
-from common.store.ledger import select_now
-from common.store.pool import acquire
+from common.process.resources import Resources
+from common.process.settings import Settings
+from common.store.budget.ledger import select_now
+from common.store.connection.pool import acquire
 from db.applied import select_applied
 from ops.stores import first_line
 

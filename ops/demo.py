@@ -12,10 +12,10 @@ import aiohttp
 from common.errors import EmailTaken, UsernameTaken
 from common.operations.status import report_status
 from common.passwords import SCHEME, Passwords
-from common.resources import open_resources
-from common.settings import Settings
-from common.store.pool import open_pool, transaction
-from common.store.users import insert_user
+from common.process.resources import open_resources
+from common.process.settings import Settings
+from common.store.accounts.users import insert_user
+from common.store.connection.pool import open_pool, transaction
 
 USERNAME, EMAIL, PASSWORD = "demo", "demo@robinhoodclone.com", "demo123"  # everybody may know it
 WATCHLIST = ("AAPL", "GOOGL", "MSFT", "TSLA", "AMZN", "META", "NVDA", "NFLX", "SPY", "BRK-B")

@@ -14,7 +14,7 @@ from common.errors import StoreUnavailable
 from common.operations.budget import report_budget
 from common.operations.refreshing import JobReport, report_job
 from common.operations.status import report_status
-from common.resources import Resources
+from common.process.resources import Resources
 from ops.status import SEEN, START_BOTH, works
 from ops.terminal import AWAY, REFUSED, tell, when
 

@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from common.core.budget.staleness import lower_bound, round_robin, session_rate, weight_classes, zipf
+from common.core.forecast.rehearsal import rehearse
 from common.core.limits import MINUTE, parse_limits
-from common.core.rehearsal import rehearse
-from common.core.staleness import lower_bound, round_robin, session_rate, weight_classes, zipf
 from common.errors import InvalidSettings
 
 OurJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from common.core.outcomes import Outcome
+from common.core.provider.outcomes import Outcome
 from common.operations.refreshing import JobItem, JobReport
 from ops.terminal import open_console, span, word
 

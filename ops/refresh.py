@@ -9,7 +9,7 @@ import typer
 
 from common.errors import InvalidSettings, StoreUnavailable
 from common.operations.refreshing import JobReport, queue_all, queue_refresh
-from common.resources import Resources
+from common.process.resources import Resources
 from ops.actor import actor
 from ops.following import Reason, follow, read_job
 from ops.progress import View, summary, symbols
@@ -74,7 +74,7 @@ def job(
 
 async def _queue(stores: Resources, names: list[str], *, stale: bool, force: bool) -> JobReport:
     """The ids of the wake-up and of the job are one, so that the worker's log can be told by it."""
-    from common.queue import open_celery, wake_worker  # Celery takes a while to import, and only this needs it
+    from common.process.broker import open_celery, wake_worker  # Celery takes a while to import, and only this needs it
 
     request_id = secrets.token_hex(8)
     if names:

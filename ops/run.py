@@ -18,7 +18,7 @@ from honcho.environ import parse_procfile
 from honcho.printer import Message, Printer
 
 from common.errors import InvalidSettings, StoreUnavailable
-from common.settings import Settings
+from common.process.settings import Settings
 from db.migrate import failure, migrate
 
 PROCFILE = Path(__file__).parent.parent / "Procfile.dev"

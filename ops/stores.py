@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from common.embedded import stores
-from common.entry import open_process_logs
 from common.errors import StoreUnavailable, StoreUnfit
-from common.resources import Resources, open_resources
-from common.settings import Settings
+from common.process.embedded import stores
+from common.process.entry import open_process_logs
+from common.process.resources import Resources, open_resources
+from common.process.settings import Settings
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 
 from common.errors import InvalidSettings
-from common.store.audit import Entry
-from common.store.users import User
+from common.store.accounts.audit import Entry
+from common.store.accounts.users import User
 from ops import accounts
 from ops.accounts import Change, Sight
 from ops.terminal import AsJson, Cell, Column, open_console, print_json, print_pairs, print_table, when

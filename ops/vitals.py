@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 
 from common.core.limits import PLANS, Rule
-from common.core.outcomes import THROTTLES, Outcome
+from common.core.provider.outcomes import THROTTLES, Outcome
 from common.operations.calls import report_calls
 from common.operations.status import StatusReport, report_status
-from common.resources import Resources
-from common.settings import Settings
+from common.process.resources import Resources
+from common.process.settings import Settings
 from ops.checks import Check
 from ops.status import START_BEAT, START_BOTH, provider_trouble, works
 from ops.terminal import span

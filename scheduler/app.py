@@ -4,8 +4,8 @@ from typing import Any
 
 from celery.signals import setup_logging
 
-from common.entry import open_process_logs, read_settings
-from common.queue import PRUNE, TICKED, WAKE_EXPIRES, WORK_LINE, open_celery
+from common.process.broker import PRUNE, TICKED, WAKE_EXPIRES, WORK_LINE, open_celery
+from common.process.entry import open_process_logs, read_settings
 
 settings = read_settings()
 app = open_celery(settings)

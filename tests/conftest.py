@@ -19,12 +19,12 @@ from aiohttp.client_reqrep import ClientResponse
 from psycopg import sql
 from redis.asyncio import Redis
 
-from common import ports
 from common.core.limits import parse_limits
-from common.embedded import stores
-from common.resources import Resources, open_redis, open_resources
-from common.settings import Settings
-from common.store.pool import open_pool
+from common.process import ports
+from common.process.embedded import stores
+from common.process.resources import Resources, open_redis, open_resources
+from common.process.settings import Settings
+from common.store.connection.pool import open_pool
 from db.migrate import migrate
 from simulator.app import create_app as create_simulator
 from simulator.config import Config

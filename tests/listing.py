@@ -11,8 +11,8 @@ import random
 import string
 from collections.abc import Iterator, Sequence
 
-from common.core.alpha_vantage import decipher
 from common.core.models import Function, Listed
+from common.core.provider.alpha_vantage import decipher
 from simulator.listings import LISTING_COLUMNS
 from simulator.universe import US, load_universe
 

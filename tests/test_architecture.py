@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,9 +13,42 @@ PURE = ("rapidfuzz",)  # computes, and reads and asks nothing
 ROOT = Path(__file__).parents[1]
 PROCESSES = ("api", "worker", "scheduler", "ops", "simulator")
 PACKAGES = (*PROCESSES, "common", "db")
-KNOW_THE_KEY = ("common.resources", "common.settings", "common.entry", "common.provider")
-READ_THE_SETTING = ("common.settings", "ops.run")  # the latter only looks whether the simulator is needed
+KNOW_THE_KEY = ("common.process.resources", "common.process.settings", "common.process.entry", "common.provider")
+READ_THE_SETTING = ("common.process.settings", "ops.run")  # the latter only looks whether the simulator is needed
 SPELL_THE_KEY = ("common.provider", "simulator")
+MAX_FILES = 16  # a folder, its __init__.py apart
+ORDER = (  # a room knows those before it, and itself
+    "common.errors",
+    "common.core",
+    "common.store.connection",
+    "common.store.accounts",
+    "common.store.market",
+    "common.store.budget",
+    "common.provider",
+    "common.process",
+    "common.passwords",
+    "common.market_calendar",
+    "common.calls",
+    "common.operations",
+    "common.metrics",
+    "api.http",
+    "api.accounts",
+    "api.quotes",
+    "api.streams",
+    "api.watchlist",
+    "api.ops",
+)
+CORE = (
+    "models",
+    "limits",
+    "symbols",
+    "calendar",
+    "provider",
+    "search",
+    "budget",
+    "forecast",
+    "quotes",
+)  # likewise within it
 RUNS_SQL = re.compile(r"(execute(many)?|fetch\w*|cursor)$")
 BUILT = (ast.JoinedStr, ast.BinOp)
 Rule = Callable[[str, ast.Module], Iterator[str]]
@@ -54,8 +88,24 @@ def forbidden(module: str, imported: str) -> bool:
         standard = outside in sys.stdlib_module_names or outside in PURE
         return not (standard or imported == "common" or within(imported, "common.core", "common.errors"))
     if within(module, "common.store", "common.provider"):
-        return within(imported, "common.settings", "common.resources", "aiohttp.web", "aiohttp.web_request")
+        return within(
+            imported, "common.process.settings", "common.process.resources", "aiohttp.web", "aiohttp.web_request"
+        )
     return False
+
+
+def later(module: str, imported: str, order: tuple[str, ...]) -> bool:
+    """Whether the import leads to a room that stands after the module's own."""
+    ours, theirs = (
+        next((at for at, room in enumerate(order) if within(name, room)), None) for name in (module, imported)
+    )
+    return ours is not None and theirs is not None and ours < theirs
+
+
+def rooms_in_order(module: str, tree: ast.Module) -> Iterator[str]:
+    """No room knows one that stands after it, so none can know each other."""
+    core = tuple(f"common.core.{room}" for room in CORE)
+    yield from (f"imports {name}" for name in imports(tree) if later(module, name, ORDER) or later(module, name, core))
 
 
 def no_forbidden_import(module: str, tree: ast.Module) -> Iterator[str]:
@@ -133,6 +183,7 @@ def constant_statements(module: str, tree: ast.Module) -> Iterator[str]:
 
 RULES: tuple[Rule, ...] = (
     no_forbidden_import,
+    rooms_in_order,
     no_clock_in_the_core,
     no_key_elsewhere,
     docstring,
@@ -147,11 +198,29 @@ def test_every_module_keeps_the_rule(rule: Rule) -> None:
     assert [] == [f"{module} {breach}" for module, tree in modules().items() for breach in rule(module, tree)]
 
 
+def test_no_folder_is_crowded() -> None:
+    folders = Counter(name.rpartition(".")[0] for name in modules() if not name.endswith("__init__"))
+
+    assert {} == {folder: files for folder, files in folders.items() if files > MAX_FILES}
+
+
+def test_every_room_has_its_place_in_the_order() -> None:
+    """The top level of api puts everything together, and is known by nobody."""
+    rooms = {name for name in modules() if within(name, "common", "api.http", "api.quotes")} - {
+        "common.__init__",
+        "common.store.__init__",
+    }
+
+    assert [] == sorted(room for room in rooms if not within(room, *ORDER))
+
+
 def test_every_process_and_room_is_looked_at() -> None:
     names = modules()
 
     assert all(any(within(name, package) for name in names) for package in PACKAGES)
-    assert {"common.core.alpha_vantage", "common.store.ledger", "common.provider", "api.app"} <= set(names)
+    assert {"common.core.provider.alpha_vantage", "common.store.budget.ledger", "common.provider", "api.app"} <= set(
+        names
+    )
 
 
 DOC = '"""Doc."""\n'
@@ -167,15 +236,18 @@ LONG = "def long():\n" + "    x = 1\n" * 50
         (no_forbidden_import, "simulator.app", "from ops import run"),
         (no_forbidden_import, "scheduler.app", "import worker"),
         (no_forbidden_import, "ops.run", "import scheduler.app as beat"),
-        (no_forbidden_import, "common.line", "from api import app"),
-        (no_forbidden_import, "common.line", "from db.migrate import migrate"),
-        (no_forbidden_import, "common.line", "from . import provider"),
+        (no_forbidden_import, "common.calls.work", "from api import app"),
+        (no_forbidden_import, "common.calls.work", "from db.migrate import migrate"),
+        (no_forbidden_import, "common.calls.work", "from . import provider"),
         (no_forbidden_import, "common.core.limits", "import aiohttp"),
         (no_forbidden_import, "common.core.limits", "from common import provider"),
-        (no_forbidden_import, "common.core.limits", "from common.settings import Settings"),
-        (no_forbidden_import, "common.store.ledger", "from common.settings import Settings"),
-        (no_forbidden_import, "common.store.ledger", "from aiohttp import web"),
-        (no_forbidden_import, "common.provider", "from common import settings"),
+        (no_forbidden_import, "common.core.limits", "from common.process.settings import Settings"),
+        (no_forbidden_import, "common.store.budget.ledger", "from common.process.settings import Settings"),
+        (no_forbidden_import, "common.store.budget.ledger", "from aiohttp import web"),
+        (no_forbidden_import, "common.provider", "from common.process import settings"),
+        (rooms_in_order, "common.store.market.quotes", "from common.calls import work"),
+        (rooms_in_order, "common.core.budget.policy", "from common.core.quotes.outlook import Outlook"),
+        (rooms_in_order, "api.http.middlewares", "from api.accounts.requesters import verify"),
         (no_clock_in_the_core, "common.core.limits", "async def f(): ..."),
         (no_clock_in_the_core, "common.core.limits", "now = datetime.now(UTC)"),
         (no_clock_in_the_core, "common.core.limits", "start = time.monotonic()"),
@@ -183,8 +255,8 @@ LONG = "def long():\n" + "    x = 1\n" * 50
         (no_key_elsewhere, "api.app", "key = settings.provider_key"),
         (no_key_elsewhere, "worker.jobs", "replace(settings, provider_key='x')"),
         (no_key_elsewhere, "api.app", "params = {'apikey': 'x'}"),
-        (no_key_elsewhere, "common.resources", "env['ALPHA_VANTAGE_API_KEY']"),
-        (no_key_elsewhere, "common.line", "log.info('x', key=resources.provider.key)"),
+        (no_key_elsewhere, "common.process.resources", "env['ALPHA_VANTAGE_API_KEY']"),
+        (no_key_elsewhere, "common.calls.work", "log.info('x', key=resources.provider.key)"),
         (docstring, "api.app", "x = 1"),
         (short_functions, "api.app", LONG),
         (short_functions, "api.app", "async " + LONG),
@@ -203,14 +275,17 @@ def test_a_text_that_breaks_the_rule_is_found(rule: Rule, module: str, text: str
 @pytest.mark.parametrize(
     ("module", "text"),
     [
-        ("api.app", "from aiohttp import web\nfrom common.settings import Settings\nfrom api import tail"),
+        (
+            "api.app",
+            "from aiohttp import web\nfrom common.process.settings import Settings\nfrom api.streams import tail",
+        ),
         ("simulator.app", "from common.core.limits import Rule"),
         ("common.core.limits", "import re\nfrom datetime import timedelta\nfrom common.errors import InvalidSettings"),
         ("common.core.limits", "def f(now): return now.timestamp()"),
-        ("common.core.spelling", "from rapidfuzz.distance import OSA"),
-        ("common.store.ledger", "import asyncpg\nfrom common.core.limits import Rule"),
+        ("common.core.search.spelling", "from rapidfuzz.distance import OSA"),
+        ("common.store.budget.ledger", "import asyncpg\nfrom common.core.limits import Rule"),
         ("common.provider", "import aiohttp\nkey = provider.key\nparams = {'apikey': key}"),
-        ("common.resources", "Provider(settings.provider_key)"),
+        ("common.process.resources", "Provider(settings.provider_key)"),
         ("api.app", "def f(row): return row.key"),
         ("api.app", "await db.execute('SELECT 1', f'%{text}%')"),
         ("api.app", LONG.replace("    x = 1\n", "", 1)),

@@ -14,10 +14,10 @@ import psycopg
 import pytest
 import redis
 
-from common import embedded
-from common.embedded import stores
 from common.errors import InvalidSettings
-from common.servers import Postgres, Redis
+from common.process import embedded
+from common.process.embedded import stores
+from common.process.servers import Postgres, Redis
 
 ENV = {"QUOTEWELL_ENV": "testing"}
 ROOT = Path(__file__).parent.parent
@@ -74,7 +74,7 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def start(home: Path, code: str, *arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "common.embedded", sys.executable, "-c", code, *arguments]
+    command = [sys.executable, "-m", "common.process.embedded", sys.executable, "-c", code, *arguments]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=ROOT, env=environment(home), stdin=pipe, stdout=pipe, text=True)
 
@@ -279,7 +279,15 @@ def test_sigterm_reaches_the_command_which_still_has_its_stores_and_leaves_no_pr
 
 
 def test_ctrl_c_in_a_terminal_reaches_the_command_once_and_no_server(home: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "common.embedded", sys.executable, "-c", COUNT_SIGNALS, str(tmp_path / "seen")]
+    command = [
+        sys.executable,
+        "-m",
+        "common.process.embedded",
+        sys.executable,
+        "-c",
+        COUNT_SIGNALS,
+        str(tmp_path / "seen"),
+    ]
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(ROOT)
@@ -333,7 +341,7 @@ def test_production_brings_no_stores(bare_home: Path, given: dict[str, str], lac
 
 def test_the_command_says_in_one_sentence_why_it_does_not_start(home: Path) -> None:
     env = {**environment(home), "QUOTEWELL_ENV": "production"}
-    command = [sys.executable, "-m", "common.embedded", "true"]
+    command = [sys.executable, "-m", "common.process.embedded", "true"]
 
     ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 

@@ -21,7 +21,9 @@ def named_in(path: str) -> set[str]:
 
 def product() -> set[str]:
     """All that the product itself reads."""
-    read_by = (named_in(path) for path in ("common/settings.py", "common/environment.py", "api/serve.py"))
+    read_by = (
+        named_in(path) for path in ("common/process/settings.py", "common/process/environment.py", "api/serve.py")
+    )
     return set().union(*read_by, {"QUOTEWELL_HOME"})
 
 

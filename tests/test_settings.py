@@ -6,7 +6,7 @@ import pytest
 
 from common.core.limits import PLANS, parse_limits
 from common.errors import InvalidSettings
-from common.settings import DEVELOPMENT_SECRET, SAMPLE_SECRETS, Settings
+from common.process.settings import DEVELOPMENT_SECRET, SAMPLE_SECRETS, Settings
 
 DATABASE = "postgresql://quotewell:CANARY-DATABASE@db.test/quotewell"
 REDIS = "redis://:CANARY-REDIS@redis.test:6379/0"

@@ -8,9 +8,9 @@ import structlog
 from celery import Task
 from celery.signals import setup_logging
 
-from common.entry import open_process_logs, read_settings
 from common.metrics.files import share
-from common.queue import PRUNE, TICKED, WORK_LINE, open_celery
+from common.process.broker import PRUNE, TICKED, WORK_LINE, open_celery
+from common.process.entry import open_process_logs, read_settings
 from worker.process import Process, attach
 
 settings = read_settings()

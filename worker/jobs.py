@@ -6,13 +6,14 @@ from datetime import timedelta
 
 from redis.exceptions import RedisError
 
-from common import line
+from common.calls import work
 from common.core.models import CallClass, Function
 from common.errors import StoreUnavailable
-from common.resources import Resources
-from common.store import ledger, listings, pulses, refreshes, symbols
-from common.store import line as rows
-from common.store.pool import acquire, transaction
+from common.process.resources import Resources
+from common.store.budget import heartbeats, ledger, refresh_jobs
+from common.store.budget import queue as rows
+from common.store.connection.pool import acquire, transaction
+from common.store.market import listings, symbols
 
 SPAN = 8.0  # seconds a worker stays at the line before it looks at the queue again
 LISTING_TTL = timedelta(minutes=10)
@@ -29,19 +30,19 @@ async def work_queue(resources: Resources, *, stopping: Callable[[], bool], tick
     await _refresh_listing(resources)
     await _rejoin(resources)
     await _weigh(resources)
-    await line.work_queue(resources, keep_on=lambda: time.monotonic() < until and not stopping())
+    await work.work_queue(resources, keep_on=lambda: time.monotonic() < until and not stopping())
 
 
 async def _rejoin(resources: Resources) -> None:
     """What operators asked for and stands in the line no more: a process died while it queued many, or the line forgot."""
     try:
         async with acquire(resources.db) as connection:
-            await refreshes.update_expired(connection)
-            lost = await refreshes.select_lost(connection, most=REQUEUE_BATCH)
+            await refresh_jobs.update_expired(connection)
+            lost = await refresh_jobs.select_lost(connection, most=REQUEUE_BATCH)
         if lost:
             async with transaction(resources.db) as connection:
                 await rows.enqueue(
-                    connection, resources.budget, Function.QUOTE, lost, CallClass.OPERATOR, ttl=refreshes.JOB_TTL
+                    connection, resources.budget, Function.QUOTE, lost, CallClass.OPERATOR, ttl=refresh_jobs.JOB_TTL
                 )
     except StoreUnavailable as error:
         resources.health.note("ledger", up=False, reason=str(error))
@@ -61,14 +62,16 @@ async def _beat(resources: Resources, *, ticked: bool) -> None:
     """Let operators see that this process works, and that beat ticks."""
     try:
         async with acquire(resources.db) as connection:
-            await pulses.upsert_heartbeats(connection, [resources.budget.process, *([pulses.BEAT] if ticked else [])])
+            await heartbeats.upsert_heartbeats(
+                connection, [resources.budget.process, *([heartbeats.BEAT] if ticked else [])]
+            )
     except StoreUnavailable as error:
         resources.health.note("ledger", up=False, reason=str(error))
 
 
 async def _publish_pending(resources: Resources) -> None:
     try:
-        await line.publish_pending(resources)
+        await work.publish_pending(resources)
     except (RedisError, OSError, StoreUnavailable) as error:
         resources.health.note("feed", up=False, reason=type(error).__name__)
 

@@ -9,7 +9,7 @@ from celery.signals import worker_init
 from prometheus_client import Histogram
 
 from common.metrics.export import export
-from common.settings import Settings
+from common.process.settings import Settings
 
 TASKS = Histogram(
     "quotewell_task_duration_seconds",

@@ -17,8 +17,8 @@ from typing import Any
 from billiard import Event
 from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_shutting_down
 
-from common.resources import Resources, open_resources
-from common.settings import Settings
+from common.process.resources import Resources, open_resources
+from common.process.settings import Settings
 
 MMAP_THRESHOLD = -3  # of mallopt(3)
 LARGE = 128 * 1024  # bytes; asyncio reads into twice as much

@@ -12,10 +12,12 @@ import structlog
 from redis.exceptions import RedisError
 
 from common.errors import StoreUnavailable
-from common.resources import Resources
-from common.settings import MAX_ACCESS_TTL
-from common.store import audit, bars, feed, history, ledger, logins, pulses, quotes, refreshes, searches, symbols, users
-from common.store.pool import Connection, transaction
+from common.process.resources import Resources
+from common.process.settings import MAX_ACCESS_TTL
+from common.store.accounts import audit, logins, users
+from common.store.budget import heartbeats, ledger, refresh_jobs
+from common.store.connection.pool import Connection, transaction
+from common.store.market import bars, feed, history, quotes, searches, symbols
 
 log = structlog.get_logger(__name__)
 
@@ -74,8 +76,8 @@ def _steps(resources: Resources) -> dict[str, Step]:
         "searches": _at_once(searches.delete_old_searches, journal),
         "logins": _at_once(logins.delete_old_logins, 2 * MAX_ACCESS_TTL),
         "acts": _at_once(audit.delete_old_acts, settings.audit_kept),
-        "jobs": _at_once(refreshes.delete_old_jobs, max(journal, 2 * refreshes.JOB_TTL)),
-        "pulses": _at_once(pulses.delete_old_heartbeats, PULSE_KEPT),
+        "jobs": _at_once(refresh_jobs.delete_old_jobs, max(journal, 2 * refresh_jobs.JOB_TTL)),
+        "pulses": _at_once(heartbeats.delete_old_heartbeats, PULSE_KEPT),
     }
 
 
@@ -103,7 +105,7 @@ def _unwanted(resources: Resources) -> Step:
     """Rows of `quotes` and their keys. Their history is as old as they are, and goes by its own age.
 
     The keys go before the commit: without Redis the rows stay for the next hour. Who publishes such a quote meanwhile waits for its row,
-    and takes the key away when it is gone (common/line.py).
+    and takes the key away when it is gone (common/calls/work.py).
     """
     settings = resources.settings
 

@@ -4,10 +4,10 @@ import structlog
 from msgspec import Struct
 
 from common.operations.terms import Time
-from common.resources import Resources
-from common.store import reports
-from common.store.audit import Act, insert_act
-from common.store.pool import Connection, acquire
+from common.process.resources import Resources
+from common.store.accounts.audit import Act, insert_act
+from common.store.budget import reports
+from common.store.connection.pool import Connection, acquire
 
 MOST_ACTS = 500
 

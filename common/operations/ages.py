@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from common.core.ages import Sums, deadline, marks
-from common.core.alpha_vantage import BULK_LIMIT
-from common.core.staleness import session_rate
-from common.resources import Resources
-from common.sessions import open_calendar
-from common.store import ledger, reports, wanted
-from common.store.pool import Connection
-from common.store.wanted import Totals, View
+from common.core.budget.ages import Sums, deadline, marks
+from common.core.budget.staleness import session_rate
+from common.core.provider.alpha_vantage import BULK_LIMIT
+from common.market_calendar import open_calendar
+from common.process.resources import Resources
+from common.store.budget import ledger, reports, tracked
+from common.store.budget.tracked import Totals, View
+from common.store.connection.pool import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ async def look(connection: Connection, resources: Resources) -> View:
 
 async def measure(connection: Connection, resources: Resources, view: View, *, only: str = "all") -> Ages:
     """In one pass over all symbols. Ages are from each quote's `fetched_at`: a call that failed makes nothing younger."""
-    totals = await wanted.select_totals(connection, view, only=only)
+    totals = await tracked.select_totals(connection, view, only=only)
     return Ages(totals, await _pace(connection, resources, totals.wanted, view.now))
 
 

@@ -6,12 +6,12 @@ from typing import Literal
 from msgspec import Struct, field
 
 from common.core.limits import Rule
-from common.core.outcomes import Hold
+from common.core.provider.outcomes import Hold
 from common.operations.acts import note
 from common.operations.terms import ClassName, Time
-from common.resources import Resources
-from common.store import gate, ledger, reports
-from common.store.pool import Connection, acquire, transaction
+from common.process.resources import Resources
+from common.store.budget import gate, ledger, reports
+from common.store.connection.pool import Connection, acquire, transaction
 
 
 class LimitReport(Struct, frozen=True):

@@ -8,9 +8,9 @@ from msgspec import Struct, field
 
 from common.operations.spelling import spell_one
 from common.operations.terms import ClassName, Time
-from common.resources import Resources
-from common.store import ledger, reports
-from common.store.pool import acquire
+from common.process.resources import Resources
+from common.store.budget import ledger, reports
+from common.store.connection.pool import acquire
 
 MOST_CALLS = 500
 MOST_ROWS = 500

@@ -1,25 +1,25 @@
 """Refresh these now: a job is items beside the line; whoever works the line does it, so it outlives every process and Redis.
 
-The caller wakes a worker once a function here has returned (common/queue.wake_worker).
+The caller wakes a worker once a function here has returned (common/process/broker.wake_worker).
 """
 
 from collections.abc import Sequence
 
 from msgspec import Struct
 
+from common.calls.forecasts import look_ahead
 from common.core.models import CallClass, Function
 from common.errors import InvalidRequest, NotFound, UnknownSymbol
-from common.forecasting import look_ahead
 from common.operations.acts import note
 from common.operations.ages import look
 from common.operations.spelling import spell
 from common.operations.terms import HIGHEST_ID, Time
-from common.resources import Resources
-from common.store import line, refreshes
-from common.store.pool import Connection, acquire, transaction
-from common.store.refreshes import Item, Job, State
-from common.store.symbols import select_unknown_among
-from common.store.wanted import select_refreshable
+from common.process.resources import Resources
+from common.store.budget import queue, refresh_jobs
+from common.store.budget.refresh_jobs import Item, Job, State
+from common.store.budget.tracked import select_refreshable
+from common.store.connection.pool import Connection, acquire, transaction
+from common.store.market.symbols import select_unknown_among
 
 MOST_NAMED = 500  # symbols by name
 MOST_ITEMS = 500  # that one report holds
@@ -96,10 +96,10 @@ async def queue_all(
 async def report_job(resources: Resources, job: int, *, after: str | None = None) -> JobReport:
     """How far it is, with the items after a symbol; raise `NotFound`."""
     async with acquire(resources.db) as connection:
-        found = await refreshes.select_job(connection, job) if 0 < job <= HIGHEST_ID else None
+        found = await refresh_jobs.select_job(connection, job) if 0 < job <= HIGHEST_ID else None
         if found is None:
             raise NotFound(f"there is no job {job}; expected the id that queueing a refresh answered")
-        items = await refreshes.select_items(connection, job, after=after, most=MOST_ITEMS)
+        items = await refresh_jobs.select_items(connection, job, after=after, most=MOST_ITEMS)
         estimate = await _estimate(connection, resources, found) if found.waiting + found.under_way else 0.0
     return _report(found, items, estimate)
 
@@ -112,7 +112,7 @@ async def _queue(
     first, rest = symbols[:BIT], [symbols[start : start + BIT] for start in range(BIT, len(symbols), BIT)]
     async with transaction(resources.db) as connection:
         await _join(connection, resources, first, forced=forced)
-        job = await refreshes.insert_job(connection, symbols, by, request_id)
+        job = await refresh_jobs.insert_job(connection, symbols, by, request_id)
         told = f"job {job}: {len(symbols)} symbol{'s' * (len(symbols) != 1)}"
         await note(connection, "refresh_queued", by=by, subject=told, request_id=request_id)
     for bit in rest:
@@ -123,8 +123,14 @@ async def _queue(
 
 async def _join(connection: Connection, resources: Resources, symbols: Sequence[str], *, forced: bool) -> None:
     """First in its transaction: the ledger's lock comes before rows, and until the commit no call for them is settled."""
-    await line.enqueue(
-        connection, resources.budget, Function.QUOTE, symbols, CallClass.OPERATOR, ttl=refreshes.JOB_TTL, forced=forced
+    await queue.enqueue(
+        connection,
+        resources.budget,
+        Function.QUOTE,
+        symbols,
+        CallClass.OPERATOR,
+        ttl=refresh_jobs.JOB_TTL,
+        forced=forced,
     )
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from common.core.symbols import normalize_symbol, spellings
-from common.store.listings import select_known
-from common.store.pool import Connection
+from common.store.connection.pool import Connection
+from common.store.market.listings import select_known
 
 
 async def spell(connection: Connection, source: str, symbols: Sequence[str]) -> list[str]:

@@ -10,16 +10,16 @@ from msgspec import Struct
 from redis.exceptions import RedisError
 
 from common import VERSION
-from common.core.gate import GATE_REASONS
-from common.core.outlook import Outlook, Pause, pause
+from common.calls.forecasts import read_gate
+from common.core.budget.holds import GATE_REASONS
+from common.core.quotes.outlook import Outlook, Pause, pause
 from common.errors import StoreUnavailable, StoreUnfit
-from common.forecasting import read_gate
+from common.market_calendar import open_calendar
 from common.operations.ages import Ages, look, measure
 from common.operations.terms import Time
-from common.resources import Resources
-from common.sessions import open_calendar
-from common.store import ledger, pulses, reports
-from common.store.pool import Connection, acquire
+from common.process.resources import Resources
+from common.store.budget import heartbeats, ledger, reports
+from common.store.connection.pool import Connection, acquire
 
 LATE = 20.0  # seconds since the last tick: one process that waits out a call of ten looks at the queue no sooner
 SEEN = 60.0  # seconds that a worker is shown after its last turn
@@ -138,7 +138,7 @@ async def _look(resources: Resources) -> _Known | None:
         async with acquire(resources.db) as connection:
             view = await look(connection, resources)
             ages = await measure(connection, resources, view)
-            seen = await pulses.select_heartbeats(connection)
+            seen = await heartbeats.select_heartbeats(connection)
             gate = await reports.select_ledger(connection, account)
             answers = await reports.select_answers(connection, account)
             why = await _reason(connection, resources, view.now)
@@ -147,7 +147,7 @@ async def _look(resources: Resources) -> _Known | None:
         raise
     except StoreUnavailable:
         return None
-    beat = _beat(seen.pop(pulses.BEAT, None), view.now)
+    beat = _beat(seen.pop(heartbeats.BEAT, None), view.now)
     return _Known(why, _provider(gate, answers, view.now), beat, _workers(seen, view.now), ages, waiting, in_flight)
 
 

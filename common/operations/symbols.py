@@ -5,18 +5,18 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from common.core.market_time import Calendar
+from common.core.calendar.clock import Calendar
 from common.errors import InvalidRequest, NotFound, UnknownSymbol
+from common.market_calendar import open_calendar
 from common.operations.acts import note
 from common.operations.ages import Ages, look, measure
 from common.operations.spelling import spell_one
 from common.operations.terms import ClassName, Time
-from common.resources import Resources
-from common.sessions import open_calendar
-from common.store import wanted
-from common.store.pool import Connection, acquire, transaction
-from common.store.symbols import select_unknown
-from common.store.wanted import View
+from common.process.resources import Resources
+from common.store.budget import tracked
+from common.store.budget.tracked import View
+from common.store.connection.pool import Connection, acquire, transaction
+from common.store.market.symbols import select_unknown
 
 MOST = 1000
 Only = Literal["all", "stale", "failing", "quarantined", "pinned"]
@@ -52,7 +52,7 @@ class SymbolsReport(Struct, frozen=True):
     """`total`: how many the filter lets through. The figures below it are of all wanted symbols that do not fail.
 
     `mean_age_s`: read-weighted, of those with a quote; `bound_s`: the least that any order of refreshes reaches at the session's
-    pace (common/core/staleness.lower_bound); `age_ratio`: the one over the other. Null where they mean nothing.
+    pace (common/core/budget/staleness.lower_bound); `age_ratio`: the one over the other. Null where they mean nothing.
     """
 
     symbols: list[SymbolRow]
@@ -84,7 +84,7 @@ async def report_symbols(
     async with acquire(resources.db) as connection:
         view = await look(connection, resources)
         ages = await measure(connection, resources, view, only=only)
-        rows = await wanted.select_wanted(connection, view, only=only, sort=sort, most=most, offset=offset)
+        rows = await tracked.select_wanted(connection, view, only=only, sort=sort, most=most, offset=offset)
     calendar = open_calendar(resources.settings.market_hours, view.now)
     symbols = [_row(row, ages, view, calendar) for row in rows]
     return SymbolsReport(symbols, ages.totals.matching, ages.mean, ages.bound, ages.ratio)
@@ -95,7 +95,7 @@ async def end_quarantine(resources: Resources, symbol: str, *, by: str, request_
     account = resources.budget.account
     async with transaction(resources.db) as connection:
         name = await spell_one(connection, resources.settings.source, symbol)
-        if not await wanted.update_forgiven(connection, account, name):
+        if not await tracked.update_forgiven(connection, account, name):
             raise NotFound(f"{name} does not fail; expected one of those that fail")
         await note(connection, "quarantine_ended", by=by, subject=name, request_id=request_id)
         return await _standing(connection, account, name, changed=True)
@@ -108,7 +108,7 @@ async def pin(resources: Resources, symbol: str, *, by: str, request_id: str | N
         name = await spell_one(connection, resources.settings.source, symbol)
         if await select_unknown(connection, resources.budget, name):
             raise UnknownSymbol(f"the provider does not have {name}; ask again after an hour if it should")
-        changed = await wanted.upsert_kept(connection, name)
+        changed = await tracked.upsert_kept(connection, name)
         if changed:
             await note(connection, "symbol_pinned", by=by, subject=name, request_id=request_id)
         return await _standing(connection, account, name, changed=changed)
@@ -126,14 +126,14 @@ async def unpin(resources: Resources, symbol: str, *, by: str, request_id: str |
             raise InvalidRequest(
                 f"{name} is one of OVERVIEW_SYMBOLS, which are always pinned; take it out of that setting first"
             )
-        if not await wanted.update_unpinned(connection, name):
+        if not await tracked.update_unpinned(connection, name):
             raise NotFound(f"{name} is not pinned; expected one of those that only=pinned lists")
         await note(connection, "symbol_unpinned", by=by, subject=name, request_id=request_id)
         return await _standing(connection, account, name, changed=True)
 
 
 async def _standing(connection: Connection, account: str, symbol: str, *, changed: bool) -> SymbolChange:
-    standing = await wanted.select_standing(connection, account, symbol)
+    standing = await tracked.select_standing(connection, account, symbol)
     if standing is None:
         raise NotFound(f"{symbol} was forgotten meanwhile; ask again")
     return SymbolChange(**standing, changed=changed)

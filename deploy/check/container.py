@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from common.servers import poll
+from common.process.servers import poll
 from deploy.check.buildah import Failed
 
 # In mounts of our own: crun of Debian 12 refuses a machine with both generations of cgroups, even if told to use none.

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from common.ports import free_port
-from common.servers import PORT, Postgres, Redis, poll
+from common.process.ports import free_port
+from common.process.servers import PORT, Postgres, Redis, poll
 from deploy.check.buildah import Failed
 from deploy.check.commands import SIMULATOR, commands
 from deploy.check.container import Container, Image

@@ -16,13 +16,13 @@ from pytest_aiohttp.plugin import AiohttpClient
 from redis.asyncio import Redis
 
 from api.app import create_app
-from api.keys import RESOURCES
-from api.memory import MEMORY
+from api.http.keys import RESOURCES
+from api.quotes.memory import MEMORY
 from common.core.limits import parse_limits
 from common.core.models import CallClass, Function, Price, Quote
-from common.settings import Settings
-from common.store.line import MAX_WAITING, enqueue
-from common.store.pool import acquire
+from common.process.settings import Settings
+from common.store.budget.queue import MAX_WAITING, enqueue
+from common.store.connection.pool import acquire
 from simulator.app import create_app as create_simulator
 from simulator.config import Config
 from tests.conftest import make_database

@@ -10,10 +10,10 @@ from typing import Protocol
 import aiohttp
 from redis.asyncio import Redis
 
-from api.fanout import Streams
-from api.memory import MEMORY, Memory
-from api.stream import STREAMS
-from common.store import feed
+from api.quotes.memory import MEMORY, Memory
+from api.streams.fanout import Streams
+from api.streams.public import STREAMS
+from common.store.market import feed
 from tests.api.conftest import Client, a_quote, eventually, followed
 
 READ = 5.0  # seconds

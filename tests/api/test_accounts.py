@@ -9,7 +9,7 @@ import asyncpg
 import jwt
 import pytest
 
-from common.store.users import insert_user
+from common.store.accounts.users import insert_user
 from tests.api.conftest import PASSWORD, Client, OpenApi, User
 
 ADA = {"username": "Ada", "email": "Ada@Example.com", "password": PASSWORD}

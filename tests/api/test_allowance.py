@@ -5,9 +5,9 @@ import re
 import pytest
 from aiohttp import ClientResponse
 
-from api import allowance
-from api.allowance import MINUTE, Allowance, Standing
-from api.memory import MEMORY
+from api.http import rate_limits
+from api.http.rate_limits import MINUTE, Allowance, Standing
+from api.quotes.memory import MEMORY
 from common.core.limits import parse_limits
 from tests.api.conftest import PASSWORD, Client, OpenApi, User, eventually, followed, register
 
@@ -42,7 +42,7 @@ def test_a_minute_that_is_over_takes_no_memory() -> None:
 
 
 def test_clients_beyond_all_measure_take_no_memory_and_are_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allowance, "MAX_CLIENTS", 2)
+    monkeypatch.setattr(rate_limits, "MAX_CLIENTS", 2)
     counted = Allowance("requests", 1)
     left = [counted.count(client, 0.0).left for client in ("a", "b", "c", "c", "a", "b")]
 

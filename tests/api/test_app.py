@@ -7,9 +7,9 @@ from aiohttp import web
 from redis.asyncio import Redis
 
 import api.app
-from api.quotes import Quotes
-from common.resources import Resources
-from common.settings import Settings
+from api.quotes.lookup import Quotes
+from common.process.resources import Resources
+from common.process.settings import Settings
 
 
 async def test_an_application_ends_though_its_tail_lost_the_cancellation(ready: Settings, redis: Redis) -> None:

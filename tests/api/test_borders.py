@@ -2,8 +2,8 @@
 
 import pytest
 
-from api.answers import ALWAYS
-from api.memory import MEMORY
+from api.http.answers import ALWAYS
+from api.quotes.memory import MEMORY
 from tests.api.conftest import Client, User, eventually, followed
 
 JSON = {"Content-Type": "application/json"}

@@ -11,19 +11,19 @@ import pytest
 import time_machine
 from redis.asyncio import Redis
 
-from api.answers import Answer, Answers
-from api.chart_memory import Charts
-from api.memory import MEMORY
-from common.core.chart import Chart
-from common.core.gate import PROVIDER_DOWN
+from api.http.answers import Answer, Answers
+from api.quotes.chart_memory import Charts
+from api.quotes.memory import MEMORY
+from common.core.budget.holds import PROVIDER_DOWN
+from common.core.forecast.situation import Gate
 from common.core.models import Bar, Price, Quote
-from common.core.outcomes import Outcome
-from common.core.outlook import Outlook
-from common.core.situation import Gate
+from common.core.provider.outcomes import Outcome
+from common.core.quotes.chart import Chart
+from common.core.quotes.outlook import Outlook
 from common.errors import StoreUnavailable
-from common.store import bars, feed
-from common.store.pool import acquire
-from common.store.quotes import upsert_quote
+from common.store.connection.pool import acquire
+from common.store.market import bars, feed
+from common.store.market.quotes import upsert_quote
 from tests.api.conftest import Client, OpenApi, Provider, eventually, followed
 
 FRIDAY, MONDAY = date(2026, 11, 20), date(2026, 11, 23)  # sessions from 14:30 to 21:00
@@ -195,7 +195,7 @@ async def test_a_hot_chart_costs_no_look_at_a_store(
         looks.append(args)
         return await real(*args, **more)
 
-    monkeypatch.setattr("api.charts.store.select_bars", count)
+    monkeypatch.setattr("api.quotes.charts.store.select_bars", count)
     await chart(api)
     for seconds in range(1, 4):
         quoted = quote(str(10 + seconds), datetime.now(UTC).date(), datetime.now(UTC) + timedelta(seconds=seconds))
@@ -216,8 +216,8 @@ async def test_a_chart_is_served_and_judged_anew_while_the_database_is_away(
 
     with time_machine.travel(NOON, tick=False) as traveller:
         assert not (await chart(api))["stale"]
-        monkeypatch.setattr("api.charts.store.select_bars", away)
-        monkeypatch.setattr("api.chart_memory.RECHECK_INTERVAL", 0.0)
+        monkeypatch.setattr("api.quotes.charts.store.select_bars", away)
+        monkeypatch.setattr("api.quotes.chart_memory.RECHECK_INTERVAL", 0.0)
         traveller.shift(timedelta(hours=1))
         told = await chart(api)
 
@@ -275,7 +275,7 @@ async def test_bars_that_were_refused_lately_are_not_asked_for(open_api: OpenApi
 
 async def test_a_chart_that_left_memory_takes_its_ready_answers_along(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody would end them when a newer quote comes."""
-    monkeypatch.setattr("api.chart_memory.MAX_CHARTS", 1)
+    monkeypatch.setattr("api.quotes.chart_memory.MAX_CHARTS", 1)
     answers = Answers()
     charts = Charts(answers)
     answer = Answer(b"", NOON, 0.0, 5, good_until=2.0)

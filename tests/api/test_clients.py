@@ -10,11 +10,11 @@ from multidict import CIMultiDict
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from api import clients
 from api.app import create_app
-from api.clients import address_of, network_of
-from api.middlewares import Handler, public
-from common.settings import Settings
+from api.http import clients
+from api.http.clients import address_of, network_of
+from api.http.middlewares import Handler, public
+from common.process.settings import Settings
 from tests.api.conftest import Client, close
 
 PEER = "127.0.0.1"

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from api import connections
-from api.answers import ALWAYS
-from api.connections import Connection
+from api.http import connections
+from api.http.answers import ALWAYS
+from api.http.connections import Connection
 from tests.api.conftest import Client, eventually
 
 QUICK = 0.3  # seconds in the place of eight

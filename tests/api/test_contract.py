@@ -16,13 +16,13 @@ from openapi_spec_validator import validate
 from yarl import URL
 
 from api.app import create_app
+from api.http.requests import properties
 from api.openapi import HEADERS, describe, operations
-from api.requests import properties
-from api.symbols import SymbolsQuery
+from api.quotes.symbols import SymbolsQuery
 from common.core.limits import parse_limits
 from common.core.symbols import normalize_symbol
 from common.errors import InvalidSymbol
-from common.settings import Settings
+from common.process.settings import Settings
 from tests.api.conftest import PASSWORD, Client, OpenApi, User, register, register_operator
 
 Json = dict[str, Any]

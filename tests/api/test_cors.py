@@ -9,10 +9,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
 from api.app import create_app
-from api.cors import EXPOSED, HEADERS, allows
-from api.middlewares import public
+from api.http.cors import EXPOSED, HEADERS, allows
+from api.http.middlewares import public
 from common.errors import RateLimited, StoreUnavailable
-from common.settings import Settings
+from common.process.settings import Settings
 from tests.api.conftest import Client, close
 
 OURS = "https://app.example.com"

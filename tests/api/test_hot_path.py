@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api.answers import matches
-from api.memory import MEMORY
-from api.reads import READS
+from api.http.answers import matches
+from api.quotes.memory import MEMORY
+from api.quotes.reads import READS
 from tests.api.conftest import Client
 
 PATH = "/api/stock/AAPL"

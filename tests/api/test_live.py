@@ -7,11 +7,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from api.keys import RESOURCES
+from api.http.keys import RESOURCES
 from common.core.limits import parse_limits
 from common.core.models import Listed
-from common.store import ledger, listings
-from common.store.pool import acquire
+from common.store.budget import ledger
+from common.store.connection.pool import acquire
+from common.store.market import listings
 from tests.api.conftest import Client, OpenApi, Provider, User, register
 
 COMMITS = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"

@@ -9,10 +9,10 @@ import asyncpg
 import jwt
 import pytest
 
-from api.revocations import REVOCATIONS
-from common.store.logins import delete_old_logins, end_logins
-from common.store.pool import acquire
-from common.store.users import update_locked
+from api.accounts.revocations import REVOCATIONS
+from common.store.accounts.logins import delete_old_logins, end_logins
+from common.store.accounts.users import update_locked
+from common.store.connection.pool import acquire
 from tests.api.conftest import PASSWORD, Client, OpenApi, eventually
 
 ANOTHER = "another correct horse"

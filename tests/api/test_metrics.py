@@ -11,10 +11,10 @@ from aiohttp.web_urldispatcher import MatchInfoError
 from prometheus_client import REGISTRY, CollectorRegistry
 from redis.asyncio import Redis
 
-from api.answers import Answer
-from api.keys import RESOURCES
-from api.metrics import AGE, Ages, Hot, note_request
-from api.reads import READS
+from api.http.answers import Answer
+from api.http.keys import RESOURCES
+from api.http.metrics import AGE, Ages, Hot, note_request
+from api.quotes.reads import READS
 from tests.api.conftest import PASSWORD, Client, OpenApi, User, eventually
 from tests.api.listening import listening, tell, until_clients, until_followed
 

@@ -10,11 +10,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
-from api import middlewares
+from api.accounts.tokens import TOKENS
 from api.app import create_app
-from api.middlewares import accepts, public, scoped
-from api.tokens import TOKENS
-from common.settings import Settings
+from api.http import middlewares
+from api.http.middlewares import accepts, public, scoped
+from common.process.settings import Settings
 from tests.api.conftest import Client, User, close, register
 
 PUBLIC = {

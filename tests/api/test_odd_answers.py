@@ -2,8 +2,8 @@
 
 import pytest
 
-from api.keys import RESOURCES
-from common.store.pool import acquire
+from api.http.keys import RESOURCES
+from common.store.connection.pool import acquire
 from tests.api.conftest import Client, Provider
 
 

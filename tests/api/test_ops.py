@@ -10,12 +10,12 @@ import pytest
 from aiohttp import ClientResponse
 from redis.asyncio import Redis
 
-from api.keys import RESOURCES
-from api.ops import routes
-from api.ops_questions import Ended
-from common import line
-from common.core.outcomes import Outcome
-from common.store.ledger import Wait
+from api.http.keys import RESOURCES
+from api.ops.questions import Ended
+from api.ops.routes import routes
+from common.calls import work
+from common.core.provider.outcomes import Outcome
+from common.store.budget.ledger import Wait
 from tests.api.conftest import PASSWORD, Client, User, register
 from tests.api.test_contract import breaches
 
@@ -48,8 +48,8 @@ async def serve_all(api: Client) -> None:
     """Work the line as a worker does, until nothing waits."""
     assert api.app is not None
     resources = api.app[RESOURCES]
-    while not isinstance(permit := await line.obtain_permit(resources), Wait):
-        await line.carry_out(resources, permit)
+    while not isinstance(permit := await work.obtain_permit(resources), Wait):
+        await work.carry_out(resources, permit)
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)

@@ -15,14 +15,14 @@ import psycopg
 import pytest
 from redis.asyncio import Redis
 
-from api.keys import RESOURCES
-from common.resources import open_redis
-from common.servers import Postgres, Server
-from common.servers import Redis as Valkey
-from common.settings import Settings
-from common.store import feed
-from common.store.pool import acquire, open_pool
-from common.store.quotes import upsert_quote
+from api.http.keys import RESOURCES
+from common.process.resources import open_redis
+from common.process.servers import Postgres, Server
+from common.process.servers import Redis as Valkey
+from common.process.settings import Settings
+from common.store.connection.pool import acquire, open_pool
+from common.store.market import feed
+from common.store.market.quotes import upsert_quote
 from db.migrate import migrate
 from tests.api.conftest import (
     PASSWORD,

@@ -5,14 +5,14 @@ from functools import partial
 import pytest
 from redis.asyncio import Redis
 
-from api.keys import RESOURCES
-from api.listing import LISTING
-from common import line
+from api.http.keys import RESOURCES
+from api.quotes.listing import LISTING
+from common.calls import work
 from common.core.models import CallClass, Function
 from common.provider import Permit
-from common.store import feed
-from common.store import line as rows
-from common.store.pool import acquire
+from common.store.budget import queue as rows
+from common.store.connection.pool import acquire
+from common.store.market import feed
 from tests.api.conftest import Client, OpenApi, Provider, a_quote, eventually, followed, price_of
 
 
@@ -97,9 +97,9 @@ async def load_listing(api: Client) -> None:
     resources, listing = api.app[RESOURCES], api.app[LISTING]
     async with acquire(resources.db) as connection:
         await rows.enqueue(connection, resources.budget, Function.LISTING, ["US"], CallClass.OPERATOR)
-    permit = await line.obtain_permit(resources)
+    permit = await work.obtain_permit(resources)
     assert isinstance(permit, Permit)
-    await line.carry_out(resources, permit)
+    await work.carry_out(resources, permit)
 
     async def listed() -> bool:
         return listing.refreshed_at is not None

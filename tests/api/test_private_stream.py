@@ -14,16 +14,16 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from api.fanout import Client as Told
-from api.private_stream import PRIVATE, PrivateStreams
-from api.revocations import REVOCATIONS
-from api.tokens import digest
-from common.core.wire import encode, version
-from common.servers import Postgres
-from common.store import feed
-from common.store.logins import end_login, insert_ticket
-from common.store.pool import acquire
-from common.store.watchlists import select_lists
+from api.accounts.revocations import REVOCATIONS
+from api.accounts.tokens import digest
+from api.streams.fanout import Client as Told
+from api.watchlist.stream import PRIVATE, PrivateStreams
+from common.core.quotes.wire import encode, version
+from common.process.servers import Postgres
+from common.store.accounts.logins import end_login, insert_ticket
+from common.store.accounts.watchlists import select_lists
+from common.store.connection.pool import acquire
+from common.store.market import feed
 from db.migrate import migrate
 from tests.api.conftest import PASSWORD, Client, OpenApi, User, a_quote, close, eventually, register
 from tests.api.listening import (
@@ -151,7 +151,7 @@ async def test_nobody_between_may_keep_it(live: Client, ada: User, listen: Liste
 
 async def test_an_empty_list_is_a_stream_of_heartbeats(live: Client, ada: User, redis: Redis, listen: Listen) -> None:
     listener = await listen(live, ada)
-    with patch("api.fanout.HEARTBEAT", 0.05):
+    with patch("api.streams.fanout.HEARTBEAT", 0.05):
         assert [{"": ""}] * 2 == [await listener.block() for _ in range(2)]
 
     await add(live, ada, "AAPL")
@@ -219,7 +219,7 @@ async def test_a_ticket_of_a_login_that_ended_is_refused(live: Client, ada: User
 
 async def test_a_refused_question_costs_no_ticket(live: Client, ada: User) -> None:
     ticket = await ticket_of(live, ada)
-    with patch("api.fanout.MAX_CLIENTS", 0):
+    with patch("api.streams.fanout.MAX_CLIENTS", 0):
         full = await refusal(live, f"?ticket={ticket}")
 
     assert (503, "overloaded") == full
@@ -448,7 +448,7 @@ async def test_one_statement_looks_for_all_lists_and_none_for_no_stream(
     live: Client, ada: User, listen: Listen
 ) -> None:
     bob = await register(live, "bob")
-    with patch("api.private_stream.select_lists", wraps=select_lists) as looks:
+    with patch("api.watchlist.stream.select_lists", wraps=select_lists) as looks:
         await private_of(live)._follow(frozenset())
         before = looks.call_count
         listeners = [await listen(live, user) for user in (ada, bob, ada)]
@@ -466,7 +466,7 @@ async def test_one_statement_looks_for_all_lists_and_none_for_no_stream(
 
 async def test_public_and_private_streams_share_the_room(live: Client, ada: User, listen: Listen) -> None:
     tickets = [await ticket_of(live, ada) for _ in range(2)]
-    with patch("api.fanout.MAX_CLIENTS", 2):
+    with patch("api.streams.fanout.MAX_CLIENTS", 2):
         held = [
             await live.get("/api/stream?symbols=AAPL"),
             await live.get(f"{PATH}?ticket={tickets[0]}"),
@@ -499,8 +499,8 @@ async def test_a_shutdown_ends_private_streams_too(live: Client, ada: User, list
 
 async def test_no_ticket_is_logged_or_told(live: Client, ada: User) -> None:
     ticket = await ticket_of(live, ada)
-    with capture_logs() as logged, patch("api.middlewares.SLOW_REQUEST", 0.0):
-        with patch("api.private_stream.redeem", side_effect=RuntimeError):
+    with capture_logs() as logged, patch("api.http.middlewares.SLOW_REQUEST", 0.0):
+        with patch("api.watchlist.stream.redeem", side_effect=RuntimeError):
             broken = await live.get(f"{PATH}?ticket={ticket}")
         async with live.get(f"{PATH}?ticket={ticket}") as used:
             pass

@@ -2,8 +2,8 @@
 
 import pytest
 
-from api import reads
-from api.reads import Reads
+from api.quotes import reads
+from api.quotes.reads import Reads
 
 
 class Clock:

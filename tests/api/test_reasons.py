@@ -11,16 +11,16 @@ import pytest
 import time_machine
 from redis.asyncio import Redis
 
-from api.keys import RESOURCES
-from api.memory import MEMORY, Memory
+from api.http.keys import RESOURCES
+from api.quotes.memory import MEMORY, Memory
 from common.core.limits import parse_limits
 from common.core.models import Price, Quote
-from common.core.outcomes import Hold
-from common.core.outlook import REASONS
-from common.resources import Resources
-from common.store import gate
-from common.store.pool import acquire
-from common.store.quotes import upsert_quote
+from common.core.provider.outcomes import Hold
+from common.core.quotes.outlook import REASONS
+from common.process.resources import Resources
+from common.store.budget import gate
+from common.store.connection.pool import acquire
+from common.store.market.quotes import upsert_quote
 from tests.api.conftest import Client, OpenApi, Provider, a_quote, eventually
 
 HOUR = timedelta(hours=1)
@@ -33,7 +33,7 @@ WATCHED = (
 @pytest.fixture(autouse=True)
 def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a test need not wait for five seconds."""
-    monkeypatch.setattr("api.outlook.PERIOD", 0.05)
+    monkeypatch.setattr("api.quotes.outlook.PERIOD", 0.05)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from common.passwords import Passwords
-from common.settings import Settings
+from common.process.settings import Settings
 from tests.api.conftest import PASSWORD, Client, OpenApi
 from tests.api.test_logins import post
 

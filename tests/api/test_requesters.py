@@ -11,13 +11,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
+from api.accounts.requesters import reader_of, requester_of
+from api.accounts.tokens import Tokens
 from api.app import create_app
-from api.memory import MEMORY
-from api.middlewares import public
-from api.reads import READS
-from api.requesters import reader_of, requester_of
-from api.tokens import Tokens
-from common.settings import Settings
+from api.http.middlewares import public
+from api.quotes.memory import MEMORY
+from api.quotes.reads import READS
+from common.process.settings import Settings
 from tests.api.conftest import Client, User, close, eventually, register
 
 Open = Callable[..., Awaitable[Client]]

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from api.listing import LISTING
+from api.quotes.listing import LISTING
 from common.core.models import Listed
-from common.core.search import build_index
+from common.core.search.ranking import build_index
 from tests.api.conftest import Client, OpenApi, Provider, User
 
 LISTED = [

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 import asyncpg
 import pytest
 
-from api.listing import LISTING
+from api.quotes.listing import LISTING
 from common.core.models import Listed
-from common.core.search import build_index
-from common.store.listings import replace_listing
-from common.store.pool import acquire
+from common.core.search.ranking import build_index
+from common.store.connection.pool import acquire
+from common.store.market.listings import replace_listing
 from tests.api.conftest import Client, Provider, User, register_operator
 
 LISTED = ("AAPL", "BP", "BRK-A", "BRK-B", "BC/PB", "IBM")

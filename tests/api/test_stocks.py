@@ -11,18 +11,18 @@ import time_machine
 from redis.asyncio import Redis
 from yarl import URL
 
-from api.quotes import QUOTES
-from api.requesters import Requester
-from common import line
+from api.accounts.requesters import Requester
+from api.quotes.lookup import QUOTES
+from common.calls import work
 from common.core.limits import parse_limits
 from common.core.models import CallClass, Function, Quote
+from common.process.resources import open_resources
+from common.process.settings import Settings
 from common.provider import Permit
-from common.resources import open_resources
-from common.settings import Settings
-from common.store import feed
-from common.store.line import enqueue
-from common.store.pool import acquire
-from common.store.quotes import upsert_quote
+from common.store.budget.queue import enqueue
+from common.store.connection.pool import acquire
+from common.store.market import feed
+from common.store.market.quotes import upsert_quote
 from tests.api.conftest import Client, OpenApi, Provider, a_quote, eventually, fill_line, price_of
 
 SLACK = 1.0  # seconds that a busy machine may take beyond a bound
@@ -263,9 +263,9 @@ async def test_a_failed_fetch_never_replaces_a_good_quote(
     async with open_resources(ready, name="worker", statement_timeout=5) as worker:
         async with acquire(worker.db) as connection:
             await enqueue(connection, worker.budget, Function.QUOTE, ["AAPL"], CallClass.OPERATOR)
-        permit = await line.obtain_permit(worker)
+        permit = await work.obtain_permit(worker)
         assert isinstance(permit, Permit)
-        outcome = await line.carry_out(worker, permit)
+        outcome = await work.carry_out(worker, permit)
     _, after, _ = await ask(api, "/api/stock/AAPL")
 
     assert outcome != "ok"

@@ -14,12 +14,12 @@ import pytest
 from aiohttp import web
 from redis.asyncio import Redis
 
-from api.stocks import answer_quote
+from api.quotes.stocks import answer_quote
 from common.core.models import Function, Quote
-from common.core.wire import encode, version
-from common.store import feed
-from common.store.line import select_queued
-from common.store.pool import acquire
+from common.core.quotes.wire import encode, version
+from common.store.budget.queue import select_queued
+from common.store.connection.pool import acquire
+from common.store.market import feed
 from tests.api.conftest import Client, OpenApi, a_quote, close
 from tests.api.listening import (
     READ,
@@ -146,7 +146,7 @@ async def test_everybody_hears_only_what_he_asked_for(live: Client, redis: Redis
 async def test_an_event_is_encoded_once_for_all(live: Client, redis: Redis, listen: Listen) -> None:
     listeners = [await listen(live, "AAPL") for _ in range(3)]
 
-    with patch("api.fanout.answer_quote", wraps=answer_quote) as encoded:
+    with patch("api.streams.fanout.answer_quote", wraps=answer_quote) as encoded:
         await tell(redis, "AAPL", "1")
         assert [("AAPL", 1)] * 3 == [await listener.quote() for listener in listeners]
 
@@ -175,7 +175,7 @@ async def test_a_stream_begins_and_lives_though_the_database_is_away(
     await redis.client_kill_filter(_type="normal", skipme=True)
     await until_followed(live, but=False)
     await until_followed(live)
-    with patch("api.fanout.HEARTBEAT", 0.05):
+    with patch("api.streams.fanout.HEARTBEAT", 0.05):
         assert [{"": ""}] * 4 == [await listener.block() for _ in range(4)]
     await tell(redis, "AAPL", "1")
 
@@ -311,12 +311,12 @@ async def read_prices(connection: socket.socket, last: float) -> list[float]:
 async def test_a_client_that_does_not_read_is_dropped(live: Client, redis: Redis) -> None:
     async with deaf(live, "AAPL"):
         await until_blocked(live, redis, "AAPL")
-        with patch("api.fanout.UNREAD_TIMEOUT", 0.2):
+        with patch("api.streams.fanout.UNREAD_TIMEOUT", 0.2):
             await until_clients(live, 0)
 
 
 async def test_a_client_that_has_nothing_to_read_is_not_dropped(live: Client, redis: Redis, listen: Listen) -> None:
-    with patch("api.fanout.UNREAD_TIMEOUT", 0.05), patch("api.fanout.HEARTBEAT", 0.2):
+    with patch("api.streams.fanout.UNREAD_TIMEOUT", 0.05), patch("api.streams.fanout.HEARTBEAT", 0.2):
         listener = await listen(live, "AAPL")
         for _ in range(3):
             await listener.block()
@@ -328,7 +328,7 @@ async def test_a_client_that_has_nothing_to_read_is_not_dropped(live: Client, re
 async def test_silence_is_broken_by_a_comment(live: Client, listen: Listen) -> None:
     listener = await listen(live, "AAPL")
 
-    with patch("api.fanout.HEARTBEAT", 0.05):
+    with patch("api.streams.fanout.HEARTBEAT", 0.05):
         assert [{"": ""}, {"": ""}] == [await listener.block(), await listener.block()]
 
 
@@ -409,7 +409,7 @@ async def test_a_hundred_symbols_are_taken(live: Client, redis: Redis, listen: L
 
 
 async def test_no_more_clients_are_taken_than_a_process_bears(live: Client, listen: Listen) -> None:
-    with patch("api.fanout.MAX_CLIENTS", 2):
+    with patch("api.streams.fanout.MAX_CLIENTS", 2):
         await listen(live, "AAPL")
         await listen(live, "AAPL")
         answer = await live.get(f"{PATH}?symbols=AAPL")

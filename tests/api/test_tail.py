@@ -3,16 +3,16 @@
 import asyncpg
 from redis.asyncio import Redis
 
-from api.keys import RESOURCES
-from api.live import LIVE
-from api.memory import MEMORY
-from api.quotes import Quotes
+from api.http.keys import RESOURCES
+from api.quotes.lookup import Quotes
+from api.quotes.memory import MEMORY
+from api.quotes.misses import LIVE
 from common.core.models import Quote
-from common.core.wire import encode
-from common.settings import Settings
-from common.store import feed
-from common.store.pool import acquire
-from common.store.quotes import upsert_quote
+from common.core.quotes.wire import encode
+from common.process.settings import Settings
+from common.store.connection.pool import acquire
+from common.store.market import feed
+from common.store.market.quotes import upsert_quote
 from tests.api.conftest import Client, OpenApi, a_quote, eventually, followed, price_of
 
 

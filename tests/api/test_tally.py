@@ -6,8 +6,8 @@ import time_machine
 from limits import parse
 from redis.asyncio import Redis
 
-from api.tally import Tally
-from common.resources import Resources
+from api.http.tally import Tally
+from common.process.resources import Resources
 
 HOUR, DAY = parse("1/hour"), parse("5/day")
 

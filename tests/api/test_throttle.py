@@ -8,8 +8,8 @@ import pytest
 from limits import parse
 from redis.asyncio import Redis
 
-from api import throttle
-from common.settings import Settings
+from api.accounts import throttle
+from common.process.settings import Settings
 from tests.api.conftest import PASSWORD, Client, OpenApi, register
 from tests.api.test_logins import post
 

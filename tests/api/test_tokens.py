@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from api.tokens import Tokens
+from api.accounts.tokens import Tokens
 from common.errors import InvalidToken
-from common.settings import Settings
+from common.process.settings import Settings
 from tests.api.conftest import Client, OpenApi, User, register
 
 SECRET = "a secret of the tests, which is sixty-four bytes long or longer."

@@ -10,15 +10,16 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from api.keys import RESOURCES
-from api.listing import LISTING
+from api.http.keys import RESOURCES
+from api.quotes.listing import LISTING
+from common.core.budget.policy import OPEN_POWER, Pace
 from common.core.models import CallClass, Listed
-from common.core.refresh import OPEN_POWER, Pace
-from common.core.search import build_index
-from common.store import feed, watchlists
-from common.store.ledger import Grant, Wait, grant_call
-from common.store.line import ADDED_TTL
-from common.store.pool import acquire, transaction
+from common.core.search.ranking import build_index
+from common.store.accounts import watchlists
+from common.store.budget.ledger import Grant, Wait, grant_call
+from common.store.budget.queue import ADDED_TTL
+from common.store.connection.pool import acquire, transaction
+from common.store.market import feed
 from tests.api.conftest import Client, OpenApi, Provider, User, a_quote, eventually, fill_line, register
 
 Answer = tuple[int, dict[str, Any]]

@@ -10,13 +10,13 @@ from datetime import timedelta
 import aiohttp
 import pytest
 
+from common.calls.dispatcher import Dispatcher, Key
 from common.core.limits import parse_limits
 from common.core.models import CallClass, Function
-from common.core.outcomes import Hold
-from common.dispatcher import Dispatcher, Key
-from common.resources import Resources
-from common.store import gate, ledger, line
-from common.store.pool import acquire
+from common.core.provider.outcomes import Hold
+from common.process.resources import Resources
+from common.store.budget import gate, ledger, queue
+from common.store.connection.pool import acquire
 
 HOUR = timedelta(hours=1)
 SOON = 1.0  # seconds
@@ -42,7 +42,7 @@ async def dispatcher(resources: Resources) -> AsyncIterator[Dispatcher]:
 
 async def join(resources: Resources, key: Key) -> None:
     async with acquire(resources.db) as connection:
-        await line.enqueue(connection, resources.budget, key[0], [key[1]], CallClass.USER)
+        await queue.enqueue(connection, resources.budget, key[0], [key[1]], CallClass.USER)
 
 
 async def slow_down(resources: Resources, seconds: float) -> None:

@@ -9,15 +9,16 @@ import asyncpg
 import pytest
 import structlog
 
-from common import line
+from common.calls import work
 from common.core.models import CallClass, Function
-from common.core.outcomes import Hold, Outcome
+from common.core.provider.outcomes import Hold, Outcome
+from common.process.resources import Resources
 from common.provider import Permit
-from common.resources import Resources
-from common.store import feed, gate, ledger, quotes
-from common.store import line as rows
-from common.store.ledger import Wait
-from common.store.pool import acquire
+from common.store.budget import gate, ledger
+from common.store.budget import queue as rows
+from common.store.budget.ledger import Wait
+from common.store.connection.pool import acquire
+from common.store.market import feed, quotes
 
 
 async def join(resources: Resources, *subjects: str, call_class: CallClass = CallClass.USER) -> None:
@@ -26,9 +27,9 @@ async def join(resources: Resources, *subjects: str, call_class: CallClass = Cal
 
 
 async def serve_one(resources: Resources) -> Outcome:
-    permit = await line.obtain_permit(resources)
+    permit = await work.obtain_permit(resources)
     assert isinstance(permit, Permit)
-    return await line.carry_out(resources, permit)
+    return await work.carry_out(resources, permit)
 
 
 async def test_a_wanted_symbol_is_fetched_saved_published_and_settled(resources: Resources) -> None:
@@ -69,19 +70,19 @@ def note(told: list[str]) -> Callable[..., None]:
 
 async def test_a_jump_that_could_not_be_acted_upon_is_seen_again(resources: Resources) -> None:
     """The hold was not written: the next ask must not take the new time for the right one."""
-    await line.obtain_permit(resources)
-    assert resources.clock.now is not None
-    resources.clock.remember(asked=resources.clock.asked or 0.0, now=resources.clock.now - HOUR)
+    await work.obtain_permit(resources)
+    assert resources.clock.at is not None
+    resources.clock.remember(asked=resources.clock.asked or 0.0, now=resources.clock.at - HOUR)
     async with acquire(resources.db) as connection:
         await connection.execute("ALTER TABLE ledgers ADD CONSTRAINT nobody_holds CHECK (held_for IS NULL)")
         with pytest.raises(asyncpg.CheckViolationError):
-            await line.obtain_permit(resources)
+            await work.obtain_permit(resources)
         await connection.execute("ALTER TABLE ledgers DROP CONSTRAINT nobody_holds")
 
-    told = await line.obtain_permit(resources)
+    told = await work.obtain_permit(resources)
 
     assert isinstance(told, Wait)
-    assert line.JUMP == told.reason
+    assert work.JUMP == told.reason
 
 
 HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=2)
@@ -90,7 +91,7 @@ HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=2)
 @pytest.mark.parametrize(
     ("reason", "left"),
     [
-        (line.JUMP, MINUTES),  # nobody holds so long for it: the clock was ahead, and is set right again
+        (work.JUMP, MINUTES),  # nobody holds so long for it: the clock was ahead, and is set right again
         (Outcome.THROTTLED_MINUTE, MINUTES),
         (Outcome.DAY_USED_UP, HOUR),
         ("operator", HOUR),
@@ -103,8 +104,8 @@ async def test_a_hold_from_before_a_step_back_of_the_clock_is_soon_over(
         until = await ledger.select_now(connection) + HOUR
         await gate.upsert_hold(connection, resources.budget.account, Hold(until, reason, probing=False))
 
-    await line.obtain_permit(resources)
-    told = await line.obtain_permit(resources)
+    await work.obtain_permit(resources)
+    told = await work.obtain_permit(resources)
 
     assert isinstance(told, Wait)
     assert told.wait is not None

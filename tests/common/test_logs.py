@@ -9,7 +9,7 @@ import pytest
 import structlog
 from yarl import URL
 
-from common.logs import QUIET, Health, open_logs
+from common.process.logs import QUIET, Health, open_logs
 
 CANARY = "CANARY-0123456789"
 SECRETS = [CANARY, "known+secret/with(regex)", "tiny"]

@@ -12,20 +12,20 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.core import Metric
 
-from common import line
+from common.calls import work
+from common.calls.metrics import note_call, note_waits
 from common.core.models import CallClass, Function
-from common.core.outcomes import Hold, Outcome
-from common.metrics import shared as metrics_shared
-from common.metrics.calls import note_call, note_waits
-from common.metrics.observation import observe
-from common.metrics.shared import Shared
+from common.core.provider.outcomes import Hold, Outcome
+from common.metrics import collector as metrics_shared
+from common.metrics.collector import Shared
+from common.metrics.snapshot import observe
+from common.process.resources import Resources
+from common.process.settings import Settings
 from common.provider import Permit
-from common.resources import Resources
-from common.settings import Settings
-from common.store import gate, pulses
-from common.store.ledger import Grant
-from common.store.line import enqueue
-from common.store.pool import acquire
+from common.store.budget import gate, heartbeats
+from common.store.budget.ledger import Grant
+from common.store.budget.queue import enqueue
+from common.store.connection.pool import acquire
 
 DAY = timedelta(days=1)
 Figures = dict[tuple[str, ...], float]
@@ -98,9 +98,9 @@ async def test_a_call_that_is_carried_out_counts_itself_and_what_waited_for_it(r
     async with acquire(resources.db) as connection:
         await enqueue(connection, resources.budget, Function.QUOTE, ["IBM"], CallClass.USER, ttl=DAY)
 
-    permit = await line.obtain_permit(resources)
+    permit = await work.obtain_permit(resources)
     assert isinstance(permit, Permit)
-    assert Outcome.OK is await line.carry_out(resources, permit)
+    assert Outcome.OK is await work.carry_out(resources, permit)
 
     assert before + 1 == value("quotewell_provider_calls_total", **calls)
     assert waited + 1 == value("quotewell_grant_wait_seconds_count", **{"class": "user"})
@@ -127,10 +127,10 @@ async def test_a_fresh_database_has_figures_too(settings: Settings) -> None:
 async def test_what_happened_is_told(settings: Settings, resources: Resources) -> None:
     async with acquire(resources.db) as connection:
         await enqueue(connection, resources.budget, Function.QUOTE, ["IBM", "AAPL"], CallClass.OPERATOR, ttl=DAY)
-        await pulses.upsert_heartbeats(connection, [pulses.BEAT, "worker@here:1", "worker@here:2"])
-    permit = await line.obtain_permit(resources)
+        await heartbeats.upsert_heartbeats(connection, [heartbeats.BEAT, "worker@here:1", "worker@here:2"])
+    permit = await work.obtain_permit(resources)
     assert isinstance(permit, Permit)
-    await line.carry_out(resources, permit)
+    await work.carry_out(resources, permit)
 
     found = await look(resources.settings)
 

@@ -11,17 +11,19 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from pytest_aiohttp.plugin import AiohttpServer
 
-from common import line
-from common.core.alpha_vantage import Answer, Refusal, decipher
+from common.calls import work
+from common.calls.settle import settle
+from common.core.calendar.trading_day import NEW_YORK
 from common.core.models import Bar, CallClass, Function, Price
-from common.core.outcomes import NEW_YORK, Outcome
+from common.core.provider.alpha_vantage import Answer, Refusal, decipher
+from common.core.provider.outcomes import Outcome
+from common.process.resources import Resources, open_resources
 from common.provider import SIMULATOR, Permit, fetch
-from common.resources import Resources, open_resources
-from common.settlement import settle
-from common.store import bars, gate, quotes
-from common.store import line as rows
-from common.store.ledger import Wait
-from common.store.pool import acquire
+from common.store.budget import gate
+from common.store.budget import queue as rows
+from common.store.budget.ledger import Wait
+from common.store.connection.pool import acquire
+from common.store.market import bars, quotes
 from simulator.app import create_app
 from simulator.config import Config
 from tests.core.bodies import ANSWERS, SYMBOLS
@@ -44,7 +46,7 @@ async def permit_for(resources: Resources, function: Function, subject: str) -> 
     """An operator's call, for it is made whatever is known already."""
     async with acquire(resources.db) as connection:
         assert "joined" == await rows.enqueue(connection, resources.budget, function, [subject], CallClass.OPERATOR)
-    permit = await line.obtain_permit(resources)
+    permit = await work.obtain_permit(resources)
     assert isinstance(permit, Permit)
     assert (function, (subject,)) == (permit.grant.function, permit.grant.subjects)
     return permit
@@ -82,7 +84,7 @@ async def test_an_answer_that_the_database_refuses_takes_no_call_beside_it_down(
             await rows.enqueue(connection, resources.budget, function, [symbol], CallClass.USER)
     left = iter([True, True, True, False])
 
-    assert 3 == await line.work_queue(resources, keep_on=lambda: next(left))
+    assert 3 == await work.work_queue(resources, keep_on=lambda: next(left))
 
     assert [("AAPL", "ok"), ("IBM", "no_data"), ("MSFT", "ok")] == await outcomes(resources)
 
@@ -121,7 +123,7 @@ async def test_whatever_is_wrong_with_a_value_its_call_is_settled(resources: Res
 async def test_trouble_of_the_stores_own_is_no_fault_of_the_answer(
     resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("common.settlement.SETTLE_TIMEOUT", 0.2)
+    monkeypatch.setattr("common.calls.settle.SETTLE_TIMEOUT", 0.2)
     permit = await permit_for(resources, Function.DAILY, "IBM")
     async with acquire(resources.db) as connection:
         await connection.execute(
@@ -131,7 +133,7 @@ async def test_trouble_of_the_stores_own_is_no_fault_of_the_answer(
             """
         )
 
-    assert Outcome.OK == await line.carry_out(resources, permit)
+    assert Outcome.OK == await work.carry_out(resources, permit)
 
     assert [("IBM", None)] == await outcomes(resources)  # counted from the lease's end
 
@@ -148,7 +150,7 @@ async def test_a_defect_in_one_call_takes_no_call_beside_it_down(
             await rows.enqueue(connection, resources.budget, Function.QUOTE, [symbol], CallClass.USER)
     left = iter([True, True, True, False])
 
-    await line.work_queue(resources, keep_on=lambda: next(left))
+    await work.work_queue(resources, keep_on=lambda: next(left))
 
     assert [("AAPL", "ok"), ("IBM", "unavailable"), ("MSFT", "ok")] == await outcomes(resources)
 
@@ -271,11 +273,11 @@ async def test_a_status_that_throttles_holds_all_calls_for_as_long_as_it_says(
 ) -> None:
     throttled = await throttling(**headers)
 
-    assert Outcome.THROTTLED_MINUTE == await line.carry_out(
+    assert Outcome.THROTTLED_MINUTE == await work.carry_out(
         throttled, await permit_for(throttled, Function.QUOTE, "IBM")
     )
     for _ in range(2):  # the first that hears of a hold may shorten it
-        told = await line.obtain_permit(throttled)
+        told = await work.obtain_permit(throttled)
 
     assert isinstance(told, Wait)
     assert told.wait is not None

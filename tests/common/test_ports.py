@@ -1,4 +1,4 @@
-from common.ports import free_port
+from common.process.ports import free_port
 
 
 def test_no_port_is_given_twice() -> None:

@@ -11,9 +11,9 @@ from kombu.entity import Queue
 from kombu.message import Message
 from kombu.messaging import Consumer
 
-from common.queue import QUEUE, WORK_LINE, open_celery
-from common.servers import Redis
-from common.settings import Settings
+from common.process.broker import QUEUE, WORK_LINE, open_celery
+from common.process.servers import Redis
+from common.process.settings import Settings
 
 NOWHERE = {"DATABASE_URL": "postgresql://h/d", "REDIS_URL": "redis://127.0.0.1:9/0", "QUOTEWELL_ENV": "testing"}
 

@@ -7,11 +7,11 @@ import pytest
 from kombu.transport.redis import Channel, Transport
 from redis.asyncio import BlockingConnectionPool, SSLConnection
 
-from common.environment import redis_url
 from common.errors import InvalidSettings
-from common.queue import open_celery
-from common.resources import open_redis
-from common.settings import Settings
+from common.process.broker import open_celery
+from common.process.environment import redis_url
+from common.process.resources import open_redis
+from common.process.settings import Settings
 
 CANARY = "CANARY"
 

@@ -6,12 +6,12 @@ from decimal import Decimal
 
 import pytest
 
+from common.calls.save import write_answer
 from common.core.models import CallClass, Function, Price
-from common.resources import Resources
-from common.saving import write_answer
-from common.store import quotes
-from common.store.ledger import Grant
-from common.store.pool import acquire
+from common.process.resources import Resources
+from common.store.budget.ledger import Grant
+from common.store.connection.pool import acquire
+from common.store.market import quotes
 
 OPEN = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday, in a session of the NYSE
 CLOSED = datetime(2026, 3, 2, 21, 5, tzinfo=UTC)

@@ -7,18 +7,20 @@ from decimal import Decimal
 import aiohttp
 import pytest
 
-from common import line
+from common.calls import work
+from common.calls.settle import settle
+from common.core.calendar.trading_day import NEW_YORK
 from common.core.limits import LEASE, parse_limits
 from common.core.models import Bar, CallClass, Function, Listed, Match, Price
-from common.core.outcomes import FIRST_QUARANTINE, NEW_YORK, Outcome
-from common.core.search import build_index
+from common.core.provider.outcomes import FIRST_QUARANTINE, Outcome
+from common.core.search.ranking import build_index
+from common.process.resources import Resources
 from common.provider import Permit
-from common.resources import Resources
-from common.settlement import settle
-from common.store import bars, ledger, listings, quotes, searches, symbols
-from common.store import line as rows
-from common.store.ledger import Grant, Wait
-from common.store.pool import acquire
+from common.store.budget import ledger
+from common.store.budget import queue as rows
+from common.store.budget.ledger import Grant, Wait
+from common.store.connection.pool import acquire
+from common.store.market import bars, listings, quotes, searches, symbols
 
 SOURCE = "simulated"
 EACH = [(Function.QUOTE, "AAPL"), (Function.DAILY, "AAPL"), (Function.SEARCH, "TESCO"), (Function.LISTING, "US")]
@@ -29,7 +31,7 @@ async def permit_for(resources: Resources, function: Function, subject: str, cal
     async with acquire(resources.db) as connection:
         told = await rows.enqueue(connection, resources.budget, function, [subject], call_class)
     assert "joined" == told
-    permit = await line.obtain_permit(resources)
+    permit = await work.obtain_permit(resources)
     assert isinstance(permit, Permit)
     assert (function, (subject,)) == (permit.grant.function, permit.grant.subjects)
     return permit
@@ -39,7 +41,7 @@ async def serve(
     resources: Resources, function: Function, subject: str, *, call_class: CallClass = CallClass.USER
 ) -> Outcome:
     """Stand in the line, be granted a call, make it."""
-    return await line.carry_out(resources, await permit_for(resources, function, subject, call_class))
+    return await work.carry_out(resources, await permit_for(resources, function, subject, call_class))
 
 
 async def end(resources: Resources, function: Function, subject: str, outcome: Outcome) -> Grant:
@@ -99,7 +101,7 @@ async def test_a_good_answer_serves_the_demand_and_opens_the_gate(
             later,
         )
 
-    assert Outcome.OK == await line.carry_out(resources, permit)
+    assert Outcome.OK == await work.carry_out(resources, permit)
 
     async with acquire(resources.db) as connection:
         assert 0 == await connection.fetchval("SELECT count(*) FROM demand")
@@ -365,7 +367,7 @@ async def test_calls_in_a_row_without_an_answer_close_the_gate(resources: Resour
 
     async with acquire(few.db) as connection:
         assert ("provider_down", True) == tuple(await connection.fetchrow("SELECT held_for, probing FROM ledgers"))
-    told = await line.obtain_permit(few)
+    told = await work.obtain_permit(few)
     assert isinstance(told, Wait)
     assert "provider_down" == told.reason
 

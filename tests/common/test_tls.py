@@ -15,12 +15,12 @@ from kombu.exceptions import OperationalError
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisLost
 
-from api.throttle import Throttle
-from common.environment import redis_url
+from api.accounts.throttle import Throttle
 from common.errors import InvalidCredentials, InvalidSettings
-from common.queue import QUEUE, WORK_LINE, open_celery
-from common.resources import open_redis, open_resources
-from common.settings import Settings
+from common.process.broker import QUEUE, WORK_LINE, open_celery
+from common.process.environment import redis_url
+from common.process.resources import open_redis, open_resources
+from common.process.settings import Settings
 from tests.e2e.stack import eventually
 
 OPENSSL = shutil.which("openssl")

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.core.ages import SESSIONS, Deadline, Marks, Sums, deadline, marks
-from common.core.freshness import judge
-from common.core.market_time import ALWAYS, Calendar
+from common.core.budget.ages import SESSIONS, Deadline, Marks, Sums, deadline, marks
+from common.core.budget.policy import Policy
+from common.core.budget.staleness import lower_bound, mean_age
+from common.core.calendar.clock import ALWAYS, Calendar
 from common.core.models import Price, Quote
-from common.core.outlook import Outlook
-from common.core.refresh import Policy
-from common.core.staleness import lower_bound, mean_age
-from common.sessions import nyse
+from common.core.quotes.freshness import judge
+from common.core.quotes.outlook import Outlook
+from common.market_calendar import nyse
 
 NYSE = nyse(2026)
 TTL = timedelta(seconds=60)

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.core.alpha_vantage import BULK_LIMIT, Answer, Refusal, decipher, query
 from common.core.models import Bar, Function, Listed, Match, Price
-from common.core.outcomes import Outcome
+from common.core.provider.alpha_vantage import BULK_LIMIT, Answer, Refusal, decipher, query
+from common.core.provider.outcomes import Outcome
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 KEY = "SAMPLEKEY12345"  # the key that the daily notice echoes

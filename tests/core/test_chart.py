@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from common.core.chart import bars_due
-from common.core.market_time import ALWAYS
-from common.sessions import nyse
+from common.core.calendar.clock import ALWAYS
+from common.core.quotes.chart import bars_due
+from common.market_calendar import nyse
 
 NYSE = nyse(2026)
 TTL = timedelta(minutes=30)

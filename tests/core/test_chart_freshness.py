@@ -5,19 +5,19 @@ from decimal import Decimal
 
 import pytest
 
-from common.core.chart import Chart, Due, chart_due, judge_chart, reconcile
-from common.core.closes import LAG
-from common.core.forecast import Forecast
-from common.core.freshness import Freshness, judge
-from common.core.gate import PROVIDER_DOWN
+from common.core.budget.holds import PROVIDER_DOWN
+from common.core.budget.policy import Policy
+from common.core.calendar.clock import ALWAYS, Calendar
+from common.core.calendar.closes import LAG
+from common.core.forecast.promises import Forecast
+from common.core.forecast.situation import Gate
 from common.core.limits import PLANS
-from common.core.market_time import ALWAYS, Calendar
 from common.core.models import Bar, Price, Quote
-from common.core.outcomes import Outcome
-from common.core.outlook import Outlook
-from common.core.refresh import Policy
-from common.core.situation import Gate
-from common.sessions import nyse
+from common.core.provider.outcomes import Outcome
+from common.core.quotes.chart import Chart, Due, chart_due, judge_chart, reconcile
+from common.core.quotes.freshness import Freshness, judge
+from common.core.quotes.outlook import Outlook
+from common.market_calendar import nyse
 
 NYSE = nyse(2026)
 TTL, MINUTE = timedelta(minutes=30), timedelta(minutes=1)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.core.chart import Chart, reconcile
-from common.core.market_time import ALWAYS
+from common.core.calendar.clock import ALWAYS
 from common.core.models import Bar, Price, Quote
-from common.sessions import nyse
+from common.core.quotes.chart import Chart, reconcile
+from common.market_calendar import nyse
 
 NYSE = nyse(2026)
 LAG = timedelta(minutes=5)

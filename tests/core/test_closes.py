@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.core.ages import deadline
-from common.core.closes import FINAL, LAG, answered_clock, behind_from, price_clock, required_day
-from common.core.freshness import Freshness, judge
+from common.core.budget.ages import deadline
+from common.core.budget.policy import Policy
+from common.core.calendar.clock import ALWAYS, Calendar
+from common.core.calendar.closes import FINAL, LAG, answered_clock, behind_from, price_clock, required_day
 from common.core.limits import PLANS
-from common.core.market_time import ALWAYS, Calendar
 from common.core.models import Price, Quote
-from common.core.outlook import Outlook
-from common.core.refresh import Policy
-from common.sessions import nyse
+from common.core.quotes.freshness import Freshness, judge
+from common.core.quotes.outlook import Outlook
+from common.market_calendar import nyse
 
 NYSE = nyse(2027)
 TTL = timedelta(seconds=60)

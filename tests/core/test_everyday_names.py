@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.core.search import Index, build_index
+from common.core.search.ranking import Index, build_index
 from tests.listing import SIZE, make_body, make_listing
 
 EVERYDAY = {

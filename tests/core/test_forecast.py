@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.core.forecast import forecast
+from common.core.forecast.promises import forecast
+from common.core.forecast.situation import Gate, Request, Situation, Span, Wanted, Window
 from common.core.models import CallClass, Function
-from common.core.situation import Gate, Request, Situation, Span, Wanted, Window
 
 NOW = datetime(2026, 11, 20, 16, tzinfo=UTC)
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)

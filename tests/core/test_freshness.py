@@ -6,14 +6,14 @@ from decimal import Decimal
 
 import pytest
 
-from common.core.freshness import Freshness, shape
-from common.core.freshness import judge as judge_by
+from common.core.budget.policy import Policy
+from common.core.calendar.clock import ALWAYS, Calendar
 from common.core.limits import PLANS
-from common.core.market_time import ALWAYS, Calendar
 from common.core.models import Price, Quote
-from common.core.outlook import Outlook
-from common.core.refresh import Policy
-from common.sessions import nyse
+from common.core.quotes.freshness import Freshness, shape
+from common.core.quotes.freshness import judge as judge_by
+from common.core.quotes.outlook import Outlook
+from common.market_calendar import nyse
 
 NYSE = nyse(2027)
 TTL = timedelta(seconds=60)

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from common.core.gate import Failures, closes_after, hold_after_failure, hold_without_day, most_failures
+from common.core.budget.holds import Failures, closes_after, hold_after_failure, hold_without_day, most_failures
 from common.core.limits import PLANS, Rule, parse_limits
-from common.core.outcomes import Outcome
+from common.core.provider.outcomes import Outcome
 
 NOW = datetime(2026, 11, 23, 15, tzinfo=UTC)
 FREE, STANDARD, DAY_500 = PLANS["free"].limits, PLANS["standard"].limits, parse_limits("5/1min,500/1d", "x")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.core.ledger_clock import LedgerClock
+from common.core.budget.ledger_clock import LedgerClock
 
 NOW = datetime(2026, 11, 20, 19, 0, tzinfo=UTC)
 DELAYS = st.floats(0, 3600, allow_subnormal=False)

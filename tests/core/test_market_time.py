@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.core.market_time import ALWAYS, Calendar, fresh_until
-from common.sessions import nyse, open_calendar
+from common.core.calendar.clock import ALWAYS, Calendar, fresh_until
+from common.market_calendar import nyse, open_calendar
 
 NYSE = nyse(2027)
 DAY, HALF_DAY = 6.5 * 3600, 3.5 * 3600  # open seconds

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.core.notices import notice
-from common.core.outcomes import Outcome
+from common.core.provider.notices import notice
+from common.core.provider.outcomes import Outcome
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 DETECTED = "We have detected your API key as SAMPLEKEY12345"

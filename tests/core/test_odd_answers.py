@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.core.alpha_vantage import Answer, Refusal, decipher, query
 from common.core.models import Bar, Function, Listed, Match, Price
-from common.core.outcomes import Outcome
+from common.core.provider.alpha_vantage import Answer, Refusal, decipher, query
+from common.core.provider.outcomes import Outcome
 from common.core.symbols import normalize_symbol
 from tests.core.bodies import ANSWERS, HEADER, SYMBOLS
 

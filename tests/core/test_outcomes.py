@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.core.limits import parse_limits
-from common.core.outcomes import THROTTLES, Hold, Outcome, hold_after, next_quota_day
+from common.core.provider.outcomes import THROTTLES, Hold, Outcome, hold_after, next_quota_day
 
 NOW = datetime(2026, 11, 20, 19, 0, tzinfo=UTC)
 FREE = parse_limits("1/2s,5/1min,25/1d", "limits")

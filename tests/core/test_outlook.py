@@ -5,11 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from common.core.forecast import Forecast
+from common.core.forecast.promises import Forecast
+from common.core.forecast.situation import Gate
 from common.core.models import Price, Quote
-from common.core.outlook import LATE, REASONS, Outlook, next_refresh, pause, reason
-from common.core.situation import Gate
-from common.sessions import nyse
+from common.core.quotes.outlook import LATE, REASONS, Outlook, next_refresh, pause, reason
+from common.market_calendar import nyse
 
 NYSE = nyse(2027)
 OPEN = datetime(2026, 11, 20, 16, tzinfo=UTC)

@@ -4,20 +4,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from common.core.closes import price_clock
+from common.core.budget.policy import CLOSING_POWER, NO_POWER, OPEN_POWER, Policy, Usage, pace, probe_due, sweep_share
+from common.core.calendar.clock import ALWAYS, Calendar
+from common.core.calendar.closes import price_clock
 from common.core.limits import PLANS, parse_limits
-from common.core.market_time import ALWAYS, Calendar
-from common.core.refresh import (
-    CLOSING_POWER,
-    NO_POWER,
-    OPEN_POWER,
-    Policy,
-    Usage,
-    pace,
-    probe_due,
-    sweep_share,
-)
-from common.sessions import nyse
+from common.market_calendar import nyse
 
 NYSE = nyse(2027)
 FRIDAY, THURSDAY = date(2026, 11, 20), date(2026, 11, 19)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.core.retry_after import read_wait
+from common.core.provider.retry_after import read_wait
 
 NOW = datetime(2026, 11, 27, 19, 0, tzinfo=UTC)
 DAY = 86400

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.core.models import Listed, Match
-from common.core.search import BEST, STRONG, build_index, merge, normalize_query
+from common.core.search.ranking import BEST, STRONG, build_index, merge, normalize_query
 from common.errors import InvalidRequest
 
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from common.core.budget.shares import Ceiling, Shares, ceilings, chart_ceiling, misses_a_minute, most_of_one
 from common.core.limits import PLANS, parse_limits
-from common.core.shares import Ceiling, Shares, ceilings, chart_ceiling, misses_a_minute, most_of_one
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 

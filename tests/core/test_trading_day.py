@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from common.core.trading_day import is_abroad, latest_day
+from common.core.calendar.trading_day import is_abroad, latest_day
 
 
 @pytest.mark.parametrize(

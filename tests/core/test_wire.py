@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.core.models import Price, Quote
-from common.core.wire import AMOUNTS, decode, encode, version
+from common.core.quotes.wire import AMOUNTS, decode, encode, version
 
 AT = datetime(2026, 11, 20, 19, 0, 0, 123457, tzinfo=UTC)
 BARE = Quote(Price("IBM", Decimal("133.6900"), date(2026, 11, 20)), "alphavantage", AT)

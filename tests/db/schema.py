@@ -7,7 +7,7 @@ import tempfile
 from importlib.metadata import files
 from pathlib import Path
 
-from common.embedded import stores
+from common.process.embedded import stores
 from db.migrate import migrate
 
 SCHEMA = Path(__file__).parents[2] / "db" / "schema.sql"

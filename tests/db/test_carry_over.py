@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from common.core.limits import LEASE
-from common.sessions import nyse
+from common.market_calendar import nyse
 from db.applied import MIGRATIONS
 from db.migrate import migrate
 from tests.conftest import named

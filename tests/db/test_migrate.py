@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from common.errors import InvalidSettings, StoreUnavailable
-from common.servers import Postgres
+from common.process.servers import Postgres
 from db import migrate as module
 from db.migrate import main, migrate, rollback
 

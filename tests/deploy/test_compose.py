@@ -10,8 +10,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from honcho.environ import parse_procfile
 
-from common.queue import open_celery
-from common.settings import Settings
+from common.process.broker import open_celery
+from common.process.settings import Settings
 from tests.deploy.composition import PATH, ROOT, compose, ours, services
 from tests.e2e.stack import BIN
 

@@ -13,7 +13,7 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from common.ports import free_port
+from common.process.ports import free_port
 from tests.deploy.composition import command, environment, services
 from tests.e2e.stack import BIN
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from honcho.environ import parse_procfile
 
-from common.settings import Settings
+from common.process.settings import Settings
 from simulator.config import from_env as simulator_from_env
 from tests.deploy.composition import ROOT, environment, ours
 from tests.deploy.overlays import OVERLAYS, containers, of_kind, read

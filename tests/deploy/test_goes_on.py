@@ -12,8 +12,8 @@ import psutil
 import pytest
 import redis
 
-from common.ports import free_port
-from common.servers import Redis
+from common.process.ports import free_port
+from common.process.servers import Redis
 from tests.deploy.composition import command, services
 from tests.deploy.overlays import OVERLAYS, containers, read
 from tests.e2e.stack import BEAT, WORKER, eventually

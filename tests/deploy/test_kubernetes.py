@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from api.app import create_app
-from common.settings import Settings
+from common.process.settings import Settings
 from tests.deploy import overlays
 from tests.deploy.composition import ROOT, ours, services
 from tests.deploy.overlays import OVERLAYS, Object, containers, kustomize, of_kind, pods, ports, read

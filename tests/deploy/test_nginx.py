@@ -17,8 +17,8 @@ import pytest_asyncio
 from multidict import CIMultiDictProxy
 from redis.asyncio import Redis
 
-from common.ports import free_port
-from common.store import feed
+from common.process.ports import free_port
+from common.store.market import feed
 from tests.api.conftest import PASSWORD, a_quote
 from tests.e2e.stack import Stack, eventually, open_stack
 

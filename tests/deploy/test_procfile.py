@@ -18,8 +18,8 @@ import psycopg
 from honcho.environ import parse_procfile
 from redis.asyncio import Redis
 
-from common.ports import free_port
-from common.resources import POOL_SIZE, REDIS_POOL_SIZE
+from common.process.ports import free_port
+from common.process.resources import POOL_SIZE, REDIS_POOL_SIZE
 from tests.e2e.stack import BIN, Stack, eventually, open_stack
 from tests.test_readme import product
 

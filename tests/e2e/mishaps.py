@@ -10,7 +10,7 @@ from functools import partial
 import aiohttp
 import psutil
 
-from common.servers import Server
+from common.process.servers import Server
 from tests.e2e.canaries import values
 from tests.e2e.mistakes import User, register, try_to_register
 from tests.e2e.scene import BOTH, METRICS, ODD, STRANGE, Scene, let_in

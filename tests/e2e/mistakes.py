@@ -8,7 +8,7 @@ from urllib.parse import quote
 import aiohttp
 import jwt
 
-from api.tokens import Tokens
+from api.accounts.tokens import Tokens
 from tests.e2e.scene import BOTH, ODD, Scene
 from tests.e2e.stack import eventually
 

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 from redis import Redis
 
-from common.ports import free_port
+from common.process.ports import free_port
 from tests.e2e.canaries import Canaries, Written
 from tests.e2e.stack import BEAT, WORKER, Stack, open_stack
 from tests.e2e.test_processes import GUNICORN

@@ -15,8 +15,8 @@ from typing import Any
 
 import aiohttp
 
-from common.ports import free_port
-from common.servers import Postgres, Redis
+from common.process.ports import free_port
+from common.process.servers import Postgres, Redis
 from db.migrate import migrate
 from tests.memory import roomy_folder
 

@@ -4,7 +4,7 @@ import json
 import sys
 from typing import Any
 
-from common.ports import free_port
+from common.process.ports import free_port
 from tests.e2e.stack import BEAT, WORKER, Stack, eventually, open_stack
 
 GUNICORN = [sys.executable, "-m", "gunicorn", "--config", "python:api.serve", "api.serve:open_app"]

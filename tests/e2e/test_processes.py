@@ -5,8 +5,8 @@ import sys
 
 from redis.asyncio import Redis
 
-from common.ports import free_port
-from common.store import feed
+from common.process.ports import free_port
+from common.store.market import feed
 from tests.api.conftest import a_quote
 from tests.e2e.stack import Stack, eventually, open_stack
 

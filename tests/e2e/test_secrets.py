@@ -15,7 +15,7 @@ import pytest
 from redis import Redis
 
 from common.errors import InvalidSettings
-from common.settings import Settings
+from common.process.settings import Settings
 from tests.e2e.canaries import Canaries, Written, command_lines, logs, rows, values
 from tests.e2e.mishaps import MISHAPS, all_end
 from tests.e2e.mistakes import MISTAKES

@@ -18,8 +18,8 @@ import psutil
 import psycopg
 from redis.asyncio import Redis
 
-from common.ports import free_port
-from common.servers import PORT, Server
+from common.process.ports import free_port
+from common.process.servers import PORT, Server
 from tests.e2e.stack import BEAT, WORKER, Stack, eventually, open_stack
 from tests.faults.proxy import Mood, Wire
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from common.core.models import Quote
-from common.store.feed import select_published
+from common.store.market.feed import select_published
 from simulator.prices import quote_at
 from simulator.universe import load_universe
 from tests.e2e.stack import eventually

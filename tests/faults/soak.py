@@ -19,7 +19,8 @@ from statistics import median
 
 import psycopg
 
-from common.sessions import NEW_YORK, open_calendar
+from common.core.calendar.trading_day import NEW_YORK
+from common.market_calendar import open_calendar
 from simulator.sessions import is_trading_day
 from tests.faults.cluster import ALL, APIS, CALLS, PERIOD, Cluster, open_cluster
 from tests.faults.healing import LONGEST, heal, survive

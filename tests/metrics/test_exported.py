@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from common.ports import free_port
+from common.process.ports import free_port
 from tests.e2e.stack import BEAT, WORKER, Stack, eventually, open_stack
 from tests.metrics.exposition import Asked, asked, documented, exported, families, panels, rules
 

@@ -3,7 +3,7 @@
 import pytest
 
 from common.errors import InvalidSettings
-from common.settings import Settings
+from common.process.settings import Settings
 
 ENV = {"QUOTEWELL_ENV": "testing", "DATABASE_URL": "postgresql:///q", "REDIS_URL": "redis://localhost"}
 NAMES = ("METRICS_PORT", "WORKER_METRICS_PORT")

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 
-from common import line
-from common.core.outcomes import Outcome
+from common.calls import work
+from common.core.provider.outcomes import Outcome
+from common.process.resources import Resources
 from common.provider import Permit
-from common.resources import Resources
-from common.store.audit import select_acts
-from common.store.pool import acquire
+from common.store.accounts.audit import select_acts
+from common.store.connection.pool import acquire
 from tests.policy.day import Unjumped
 from tests.store.conftest import Clock, clock
 
@@ -30,14 +30,14 @@ def process(resources: Resources, clock: Clock) -> Resources:
 
 async def take(process: Resources) -> Permit:
     """A call that is granted and not made yet."""
-    permit = await line.obtain_permit(process)
+    permit = await work.obtain_permit(process)
     assert isinstance(permit, Permit), permit
     return permit
 
 
 async def serve(process: Resources) -> Outcome:
     """Whatever is on top of the line."""
-    return await line.carry_out(process, await take(process))
+    return await work.carry_out(process, await take(process))
 
 
 async def break_provider(process: Resources, kind: str) -> None:

@@ -4,10 +4,10 @@ import asyncpg
 import pytest
 
 from common.operations.acts import AuditReport, note, report_acts
-from common.resources import Resources
-from common.store.audit import Act, insert_act
-from common.store.pool import acquire, transaction
-from common.store.users import insert_user
+from common.process.resources import Resources
+from common.store.accounts.audit import Act, insert_act
+from common.store.accounts.users import insert_user
+from common.store.connection.pool import acquire, transaction
 
 
 async def write(resources: Resources) -> int:

@@ -5,16 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from common import line
+from common.calls import work
 from common.core.limits import LEASE, parse_limits
 from common.core.models import CallClass, Function
-from common.core.outcomes import Hold, Outcome
+from common.core.provider.outcomes import Hold, Outcome
 from common.operations.budget import BudgetReport, Spent, hold, release, report_budget
-from common.resources import Resources
-from common.store import gate, ledger
-from common.store.ledger import Wait
-from common.store.line import enqueue
-from common.store.pool import acquire
+from common.process.resources import Resources
+from common.store.budget import gate, ledger
+from common.store.budget.ledger import Wait
+from common.store.budget.queue import enqueue
+from common.store.connection.pool import acquire
 from tests.operations.conftest import BY, acts, break_provider, serve, take
 from tests.store.conftest import Clock
 
@@ -58,7 +58,7 @@ async def test_a_spent_minute_says_when_the_next_slot_is_free(slow: Resources, c
     await serve(slow)
     clock.pass_(20)
     report = await report_budget(slow)
-    answer = await line.obtain_permit(slow)
+    answer = await work.obtain_permit(slow)
 
     assert [("2/1min", 2, 0, False), ("10/1h", 2, 8, True)] == slots(report)
     assert isinstance(answer, Wait)
@@ -78,7 +78,7 @@ async def test_a_slot_of_a_call_under_way_counts_from_the_leases_end(slow: Resou
 async def test_what_never_left_costs_nothing(slow: Resources) -> None:
     await want(slow, "IBM")
     permit = await take(slow)
-    await line.carry_out(slow, replace(permit, asked=permit.asked - 60))
+    await work.carry_out(slow, replace(permit, asked=permit.asked - 60))
     report = await report_budget(slow)
 
     assert [0, 0] == [limit.used for limit in report.limits]
@@ -122,7 +122,7 @@ async def test_calls_of_another_key_are_not_told(process: Resources) -> None:
 async def test_a_hold_lets_no_call_go_until_it_is_released(process: Resources) -> None:
     await want(process, "IBM")
     held = await hold(process, HOUR, by=BY)
-    waits = await line.obtain_permit(process)
+    waits = await work.obtain_permit(process)
     released = await release(process, by=BY)
 
     assert ("operator", 3600.0, held.held_until) == (held.held_for, held.next_free_s, held.next_free_at)

@@ -4,14 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from common import line
+from common.calls import work
 from common.core.limits import LEASE
 from common.core.models import CallClass, Function
 from common.errors import InvalidSymbol
 from common.operations.calls import CallsReport, report_calls, report_line
-from common.resources import Resources
-from common.store.line import enqueue
-from common.store.pool import acquire
+from common.process.resources import Resources
+from common.store.budget.queue import enqueue
+from common.store.connection.pool import acquire
 from tests.operations.conftest import break_provider, serve, take
 from tests.store.conftest import Clock
 
@@ -61,7 +61,7 @@ async def test_a_call_took_from_its_grant_to_its_response(process: Resources, cl
     permit = await take(process)
     clock.pass_(0.25)
     permit.asked -= 1  # by the process's own clock it took no less
-    await line.carry_out(process, permit)
+    await work.carry_out(process, permit)
 
     assert 0.25 == (await report_calls(process)).calls[0].took_s
 
@@ -121,7 +121,7 @@ async def test_a_row_is_under_way_then_backs_off_then_waits_again(process: Resou
     await want(process, "IBM", CallClass.OPERATOR)
     permit, seen = await take(process), []
     seen += [(row.state, row.tries) for row in (await report_line(process)).rows]
-    await line.carry_out(process, permit)
+    await work.carry_out(process, permit)
     seen += [(row.state, row.tries) for row in (await report_line(process)).rows]
     clock.pass_(3)
     seen += [(row.state, row.tries) for row in (await report_line(process)).rows]

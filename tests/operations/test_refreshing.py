@@ -7,23 +7,23 @@ from decimal import Decimal
 import pytest
 from redis.asyncio import Redis
 
-from common import line
+from common.calls import work
+from common.calls.settle import settle
+from common.core.budget.policy import Policy
+from common.core.calendar.trading_day import latest_day
 from common.core.limits import parse_limits
 from common.core.models import CallClass, Function, Listed, Price
-from common.core.outcomes import Hold, Outcome
-from common.core.refresh import Policy
-from common.core.trading_day import latest_day
+from common.core.provider.outcomes import Hold, Outcome
 from common.errors import InvalidRequest, InvalidSymbol, NotFound, UnknownSymbol
 from common.operations import refreshing
 from common.operations.refreshing import JobReport, queue_all, queue_refresh, report_job
-from common.resources import Resources
-from common.settlement import settle
-from common.store import gate, ledger, refreshes
-from common.store.ledger import select_now
-from common.store.line import enqueue
-from common.store.listings import replace_listing
-from common.store.pool import acquire
-from common.store.symbols import upsert_pins
+from common.process.resources import Resources
+from common.store.budget import gate, ledger, refresh_jobs
+from common.store.budget.ledger import select_now
+from common.store.budget.queue import enqueue
+from common.store.connection.pool import acquire
+from common.store.market.listings import replace_listing
+from common.store.market.symbols import upsert_pins
 from tests.operations.conftest import BY, acts, after, break_provider, execute, serve, take
 from tests.store.conftest import Clock
 from worker.jobs import work_queue
@@ -139,7 +139,7 @@ async def test_what_is_never_served_expires_after_a_week(process: Resources, clo
     job = (await queue(process, "IBM")).id
     clock.pass_(timedelta(days=7, seconds=1))
     async with acquire(process.db) as connection:
-        await refreshes.update_expired(connection)
+        await refresh_jobs.update_expired(connection)
     report = await report_job(process, job)
 
     assert ({"IBM": "expired"}, 1, True) == (states(report), report.expired, report.done)
@@ -150,7 +150,7 @@ async def test_a_job_whose_symbols_left_the_line_is_not_done(process: Resources)
     job = (await queue(process, "AAPL", "IBM")).id
     async with acquire(process.db) as connection:
         await connection.execute("DELETE FROM demand WHERE subject = 'IBM'")
-        lost = await refreshes.select_lost(connection, most=10)
+        lost = await refresh_jobs.select_lost(connection, most=10)
     report = await report_job(process, job)
 
     assert (["IBM"], 2, False) == (lost, report.waiting, report.done)
@@ -319,7 +319,7 @@ async def test_with_bulk_calls_a_hundred_are_served_at_once(process: Resources) 
 async def test_a_call_that_never_left_leaves_the_job_waiting(process: Resources) -> None:
     job = (await queue(process, "IBM")).id
     permit = await take(process)
-    await line.carry_out(process, replace(permit, asked=permit.asked - 60))
+    await work.carry_out(process, replace(permit, asked=permit.asked - 60))
 
     assert {"IBM": "waiting"} == states(await report_job(process, job))
 

@@ -5,18 +5,18 @@ from datetime import timedelta
 
 import pytest
 
+from common.calls.settle import settle
 from common.core.limits import LEASE
 from common.core.models import CallClass, Function
-from common.core.outcomes import Hold, Outcome
+from common.core.provider.outcomes import Hold, Outcome
 from common.operations.status import BeatStatus, ProviderStatus, report_status
 from common.operations.symbols import report_symbols
-from common.resources import Resources, open_redis
-from common.settlement import settle
-from common.store import gate
-from common.store.line import enqueue
-from common.store.pool import acquire
-from common.store.pulses import upsert_heartbeats
-from common.store.symbols import upsert_pins
+from common.process.resources import Resources, open_redis
+from common.store.budget import gate
+from common.store.budget.heartbeats import upsert_heartbeats
+from common.store.budget.queue import enqueue
+from common.store.connection.pool import acquire
+from common.store.market.symbols import upsert_pins
 from tests.operations.conftest import after, execute, serve, take
 from tests.store.conftest import Clock
 from worker.jobs import work_queue

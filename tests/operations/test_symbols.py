@@ -6,18 +6,18 @@ from decimal import Decimal
 
 import pytest
 
+from common.core.budget.policy import Policy
+from common.core.budget.staleness import lower_bound, mean_age, session_rate
 from common.core.limits import parse_limits
 from common.core.models import CallClass, Function, Price, Quote
-from common.core.refresh import Policy
-from common.core.staleness import lower_bound, mean_age, session_rate
 from common.errors import InvalidRequest, InvalidSymbol, NotFound, UnknownSymbol
 from common.operations.symbols import SymbolsReport, end_quarantine, pin, report_symbols, unpin
-from common.resources import Resources
-from common.store import gate, ledger
-from common.store.line import enqueue
-from common.store.pool import acquire
-from common.store.quotes import upsert_quote
-from common.store.symbols import select_unknown, update_quoted, update_reads, upsert_pins
+from common.process.resources import Resources
+from common.store.budget import gate, ledger
+from common.store.budget.queue import enqueue
+from common.store.connection.pool import acquire
+from common.store.market.quotes import upsert_quote
+from common.store.market.symbols import select_unknown, update_quoted, update_reads, upsert_pins
 from tests.operations.conftest import BY, acts, execute, serve
 from tests.store.conftest import Clock
 

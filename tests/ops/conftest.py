@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from common.resources import Resources
+from common.process.resources import Resources
 from tests.ops.prompt import Prompt, open_prompt
 from worker.jobs import work_queue
 

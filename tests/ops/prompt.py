@@ -24,7 +24,7 @@ from ops.cli import COMMANDS, app, load, main
 
 TIMEOUT = 60.0  # seconds that a command may take
 STREAMS = 3
-LATER = ("common.queue",)  # what a command imports when it needs it
+LATER = ("common.process.broker",)  # what a command imports when it needs it
 WARM_UP = (["--help"], ["plan", "--symbols", "9", "--budget", "5/min"])  # typer and rich import much when first used
 SERVER = f"import sys, {__name__} as prompt; prompt.serve(sys.argv[1]); prompt.command()"
 

@@ -1,6 +1,6 @@
 """`quotewell budget` as an operator types it."""
 
-from common.resources import Resources
+from common.process.resources import Resources
 from ops.actor import actor
 from tests.ops.conftest import Shell, Work
 

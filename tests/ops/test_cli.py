@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from common.core.staleness import lower_bound, zipf
+from common.core.budget.staleness import lower_bound, zipf
 from ops.cli import COMMANDS, load
 from tests.conftest import named
 from tests.ops.conftest import NOWHERE, Shell

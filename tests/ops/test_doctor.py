@@ -11,7 +11,7 @@ import pytest
 
 from common.core.limits import PLANS, parse_limits
 from common.operations.status import BeatStatus, ProviderStatus, StatusReport, WorkerStatus
-from common.settings import Settings
+from common.process.settings import Settings
 from ops.checks import check_clock, check_disk, check_memory, place
 from ops.vitals import allowed, check_key, check_provider
 from tests.ops.conftest import NOWHERE, Shell, Work

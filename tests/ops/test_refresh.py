@@ -11,9 +11,9 @@ import pytest
 from common.errors import StoreUnavailable
 from common.operations.budget import hold
 from common.operations.refreshing import JobReport, queue_refresh
-from common.resources import Resources, open_redis
-from common.settings import OVERVIEW
-from common.store.pool import open_pool
+from common.process.resources import Resources, open_redis
+from common.process.settings import OVERVIEW
+from common.store.connection.pool import open_pool
 from ops.actor import actor
 from ops.following import follow
 from ops.terminal import AWAY

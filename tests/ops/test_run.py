@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from common.errors import InvalidSettings
-from common.settings import Settings
+from common.process.settings import Settings
 from ops.run import PROCFILE, entries, environment, refuse_taken_ports
 
 ROOT = Path(__file__).parent.parent.parent

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from api.app import create_app
 from common.passwords import SCHEME, Passwords
-from common.settings import Settings
+from common.process.settings import Settings
 from tests.api.conftest import Client, close, eventually, register
 from tests.conftest import named
 from tests.ops.conftest import QUOTEWELL

@@ -17,8 +17,8 @@ from psycopg import sql
 
 from api.app import create_app
 from common.core.limits import parse_limits
-from common.resources import Resources, open_resources
-from common.settings import Settings
+from common.process.resources import Resources, open_resources
+from common.process.settings import Settings
 from simulator.app import create_app as create_simulator
 from simulator.config import Config
 from tests.api.conftest import Client, Provider, close

@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, Route, expect
 
-from api.stream import STREAMS
-from common.core.outlook import REASONS
-from common.store import feed
+from api.streams.public import STREAMS
+from common.core.quotes.outlook import REASONS
+from common.store.market import feed
 from tests.api.conftest import a_quote
 from tests.pages.conftest import OpenPage, Site, barriers
 

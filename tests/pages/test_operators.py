@@ -10,10 +10,10 @@ from playwright.async_api import Locator, Page, expect
 
 from common.operations.refreshing import queue_refresh
 from common.operations.symbols import pin
-from common.resources import open_resources
-from common.store import feed
-from common.store.pool import acquire
-from common.store.users import update_scope
+from common.process.resources import open_resources
+from common.store.accounts.users import update_scope
+from common.store.connection.pool import acquire
+from common.store.market import feed
 from tests.api.conftest import PASSWORD, a_quote, eventually, register
 from tests.pages.conftest import OpenPage, Site, barriers
 from worker.jobs import work_queue

@@ -8,8 +8,8 @@ from datetime import datetime
 import asyncpg
 import pytest
 
-from common.resources import open_resources
-from common.settings import Settings
+from common.process.resources import open_resources
+from common.process.settings import Settings
 from tests.policy.day import Day, Unjumped
 from tests.store.conftest import Clock, clock
 

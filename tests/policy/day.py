@@ -11,29 +11,29 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from common import line
-from common.core.chart import Chart, Due, View, chart_due, reconcile
-from common.core.closes import LAG, answered_clock
-from common.core.ledger_clock import LedgerClock
-from common.core.market_time import Calendar
+from common.calls import work
+from common.calls.settle import settle
+from common.core.budget.ledger_clock import LedgerClock
+from common.core.budget.staleness import zipf
+from common.core.calendar.clock import Calendar
+from common.core.calendar.closes import LAG, answered_clock
+from common.core.calendar.trading_day import latest_day
 from common.core.models import Bar, CallClass, Function, Price
-from common.core.outcomes import Outcome
-from common.core.staleness import zipf
-from common.core.trading_day import latest_day
+from common.core.provider.outcomes import Outcome
+from common.core.quotes.chart import Chart, Due, View, chart_due, reconcile
+from common.market_calendar import open_calendar
+from common.process.resources import Resources
 from common.provider import Permit
-from common.resources import Resources
-from common.sessions import open_calendar
-from common.settlement import settle
-from common.store import bars, quotes
-from common.store import line as rows
-from common.store.ledger import Grant, Wait
-from common.store.pool import acquire
-from common.store.users import insert_user
-from common.store.watchlists import insert_item
+from common.store.accounts.users import insert_user
+from common.store.accounts.watchlists import insert_item
+from common.store.budget import queue as rows
+from common.store.budget.ledger import Grant, Wait
+from common.store.connection.pool import acquire
+from common.store.market import bars, quotes
 from tests.policy.record import Call, Record
 from tests.store.conftest import Clock
 
-LOOK = timedelta(seconds=line.POLL_INTERVAL)  # how soon a process that was told nothing looks again
+LOOK = timedelta(seconds=work.POLL_INTERVAL)  # how soon a process that was told nothing looks again
 GRAIN = timedelta(microseconds=1)
 PRICES = (Decimal(100),) * 4  # of every bar
 SCALE = 100  # watchers of the least wanted symbol: whole numbers that keep the weights' proportions
@@ -158,7 +158,7 @@ class Day:
         return kept, reconcile(kept, quoted[0] if quoted else None, self.calendar, LAG[self.resources.policy.data])
 
     async def read_chart(self, symbol: str) -> None:
-        """Somebody reads its chart, and nobody waits for a newer one (api/charts.py)."""
+        """Somebody reads its chart, and nobody waits for a newer one (api/quotes/charts.py)."""
         kept, view = await self.chart(symbol)
         data, ttl = self.resources.policy.data, self.resources.settings.chart_ttl
         due = chart_due(kept, view, self.calendar, self.now, data=data, ttl=ttl)
@@ -179,7 +179,7 @@ class Day:
                 await heapq.heappop(self._planned)[2]()
             if self.now >= until:
                 return
-            answer = await line.obtain_permit(self.resources)
+            answer = await work.obtain_permit(self.resources)
             if isinstance(answer, Permit):
                 self._send(answer.grant)
             else:

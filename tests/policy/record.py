@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from common.core.calendar.clock import Calendar
 from common.core.limits import Rule
-from common.core.market_time import Calendar
 from common.core.models import CallClass, Function
-from common.core.outcomes import Outcome
+from common.core.provider.outcomes import Outcome
 
 
 @dataclass(frozen=True, slots=True)

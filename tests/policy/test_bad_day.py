@@ -3,11 +3,11 @@
 import itertools
 from datetime import datetime, timedelta
 
+from common.core.budget.staleness import lower_bound
 from common.core.models import Function
-from common.core.outcomes import Outcome
-from common.core.staleness import lower_bound
-from common.store.ledger import Grant
-from common.store.pool import acquire
+from common.core.provider.outcomes import Outcome
+from common.store.budget.ledger import Grant
+from common.store.connection.pool import acquire
 from tests.policy.conftest import Begin
 from tests.policy.day import Day, at, crowd
 from tests.policy.record import over_limit

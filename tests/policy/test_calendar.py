@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from common.core.market_time import Session
+from common.core.calendar.clock import Session
 from tests.policy.conftest import Begin
 from tests.policy.day import LOOK, at, crowd
 

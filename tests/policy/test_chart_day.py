@@ -5,8 +5,8 @@ from functools import partial
 
 import pytest
 
+from common.core.budget.staleness import lower_bound
 from common.core.models import CallClass, Function
-from common.core.staleness import lower_bound
 from tests.policy.conftest import Begin
 from tests.policy.day import Day, at, crowd
 from tests.policy.record import Call, over_limit

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from common import line
-from common.core.closes import LAG
-from common.core.outcomes import Outcome
-from common.store.ledger import Grant
-from common.store.pool import acquire
+from common.calls import work
+from common.core.calendar.closes import LAG
+from common.core.provider.outcomes import Outcome
+from common.store.budget.ledger import Grant
+from common.store.connection.pool import acquire
 from tests.policy.conftest import Begin
 from tests.policy.day import Day, Provider, at, crowd
 from tests.policy.record import over_limit
@@ -104,7 +104,7 @@ async def test_a_call_whose_process_died_costs_no_symbol_its_close(begin: Begin)
     day = await standard_day(begin, FRIDAY)
     await day.run(FRIDAY + LAG["realtime"])
     for _ in range(3):
-        await line.obtain_permit(day.resources)  # granted, and never made
+        await work.obtain_permit(day.resources)  # granted, and never made
     await day.run(FRIDAY + 20 * MINUTE)
 
     assert [] == await lacking(day, FRIDAY)

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime, timedelta
 
-from common.core.market_time import Calendar
+from common.core.calendar.clock import Calendar
 from tests.policy.conftest import Begin
 from tests.policy.day import LOOK, Day, at, crowd
 from tests.policy.record import over_limit

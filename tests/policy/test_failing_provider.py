@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from common.core.outcomes import Outcome
-from common.store.ledger import Grant
-from common.store.pool import acquire
+from common.core.provider.outcomes import Outcome
+from common.store.budget.ledger import Grant
+from common.store.connection.pool import acquire
 from tests.policy.conftest import Begin
 from tests.policy.day import Day, at, crowd
 from tests.policy.record import over_limit

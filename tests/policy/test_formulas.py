@@ -4,9 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from common.core.limits import PLANS, parse_limits
-from common.core.market_time import ALWAYS, Calendar
-from common.core.refresh import (
+from common.core.budget.policy import (
     CLOSING_POWER,
     NO_POWER,
     OPEN_POWER,
@@ -17,8 +15,10 @@ from common.core.refresh import (
     probe_due,
     sweep_share,
 )
-from common.core.staleness import lower_bound, mean_age, round_robin, session_rate, weight_classes, zipf
-from common.sessions import nyse
+from common.core.budget.staleness import lower_bound, mean_age, round_robin, session_rate, weight_classes, zipf
+from common.core.calendar.clock import ALWAYS, Calendar
+from common.core.limits import PLANS, parse_limits
+from common.market_calendar import nyse
 from tests.policy.day import at
 
 NYSE = nyse(2027)

@@ -6,7 +6,7 @@ import pytest
 
 from common.core.limits import Rule
 from common.core.models import CallClass, Function
-from common.core.outcomes import Outcome
+from common.core.provider.outcomes import Outcome
 from tests.policy.day import at
 from tests.policy.record import Call, mean_and_greatest, most_in, over_limit
 

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from common.core.staleness import lower_bound, round_robin
+from common.core.budget.staleness import lower_bound, round_robin
 from tests.policy.conftest import Begin
 from tests.policy.day import LOOK, Day, at, crowd
 from tests.policy.record import over_limit

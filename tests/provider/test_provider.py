@@ -17,12 +17,12 @@ from aioresponses import aioresponses
 from pytest_aiohttp.plugin import AiohttpServer
 
 from common import provider as door
-from common.core.alpha_vantage import Answer, Refusal
 from common.core.limits import parse_limits
 from common.core.models import Bar, CallClass, Function, Listed, Match, Price
-from common.core.outcomes import Outcome
+from common.core.provider.alpha_vantage import Answer, Refusal
+from common.core.provider.outcomes import Outcome
 from common.provider import SIMULATOR, Permit, Provider, fetch, open_http
-from common.store.ledger import Grant
+from common.store.budget.ledger import Grant
 from simulator.app import create_app
 from simulator.config import Config
 

@@ -13,8 +13,8 @@ import time_machine
 from celery import Celery
 from celery.beat import Scheduler
 
-from common.queue import PRUNE, QUEUE, QUEUE_LIMIT, WAKE_EXPIRES, WORK_LINE, open_celery, wake_worker
-from common.settings import Settings
+from common.process.broker import PRUNE, QUEUE, QUEUE_LIMIT, WAKE_EXPIRES, WORK_LINE, open_celery, wake_worker
+from common.process.settings import Settings
 
 LIST = f"celery:{QUEUE}"
 HOUR = 3600  # seconds

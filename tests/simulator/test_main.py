@@ -12,7 +12,7 @@ from time import monotonic
 import aiohttp
 import pytest
 
-from common.ports import free_port
+from common.process.ports import free_port
 
 
 @asynccontextmanager

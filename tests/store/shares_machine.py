@@ -1,7 +1,7 @@
 """A model of who may spend what against the real ledger: users, strangers and operators ask, lists lack quotes, background goes on.
 
 Every call is answered at once, so a window holds just the calls that were granted in it. The model counts for itself; only the sizes of
-the ceilings come from common/core/shares.py.
+the ceilings come from common/core/budget/shares.py.
 """
 
 import json
@@ -12,8 +12,8 @@ import hypothesis.strategies as st
 import psycopg
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from common.core.budget.shares import Shares, ceilings, most_of_one
 from common.core.limits import DAY, LEASE, Rule, longest_period, parse_limits, slowest
-from common.core.shares import Shares, ceilings, most_of_one
 from tests.store.conftest import START
 
 GRANT = """

@@ -8,9 +8,9 @@ import pytest
 from asyncpg.connect_utils import _parse_connect_dsn_and_args
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from common.environment import database_url
 from common.errors import InvalidSettings
-from common.store.address import Address, read_address
+from common.process.environment import database_url
+from common.store.connection.address import Address, read_address
 
 ROOTS = "/etc/ssl/roots.pem"
 CANARY = "CANARY"

@@ -7,9 +7,9 @@ import asyncpg
 import pytest
 
 from common.core.models import Bar, Price, Quote
-from common.store import bars, history
-from common.store.bars import Collected
-from common.store.pool import acquire
+from common.store.connection.pool import acquire
+from common.store.market import bars, history
+from common.store.market.bars import Collected
 from tests.store.conftest import START, Clock
 
 OURS, OTHER = "simulated", "alphavantage"

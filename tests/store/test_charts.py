@@ -6,11 +6,12 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from common.core.budget.policy import CLOSING_POWER, NO_POWER, OPEN_POWER, Pace
+from common.core.budget.shares import Ceiling
 from common.core.models import CallClass, Function
-from common.core.refresh import CLOSING_POWER, NO_POWER, OPEN_POWER, Pace
-from common.core.shares import Ceiling
-from common.store import bars, line
-from common.store.pool import acquire
+from common.store.budget import queue
+from common.store.connection.pool import acquire
+from common.store.market import bars
 from tests.store.conftest import Clock
 from tests.store.test_grants import budget, granted, pace, quoted, settle, waits, want
 
@@ -106,7 +107,7 @@ async def test_a_closed_day_goes_before_a_running_one_and_who_waits_before_both(
 
 async def test_many_readers_make_one_call_and_one_who_waits_keeps_the_place(db: asyncpg.Pool, clock: Clock) -> None:
     async with acquire(db) as connection:
-        await line.enqueue(connection, budget(), Function.DAILY, ["IBM"], CallClass.USER, requester="user:1", most=9)
+        await queue.enqueue(connection, budget(), Function.DAILY, ["IBM"], CallClass.USER, requester="user:1", most=9)
     await read(db, "IBM")
     await read(db, "MSFT", closed_day=False)
     await read(db, "MSFT")

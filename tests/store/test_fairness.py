@@ -5,13 +5,15 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from common.core.budget.policy import NO_POWER
 from common.core.models import CallClass, Function
-from common.core.outcomes import Outcome
-from common.core.refresh import NO_POWER
-from common.store import gate, ledger, line, symbols, users, watchlists
-from common.store.ledger import Grant
-from common.store.pool import acquire
-from common.store.users import insert_user
+from common.core.provider.outcomes import Outcome
+from common.store.accounts import users, watchlists
+from common.store.accounts.users import insert_user
+from common.store.budget import gate, ledger, queue
+from common.store.budget.ledger import Grant
+from common.store.connection.pool import acquire
+from common.store.market import symbols
 from tests.store.conftest import START, Clock
 from tests.store.test_grants import SOURCE, budget, granted, pace, quoted, settle, waits
 
@@ -45,7 +47,7 @@ async def account(db: asyncpg.Pool, name: str, *watched: str) -> str:
 async def ask_for(db: asyncpg.Pool, symbol: str, by: str, function: Function = Function.QUOTE) -> str:
     call_class = CallClass.USER if by.startswith("user") else CallClass.STRANGER
     async with acquire(db) as connection:
-        return await line.enqueue(connection, budget(), function, [symbol], call_class, requester=by, most=1000)
+        return await queue.enqueue(connection, budget(), function, [symbol], call_class, requester=by, most=1000)
 
 
 async def groups(db: asyncpg.Pool, symbol: str) -> set[str]:
@@ -58,7 +60,7 @@ async def fail(db: asyncpg.Pool, grant: Grant, now: object) -> None:
     async with acquire(db) as connection:
         await ledger.update_call(connection, grant.id, Outcome.NO_DATA)
         await symbols.upsert_failed(connection, "a", grant.subjects, now, timedelta(minutes=5))  # type: ignore[arg-type]
-        await line.delete_served(connection, grant.id, grant.subjects)
+        await queue.delete_served(connection, grant.id, grant.subjects)
 
 
 async def answer(db: asyncpg.Pool, grant: Grant) -> None:
@@ -234,7 +236,7 @@ async def test_a_first_quote_that_failed_is_left_for_five_minutes(db: asyncpg.Po
     grant = await granted(db, budget(), pace())
     async with acquire(db) as connection:
         await ledger.update_call(connection, grant.id, Outcome.UNAVAILABLE)
-        await line.release_unserved(connection, grant.id, jitter=1, counts=True)
+        await queue.release_unserved(connection, grant.id, jitter=1, counts=True)
 
     clock.pass_(timedelta(minutes=4))
     assert "idle" == (await waits(db, budget(), pace())).reason
@@ -347,13 +349,13 @@ async def test_an_operator_who_forces_is_bound_by_no_share(db: asyncpg.Pool, clo
     limits = "100/1min,4/1d"
     async with acquire(db) as connection:
         for n in range(4):
-            await line.enqueue(connection, budget(), Function.QUOTE, [f"S{n}"], CallClass.OPERATOR, forced=n > 1)
+            await queue.enqueue(connection, budget(), Function.QUOTE, [f"S{n}"], CallClass.OPERATOR, forced=n > 1)
 
     made = [(await granted(db, budget(limits), pace(limits=limits))).subjects[0] for _ in range(4)]
 
     assert ["S0", "S1", "S2", "S3"] == sorted(made)
     async with acquire(db) as connection:
-        await line.enqueue(connection, budget(account="b"), Function.QUOTE, ["A", "B", "C"], CallClass.OPERATOR)
+        await queue.enqueue(connection, budget(account="b"), Function.QUOTE, ["A", "B", "C"], CallClass.OPERATOR)
     for _ in range(2):
         await granted(db, budget(limits, account="b"), pace(limits=limits))
     assert "idle" == (await waits(db, budget(limits, account="b"), pace(limits=limits))).reason
@@ -378,7 +380,7 @@ async def test_a_ceiling_ends_a_wait_when_it_has_room_again(db: asyncpg.Pool, cl
     clock.pass_(timedelta(hours=1))
     await ask_for(db, "B", STRANGER)
     async with acquire(db) as connection:
-        await line.update_expiry(connection, Function.QUOTE, "B", timedelta(days=2))
+        await queue.update_expiry(connection, Function.QUOTE, "B", timedelta(days=2))
 
     told = await waits(db, budget(limits), pace(limits=limits, power=NO_POWER))
 
@@ -394,7 +396,7 @@ async def test_what_an_account_watches_does_not_count_against_its_minute(db: asy
 
     async def chart(symbol: str) -> str:
         async with acquire(db) as connection:
-            return await line.enqueue(
+            return await queue.enqueue(
                 connection, budget(), Function.DAILY, [symbol], CallClass.USER, requester=by, most=3
             )
 
@@ -411,7 +413,7 @@ async def test_of_a_list_ten_symbols_are_waited_for_at_once_and_the_rest_come_in
 
     async def wait_for(symbol: str) -> str:
         async with acquire(db) as connection:
-            return await line.enqueue(
+            return await queue.enqueue(
                 connection, budget(), Function.QUOTE, [symbol], CallClass.USER, requester=by, most=3
             )
 
@@ -430,8 +432,8 @@ async def test_what_was_promised_for_now_goes_before_whoever_had_fewer_calls(db:
     await ask_for(db, "D", bob)
     async with acquire(db) as connection:
         until = clock.now + timedelta(seconds=30)
-        await line.update_expiry(connection, Function.QUOTE, "B", timedelta(minutes=2), urgent_at=until)
-        await line.update_expiry(
+        await queue.update_expiry(connection, Function.QUOTE, "B", timedelta(minutes=2), urgent_at=until)
+        await queue.update_expiry(
             connection, Function.QUOTE, "B", timedelta(minutes=5), urgent_at=until + timedelta(minutes=3)
         )
     first = (await granted(db, budget(), pace())).subjects

@@ -6,11 +6,11 @@ import asyncpg
 
 from common.core.limits import parse_limits
 from common.core.models import CallClass, Function
-from common.core.outcomes import Outcome
-from common.store import gauges, ledger, line
-from common.store.gauges import Waiting
-from common.store.ledger import Budget
-from common.store.pool import acquire
+from common.core.provider.outcomes import Outcome
+from common.store.budget import gauges, ledger, queue
+from common.store.budget.gauges import Waiting
+from common.store.budget.ledger import Budget
+from common.store.connection.pool import acquire
 from tests.store.conftest import START, Clock
 from tests.store.test_grants import budget, granted, pace, pin, settle, want
 
@@ -29,7 +29,7 @@ async def over(db: asyncpg.Pool) -> list[int]:
 
 async def waits(db: asyncpg.Pool, grant: ledger.Grant) -> list[tuple[CallClass, timedelta]]:
     async with acquire(db) as connection:
-        return sorted(await line.delete_served(connection, grant.id, grant.subjects))
+        return sorted(await queue.delete_served(connection, grant.id, grant.subjects))
 
 
 async def refreshed(db: asyncpg.Pool) -> object:
@@ -114,7 +114,7 @@ async def test_who_joins_a_call_under_way_did_not_wait_for_its_grant(db: asyncpg
     grant = await granted(db, budget(), pace())
     clock.pass_(1)
     async with acquire(db) as connection:
-        await line.enqueue(connection, budget(), Function.QUOTE, ["A"], CallClass.USER)
+        await queue.enqueue(connection, budget(), Function.QUOTE, ["A"], CallClass.USER)
 
     assert [(CallClass.USER, timedelta(seconds=-1))] == await waits(db, grant)
 
@@ -164,7 +164,7 @@ async def test_the_last_call_that_brought_quotes_is_remembered(db: asyncpg.Pool,
     clock.pass_(5)
     await settle(db, await granted(db, budget(), pace()), Outcome.UNAVAILABLE)
     async with acquire(db) as connection:
-        await line.enqueue(connection, budget(), Function.DAILY, ["A"], CallClass.USER)
+        await queue.enqueue(connection, budget(), Function.DAILY, ["A"], CallClass.USER)
     await settle(db, await granted(db, budget(), pace()))
 
     assert START == await refreshed(db)

@@ -5,15 +5,17 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from common.core.budget.policy import CLOSING_POWER, NO_POWER, OPEN_POWER, Pace
+from common.core.budget.shares import Shares, ceilings, most_of_one
 from common.core.limits import LEASE, parse_limits
 from common.core.models import CallClass, Function
-from common.core.outcomes import Hold, Outcome
-from common.core.refresh import CLOSING_POWER, NO_POWER, OPEN_POWER, Pace
-from common.core.shares import Shares, ceilings, most_of_one
-from common.store import gate, ledger, line, symbols, watchlists
-from common.store.ledger import Budget, Grant, Wait
-from common.store.pool import acquire
-from common.store.users import insert_user
+from common.core.provider.outcomes import Hold, Outcome
+from common.store.accounts import watchlists
+from common.store.accounts.users import insert_user
+from common.store.budget import gate, ledger, queue
+from common.store.budget.ledger import Budget, Grant, Wait
+from common.store.connection.pool import acquire
+from common.store.market import symbols
 from tests.store.conftest import START, Clock
 
 HALF_LIFE = timedelta(days=1)
@@ -54,7 +56,7 @@ async def want(
 ) -> str:
     async with acquire(db) as connection:
         ttl = timedelta(hours=1)
-        return await line.enqueue(
+        return await queue.enqueue(
             connection, budget(), Function.QUOTE, subjects, call_class, ttl=ttl, requester=requester, most=1000
         )
 
@@ -79,7 +81,7 @@ async def settle(db: asyncpg.Pool, grant: Grant, outcome: Outcome = Outcome.OK) 
         assert await ledger.update_call(connection, grant.id, outcome) is not None
         if outcome is Outcome.OK:
             await connection.execute(ANSWERED, grant.id)
-        await line.delete_served(connection, grant.id, grant.subjects)
+        await queue.delete_served(connection, grant.id, grant.subjects)
 
 
 async def quoted(db: asyncpg.Pool, **clocks: float) -> None:
@@ -136,7 +138,7 @@ async def test_background_goes_on_after_a_step_back_of_the_clock(db: asyncpg.Poo
     clock.pass_(-7200)
     async with acquire(db) as connection:
         await ledger.update_call(connection, first.id, Outcome.OK)
-        await line.delete_served(connection, first.id, first.subjects)
+        await queue.delete_served(connection, first.id, first.subjects)
 
     assert {"A", "B"} == {*first.subjects, *(await granted(db, budget("100/1min"), pace())).subjects}
 
@@ -233,7 +235,7 @@ async def test_a_call_whose_process_died_leaves_its_demand_to_the_next(db: async
 
 async def test_demand_that_nobody_asked_for_again_expires(db: asyncpg.Pool, clock: Clock) -> None:
     async with acquire(db) as connection:
-        await line.enqueue(connection, budget(), Function.QUOTE, ["A"], CallClass.USER, ttl=timedelta(seconds=60))
+        await queue.enqueue(connection, budget(), Function.QUOTE, ["A"], CallClass.USER, ttl=timedelta(seconds=60))
     clock.pass_(60)
 
     assert "idle" == (await waits(db, budget(), pace())).reason
@@ -251,7 +253,7 @@ async def test_a_hundred_requests_of_a_class_are_all_that_may_wait(db: asyncpg.P
 async def test_one_requester_has_three_misses_a_minute(db: asyncpg.Pool, clock: Clock) -> None:
     async def miss(symbol: str, requester: str) -> str:
         async with acquire(db) as connection:
-            return await line.enqueue(
+            return await queue.enqueue(
                 connection, budget(), Function.QUOTE, [symbol], CallClass.USER, requester=requester, most=3
             )
 

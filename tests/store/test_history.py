@@ -10,9 +10,10 @@ import asyncpg
 import pytest
 
 from common.core.models import Price, Quote
-from common.store import history, ledger
-from common.store.history import Thinned
-from common.store.pool import Connection, acquire
+from common.store.budget import ledger
+from common.store.connection.pool import Connection, acquire
+from common.store.market import history
+from common.store.market.history import Thinned
 from tests.store.conftest import START, Clock
 
 SOURCE, OTHER = "simulated", "alphavantage"

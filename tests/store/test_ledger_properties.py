@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-from common.store import ledger
-from common.store.ledger import Grant
-from common.store.pool import acquire
+from common.store.budget import ledger
+from common.store.budget.ledger import Grant
+from common.store.connection.pool import acquire
 from tests.store.conftest import Clock
 from tests.store.machine import LedgerMachine
 from tests.store.shares_machine import SharesMachine

@@ -6,10 +6,11 @@ import asyncpg
 import pytest
 
 from common.core.models import CallClass, Function, Listed
-from common.core.outcomes import Outcome
-from common.store import ledger, line, listings
-from common.store.listings import ListingState
-from common.store.pool import acquire
+from common.core.provider.outcomes import Outcome
+from common.store.budget import ledger, queue
+from common.store.connection.pool import acquire
+from common.store.market import listings
+from common.store.market.listings import ListingState
 from tests.store.conftest import START, Clock
 from tests.store.test_grants import budget, pace
 
@@ -95,7 +96,7 @@ async def due(db: asyncpg.Pool, *, account: str = "a", source: str = OURS) -> bo
 async def call(db: asyncpg.Pool, outcome: Outcome | None) -> None:
     """A call for the listing, and how it ended; None: nobody settled it."""
     async with acquire(db) as connection:
-        await line.enqueue(connection, budget(), Function.LISTING, [listings.SUBJECT], CallClass.REFRESH, ttl=HOUR)
+        await queue.enqueue(connection, budget(), Function.LISTING, [listings.SUBJECT], CallClass.REFRESH, ttl=HOUR)
         _, grant = await ledger.grant_call(connection, budget("100/1min"), pace())
         assert isinstance(grant, ledger.Grant)
         if outcome is not None:

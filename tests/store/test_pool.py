@@ -7,8 +7,8 @@ from contextlib import suppress
 import pytest
 
 from common.errors import StoreUnavailable
-from common.store.ledger import lock_ledger
-from common.store.pool import acquire, open_pool, transaction
+from common.store.budget.ledger import lock_ledger
+from common.store.connection.pool import acquire, open_pool, transaction
 from tests.e2e.stack import eventually
 
 LETS_GO = 8.0  # seconds: five are set, the server looks when they are over

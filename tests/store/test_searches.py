@@ -6,9 +6,9 @@ from decimal import Decimal
 import asyncpg
 
 from common.core.models import Match
-from common.store import searches
-from common.store.pool import acquire
-from common.store.searches import Search
+from common.store.connection.pool import acquire
+from common.store.market import searches
+from common.store.market.searches import Search
 from tests.store.conftest import START, Clock
 
 OURS, OTHER = "simulated", "alphavantage"

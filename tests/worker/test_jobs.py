@@ -6,10 +6,11 @@ from datetime import timedelta
 from decimal import Decimal
 
 from common.core.models import CallClass, Function, Price, Quote
-from common.core.outcomes import Outcome
-from common.resources import Resources
-from common.store import bars, feed, ledger, line, pulses, quotes, symbols
-from common.store.pool import acquire
+from common.core.provider.outcomes import Outcome
+from common.process.resources import Resources
+from common.store.budget import heartbeats, ledger, queue
+from common.store.connection.pool import acquire
+from common.store.market import bars, feed, quotes, symbols
 from worker.jobs import work_queue
 
 SOURCE = "simulated"
@@ -72,8 +73,8 @@ async def test_the_overviews_symbols_are_wanted_and_no_others(resources: Resourc
 
 async def test_a_worker_makes_the_calls_that_are_wanted(resources: Resources) -> None:
     async with acquire(resources.db) as connection:
-        await line.enqueue(connection, resources.budget, Function.QUOTE, ["IBM"], CallClass.USER)
-        await line.enqueue(connection, resources.budget, Function.DAILY, ["IBM"], CallClass.USER)
+        await queue.enqueue(connection, resources.budget, Function.QUOTE, ["IBM"], CallClass.USER)
+        await queue.enqueue(connection, resources.budget, Function.DAILY, ["IBM"], CallClass.USER)
 
     await work_queue(resources, stopping=after(2))
 
@@ -127,7 +128,7 @@ async def test_a_worker_without_its_stores_ends_its_turn(resources: Resources) -
 
 async def seen(resources: Resources) -> set[str]:
     async with acquire(resources.db) as connection:
-        return set(await pulses.select_heartbeats(connection))
+        return set(await heartbeats.select_heartbeats(connection))
 
 
 async def test_a_worker_shows_that_it_is_at_work_and_beats_tick_that_beat_is(resources: Resources) -> None:

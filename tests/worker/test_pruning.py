@@ -8,11 +8,12 @@ from decimal import Decimal
 
 import pytest
 
-from common import line
+from common.calls import work
 from common.core.models import Bar, Price, Quote
-from common.resources import Resources, open_redis
-from common.store import bars, feed, history, ledger, listings, pulses, quotes, refreshes, searches
-from common.store.pool import acquire, transaction
+from common.process.resources import Resources, open_redis
+from common.store.budget import heartbeats, ledger, refresh_jobs
+from common.store.connection.pool import acquire, transaction
+from common.store.market import bars, feed, history, listings, quotes, searches
 from worker import pruning
 from worker.jobs import work_queue
 from worker.pruning import prune
@@ -97,8 +98,8 @@ async def test_a_watched_symbol_and_a_listing_are_never_forgotten(resources: Res
 
 async def test_processes_that_ended_and_jobs_are_forgotten(resources: Resources) -> None:
     async with acquire(resources.db) as connection:
-        await pulses.upsert_heartbeats(connection, ["young", "old"])
-        jobs = [await refreshes.insert_job(connection, ["IBM"], "cli:a@b", None) for _ in range(2)]
+        await heartbeats.upsert_heartbeats(connection, ["young", "old"])
+        jobs = [await refresh_jobs.insert_job(connection, ["IBM"], "cli:a@b", None) for _ in range(2)]
         await connection.execute("UPDATE pulses SET at = at - interval '25 hours' WHERE name = 'old'")
         await connection.execute(
             "UPDATE refresh_jobs SET queued_at = queued_at - interval '31 days' WHERE id = $1", jobs[0]
@@ -108,7 +109,7 @@ async def test_processes_that_ended_and_jobs_are_forgotten(resources: Resources)
 
     async with acquire(resources.db) as connection:
         assert [jobs[1]] == await connection.fetchval("SELECT array_agg(job_id) FROM refresh_items")
-        assert {"young"} == set(await pulses.select_heartbeats(connection))
+        assert {"young"} == set(await heartbeats.select_heartbeats(connection))
 
 
 async def save_quote(resources: Resources, symbol: str, age: timedelta) -> Quote:
@@ -118,7 +119,7 @@ async def save_quote(resources: Resources, symbol: str, age: timedelta) -> Quote
         quote = Quote(Price(symbol, Decimal(10), at.date()), SOURCE, at)
         await quotes.upsert_quote(connection, quote)
         await history.insert_history(connection, [quote])
-    assert await line.publish(resources, quote)
+    assert await work.publish(resources, quote)
     return quote
 
 
@@ -193,7 +194,7 @@ async def test_a_quote_that_is_published_while_it_is_forgotten_leaves_no_key(res
     quote = await save_quote(resources, "OLD", 366 * DAY)
     await prune(resources, stopping=never)
 
-    await line.publish(resources, quote)
+    await work.publish(resources, quote)
 
     assert (set(), set()) == await kept(resources, "OLD")
 
@@ -204,7 +205,7 @@ async def test_who_publishes_a_quote_before_its_deletion_is_committed_takes_the_
         async with transaction(resources.db) as connection:
             gone = await quotes.delete_unwanted(connection, keep=365 * DAY, half_life=DAY, most=10)
             await feed.forget(resources.redis, gone)
-            publishing = asyncio.create_task(line.publish(resources, quote))
+            publishing = asyncio.create_task(work.publish(resources, quote))
             while not await feed.select_published(resources.redis, SOURCE, ["OLD"]):
                 pass
         await publishing
@@ -233,7 +234,7 @@ async def test_a_newer_quote_keeps_its_key_when_an_older_one_is_published_or_for
     old = await save_quote(resources, "IBM", 366 * DAY)
     await save_quote(resources, "IBM", DAY)
 
-    await line.publish(resources, old)
+    await work.publish(resources, old)
     await feed.forget(resources.redis, [old])
 
     assert ({"IBM"}, {"IBM"}) == await kept(resources, "IBM")

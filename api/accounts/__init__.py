@@ -1,0 +1,1 @@
+"""Who a request is of: registration, logins, tokens."""

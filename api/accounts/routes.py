@@ -1,0 +1,170 @@
+"""Accounts over HTTP: register, who am I, another password, delete."""
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from api.accounts.credentials import NO_STORE, PASSWORDS, Account, TokenAnswer, note, open_login, shape
+from api.accounts.logins import MessageAnswer, prove
+from api.accounts.registrations import REGISTRATIONS
+from api.http import requests
+from api.http.clients import network_of
+from api.http.contract import documented
+from api.http.keys import CALLER, RESOURCES
+from api.http.middlewares import public
+from common.errors import (
+    EmailTaken,
+    InvalidCredentials,
+    InvalidToken,
+    Overloaded,
+    RateLimited,
+    RegistrationClosed,
+    StoreUnavailable,
+    UsernameTaken,
+)
+from common.passwords import MAX_PASSWORD_BYTES, SCHEME, check_policy
+from common.store.accounts.logins import end_logins
+from common.store.accounts.users import User, delete_user, insert_user, select_user, update_password
+from common.store.connection.pool import acquire, transaction
+
+MIN_PASSWORD_LENGTH = 8  # characters; a setting may ask for more
+
+Username = Annotated[
+    str,
+    Meta(
+        title="3 to 32 letters, digits, dots, dashes or underscores",
+        pattern=r"^\s*[A-Za-z0-9_.-]{3,32}\s*$",
+        examples=["ada"],
+    ),
+]
+Email = Annotated[
+    str,
+    Meta(
+        title="an address such as ada@example.com",
+        pattern=r"^\s*[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}\s*$",
+        examples=["ada@example.com"],
+    ),
+]
+NewPassword = Annotated[
+    requests.Text,
+    Meta(
+        title=f"at least {MIN_PASSWORD_LENGTH} characters and at most {MAX_PASSWORD_BYTES} bytes, not all blank",
+        min_length=MIN_PASSWORD_LENGTH,
+        max_length=MAX_PASSWORD_BYTES,
+    ),
+]
+
+routes = web.RouteTableDef()
+
+
+class Register(Struct, frozen=True):
+    """A new account."""
+
+    username: Username
+    email: Email
+    password: NewPassword
+
+
+class PasswordChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """The old password proves the caller once more."""
+
+    current_password: requests.Text
+    new_password: NewPassword
+
+
+class Deletion(Struct, frozen=True, forbid_unknown_fields=True):
+    """The password proves the caller once more."""
+
+    password: requests.Text
+
+
+class AccountAnswer(Struct, frozen=True):
+    """The caller's account."""
+
+    user: Account
+
+
+@routes.post("/api/auth/register")
+@public
+@documented(
+    "Make an account",
+    body=Register,
+    answers={201: TokenAnswer},
+    errors=(RegistrationClosed, UsernameTaken, EmailTaken, RateLimited, Overloaded, StoreUnavailable),
+)
+async def register(request: web.Request) -> web.Response:
+    """A network may make a number of accounts an hour. A registration that fails does not count."""
+    request.app[REGISTRATIONS].check()
+    content = await requests.read(request, Register)
+    settings, name, email = request.app[RESOURCES].settings, content.username.strip(), content.email.strip()
+    check_policy(content.password, settings, names=(name, email))
+    async with request.app[REGISTRATIONS].attempt(network_of(request)):
+        body = await _create(request, name, email, content.password)
+    return web.json_response(body, status=201, headers=NO_STORE)
+
+
+async def _create(request: web.Request, name: str, email: str, password: str) -> dict[str, Any]:
+    """A new account, as the body of a `TokenAnswer`; raise `UsernameTaken` or `EmailTaken`."""
+    hashed = await request.app[PASSWORDS].hash(password)
+    async with transaction(request.app[RESOURCES].db) as connection:
+        user = await insert_user(connection, name, email, hashed, SCHEME)
+        body = await open_login(connection, request, user, "the account was created")
+        await note(connection, request, "registered", user.id)
+    return body
+
+
+@routes.get("/api/auth/me")
+@documented("Whose token this is", answers={200: AccountAnswer}, errors=(StoreUnavailable,))
+async def me(request: web.Request) -> web.Response:
+    return web.json_response({"user": shape(await _caller(request))}, headers=NO_STORE)
+
+
+@routes.post("/api/auth/password")
+@documented(
+    "Change the password",
+    body=PasswordChange,
+    answers={200: TokenAnswer},
+    errors=(InvalidCredentials, RateLimited, Overloaded, StoreUnavailable),
+)
+async def change_password(request: web.Request) -> web.Response:
+    """All logins of the account end, on every process within a second; the answer has the tokens of a new one."""
+    content, resources = await requests.read(request, PasswordChange), request.app[RESOURCES]
+    user = await _caller(request)
+    check_policy(content.new_password, resources.settings, names=(user.username, user.email))
+    await prove(request, user, user.username, content.current_password)
+    hashed = await request.app[PASSWORDS].hash(content.new_password)
+    async with transaction(resources.db) as connection:
+        if not await update_password(connection, user.id, hashed, SCHEME, instead_of=user.password_hash):
+            raise InvalidCredentials("the password was changed meanwhile")
+        await end_logins(connection, user.id)
+        body = await open_login(connection, request, replace(user, password_hash=hashed), "the password was changed")
+        await note(connection, request, "password_changed", user.id)
+    return web.json_response(body, headers=NO_STORE)
+
+
+@routes.delete("/api/auth/me")
+@documented(
+    "Delete the account",
+    body=Deletion,
+    answers={200: MessageAnswer},
+    errors=(InvalidCredentials, RateLimited, Overloaded, StoreUnavailable),
+)
+async def delete_account(request: web.Request) -> web.Response:
+    """Everything personal goes: the account, its watchlist, its logins, and the addresses in the audit."""
+    content, user = await requests.read(request, Deletion), await _caller(request)
+    await prove(request, user, user.username, content.password)
+    async with transaction(request.app[RESOURCES].db) as connection:
+        if not await delete_user(connection, user.id):
+            raise InvalidToken("the account of this token does not exist")
+        await note(connection, request, "account_deleted", None, by=f"user:{user.id}", addressed=False)
+    return web.json_response({"message": "the account was deleted"}, headers=NO_STORE)
+
+
+async def _caller(request: web.Request) -> User:
+    async with acquire(request.app[RESOURCES].db) as connection:
+        user = await select_user(connection, request[CALLER].id)
+    if user is None:
+        raise InvalidToken("the account of this token does not exist")
+    return user

@@ -1,0 +1,122 @@
+"""How often a client may ask: so many requests a minute, fewer searches, and fewer still with a password. Counted in this process alone,
+in memory; a user with a good token is one client, whatever the address, and an address is one for all else.
+
+It guards what is computed. What is ready is given to everybody (`middlewares.answer_hot`), and the provider's budget has its own rule.
+"""
+
+import math
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from api.http.clients import address_of
+from api.http.keys import CALLER
+from api.http.requests import route_of
+from common.errors import RateLimited
+from common.process.settings import Settings
+
+MINUTE = 60  # seconds
+MAX_CLIENTS = 100_000  # within a minute; further ones are not counted, for their number is no single client's doing
+PROBES = frozenset({"/api/health", "/api/health/live", "/api/health/ready"})  # who asks them must not be told to stop
+SEARCH = "/api/search/{query}"
+HASHED = frozenset(  # with a password, whose hash is dear
+    {
+        ("POST", "/api/auth/register"),
+        ("POST", "/api/auth/login"),
+        ("POST", "/api/auth/password"),
+        ("DELETE", "/api/auth/me"),
+    }
+)
+
+
+@dataclass(slots=True)
+class Window:
+    """A client's minute: when it ends, on the monotonic clock, and what was asked in it."""
+
+    ends: float
+    used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a client stands: requests left (below 0 when over), and seconds until all are there again."""
+
+    name: str
+    quota: int
+    left: int
+    reset: int
+
+
+class Allowance:
+    """So many of one thing a minute for each client; its minute begins with its first."""
+
+    def __init__(self, name: str, quota: int) -> None:
+        self._name, self._quota = name, quota
+        self._windows: OrderedDict[str, Window] = OrderedDict()  # in the order of their ends
+
+    def count(self, client: str, now: float) -> Standing:
+        """Note one more."""
+        while self._windows and next(iter(self._windows.values())).ends <= now:
+            self._windows.popitem(last=False)
+        window = self._windows.get(client) or Window(now + MINUTE)
+        if len(self._windows) < MAX_CLIENTS:
+            self._windows.setdefault(client, window)
+        window.used += 1
+        return Standing(self._name, self._quota, self._quota - window.used, math.ceil(round(window.ends - now, 3)))
+
+
+class Allowances:
+    """The allowances of one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._requests = Allowance("requests", settings.client_limit)
+        self._searches = Allowance("searches", settings.search_limit)
+        self._logins = Allowance("logins", settings.login_limit)
+
+    def count(self, client: str, address: str, *, searches: bool, hashes: bool) -> list[Standing]:
+        """Note a request in all that it counts for. A hash counts for the address, or a client with many accounts had many allowances."""
+        now = time.monotonic()
+        standings = [self._requests.count(client, now)]
+        if searches:
+            standings.append(self._searches.count(client, now))
+        if hashes:
+            standings.append(self._logins.count(address, now))
+        return standings
+
+
+ALLOWANCES = web.AppKey("allowances", Allowances)
+STANDINGS: web.RequestKey[list[Standing]] = web.RequestKey("standings", list)
+
+
+def is_counted(path: str | None) -> bool:
+    """Whether requests for a route count; None stands for what is not there."""
+    return path not in PROBES
+
+
+def count(request: web.Request) -> None:
+    """Note a request for its user if the token is verified by now, else for its address; raise `RateLimited` past what it may."""
+    path = route_of(request)
+    if not is_counted(path):
+        return
+    caller, address = request.get(CALLER), f"address {address_of(request)}"
+    client = address if caller is None else f"user {caller.id}"
+    hashes = (request.method, path) in HASHED
+    standings = request.app[ALLOWANCES].count(client, address, searches=path == SEARCH, hashes=hashes)
+    request[STANDINGS] = standings
+    for standing in standings:
+        if standing.left < 0:
+            message = f"expected at most {standing.quota} {standing.name} a minute"
+            raise RateLimited(message, retry_after=standing.reset)
+
+
+def headers(request: web.Request) -> dict[str, str]:
+    """What its client is told of how it stands, as draft-ietf-httpapi-ratelimit-headers-10 writes it."""
+    standings = request.get(STANDINGS)
+    if standings is None:
+        return {}
+    return {
+        "RateLimit-Policy": ", ".join(f'"{each.name}";q={each.quota};w={MINUTE}' for each in standings),
+        "RateLimit": ", ".join(f'"{each.name}";r={max(0, each.left)};t={each.reset}' for each in standings),
+    }

@@ -1,0 +1,140 @@
+"""Requests read strictly, against the Structs that the OpenAPI document shows: each refusal names the field and what was expected.
+
+A field's `title` is what was expected of it, in words. What a Struct cannot say (NUL, lone surrogates, a parameter twice) is here.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from api.http import connections
+from common.errors import InvalidRequest, UnsupportedMediaType
+
+MAX_WAIT = 20  # seconds
+
+Text = Annotated[str, Meta(title="a string that is not blank, without NUL", pattern=r"^\s*[^\s\x00][^\x00]*$")]
+Wait = Annotated[
+    float,
+    Meta(
+        title=f"seconds from 0 to {MAX_WAIT}",
+        description="How long the whole answer may take when the provider must be asked; a setting by default.",
+        ge=0,
+        le=MAX_WAIT,
+    ),
+]
+
+S = TypeVar("S", bound=Struct)
+_FIELD = re.compile(r"(?:required field `|at `\$\.)(\w+)")
+
+
+class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """For an added route without parameters: it refuses them all."""
+
+
+def route_of(request: web.Request) -> str | None:
+    """The template of a request's route, such as `/api/stock/{symbol}`; None for what is not there. It holds nobody's text."""
+    resource = request.match_info.route.resource
+    return None if resource is None else resource.canonical
+
+
+async def read(request: web.Request, kind: type[S]) -> S:
+    """The JSON object in the body as a `kind`; duplicate keys, NaN, wrong UTF-8, deep nesting, NUL and lone surrogates are refused.
+
+    A body that takes its time is, too, and the connection with it.
+    """
+    try:
+        async with asyncio.timeout(connections.BODY_TIMEOUT):
+            content = _convert(await _read_object(request), kind)
+    except TimeoutError:
+        raise connections.SlowBody(f"expected the whole body within {connections.BODY_TIMEOUT:g} seconds") from None
+    for name in kind.__struct_fields__:
+        value = getattr(content, name)
+        if isinstance(value, str) and ("\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
+            raise InvalidRequest(f"{name}: expected text without NUL and lone surrogates")
+    return content
+
+
+async def _read_object(request: web.Request) -> dict[str, Any]:
+    if request.content_type != "application/json":
+        raise UnsupportedMediaType("expected a body of type application/json")
+    try:
+        content = json.loads(
+            (await request.read()).decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant
+        )
+    except (ValueError, RecursionError, web.RequestPayloadError):
+        raise InvalidRequest("expected a JSON object in UTF-8, without duplicate keys") from None
+    if not isinstance(content, dict):
+        raise InvalidRequest("expected a JSON object")
+    return content
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError
+    return content
+
+
+def _no_constant(_: str) -> Any:
+    raise ValueError
+
+
+def query(request: web.Request, kind: type[S]) -> S:
+    """The query's parameters as a `kind`. Each may be there once; others are ignored, unless the `kind` forbids them."""
+    given, known = request.query, properties(kind)
+    content = {}
+    for name, schema in known.items():
+        values = given.getall(name, [])
+        if len(values) > 1:
+            raise InvalidRequest(f"{name}: expected {schema['title']}, once, not {len(values)} times")
+        if values:
+            content[name] = _split(values[0], schema["type"])
+    if kind.__struct_config__.forbid_unknown_fields:
+        _refuse_unknown(given, known)
+    return _convert(content, kind, shown=True)
+
+
+def _split(text: str, kind: str) -> str | list[str]:
+    """A parameter as msgspec reads it: a list without its commas, a number without the dot of `2.`."""
+    if kind == "array":
+        return text.split(",") if text.strip() else []
+    return text.removesuffix(".") if kind == "number" else text
+
+
+def _refuse_unknown(given: Iterable[str], known: Mapping[str, object]) -> None:
+    for name in given:
+        if name not in known:
+            expected = f"only {', '.join(known)}" if known else "no parameter here"
+            raise InvalidRequest(f"{name[:40]}: expected {expected}")
+
+
+def _convert(content: Mapping[str, Any], kind: type[S], *, shown: bool = False) -> S:
+    """`shown`: what was sent is no secret, and numbers come as text."""
+    try:
+        return msgspec.convert(content, kind, strict=not shown)
+    except msgspec.ValidationError as error:
+        found = _FIELD.search(str(error))
+        if found is None:
+            raise InvalidRequest(str(error)) from None  # a Struct's own sentence
+        name = found[1]
+        shown_value = f", not {_short(content[name])}" if shown and name in content else ""
+        raise InvalidRequest(f"{name}: expected {properties(kind)[name]['title']}{shown_value}") from None
+
+
+def _short(value: str | list[str]) -> str:
+    return str(len(value)) if isinstance(value, list) else repr(value[:20])
+
+
+@cache
+def properties(kind: type[Struct]) -> dict[str, dict[str, Any]]:
+    """A Struct's fields as the document has them."""
+    _, components = msgspec.json.schema_components([kind])
+    found: dict[str, dict[str, Any]] = components[kind.__name__]["properties"]
+    return found

@@ -1,0 +1,108 @@
+"""What operators may ask for: the parameters and bodies of api/ops/routes.py."""
+
+from typing import Annotated, Any, Literal, get_args
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from api.quotes.symbols import Symbol
+from common.operations.refreshing import MOST_NAMED
+from common.operations.symbols import MOST, Only, Sort
+from common.operations.terms import HIGHEST_ID, ClassName
+
+Ended = Literal[
+    "in_flight",
+    "ok",
+    "unsent",
+    "unavailable",
+    "not_entitled",
+    "throttled_second",
+    "throttled_minute",
+    "bad_key",
+    "day_used_up",
+    "bad_request",
+    "unknown_notice",
+    "no_data",
+]
+
+
+def one_of(words: Any) -> Meta:
+    """What is expected where a Literal is read from a query."""
+    return Meta(title=f"one of {', '.join(get_args(words))}", extra_json_schema={"type": "string"})
+
+
+Id = Annotated[int, Meta(title="a whole number from 1 on", ge=1, le=HIGHEST_ID)]
+Most = Annotated[int, Meta(title="a whole number from 1 to 500", ge=1, le=500)]
+
+
+class SymbolsQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which symbols, in which order, and which part of them."""
+
+    only: Annotated[Only, one_of(Only)] = "all"
+    sort: Annotated[Sort, one_of(Sort)] = "age"
+    most: Annotated[int, Meta(title=f"a whole number from 1 to {MOST}", ge=1, le=MOST)] = 100
+    offset: Annotated[int, Meta(title="a whole number from 0 to 1000000", ge=0, le=1_000_000)] = 0
+
+
+class CallsQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which calls; `before`: the `next` of an earlier answer."""
+
+    symbol: Symbol | UnsetType = UNSET
+    outcome: Annotated[Ended, one_of(Ended)] | UnsetType = UNSET
+    call_class: Annotated[ClassName, one_of(ClassName)] | UnsetType = field(name="class", default=UNSET)
+    before: Id | UnsetType = UNSET
+    most: Most = 50
+
+
+class LineQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many rows."""
+
+    most: Most = 50
+
+
+class AuditQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which acts; `user`: the account that they are about; `before`: the `next` of an earlier answer."""
+
+    event: Annotated[str, Meta(title="an event such as symbol_pinned", pattern="^[a-z_]{1,40}$")] | UnsetType = UNSET
+    actor: Annotated[str, Meta(title="anybody, user:7 or cli:ada@host", pattern="^[!-~]{1,200}$")] | UnsetType = UNSET
+    user: Id | UnsetType = UNSET
+    before: Id | UnsetType = UNSET
+    most: Most = 50
+
+
+class JobQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """The items after which symbol; `next` of an earlier answer."""
+
+    after: Symbol | UnsetType = UNSET
+
+
+class RefreshOrder(Struct, frozen=True, forbid_unknown_fields=True):
+    """Either `symbols`, or `all` that are wanted, or those of them whose quote is `stale` or lacking. `force`: beyond the operators' share
+    of the budget, too."""
+
+    symbols: (
+        Annotated[
+            list[Symbol],
+            Meta(title=f"one list of 1 to {MOST_NAMED} symbols", min_length=1, max_length=MOST_NAMED),
+        ]
+        | UnsetType
+    ) = UNSET
+    all: Annotated[bool, Meta(title="true or false")] = False
+    stale: Annotated[bool, Meta(title="true or false")] = False
+    force: Annotated[bool, Meta(title="true or false")] = False
+
+    def __post_init__(self) -> None:
+        if (self.symbols is not UNSET) + self.all + self.stale != 1:
+            raise ValueError("expected one of symbols (a list), all (true) and stale (true)")
+
+
+class Hold(Struct, frozen=True, forbid_unknown_fields=True):
+    """For how long no call is made."""
+
+    duration: Annotated[
+        str,
+        Meta(
+            title="a duration such as 24h or 90min",
+            pattern=r"^[1-9][0-9]{0,5}(s|sec|min|h|d|day)$",
+            examples=["24h"],
+        ),
+    ] = field(name="for")

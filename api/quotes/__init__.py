@@ -1,0 +1,1 @@
+"""The read path: quotes, charts, search and the overview, from memory, the stores or, on a miss, the provider."""

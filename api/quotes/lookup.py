@@ -1,0 +1,120 @@
+"""The read path of quotes: memory, Redis, PostgreSQL, and live for a symbol that has no quote at all."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from aiohttp import web
+from redis.exceptions import RedisError
+
+from api.accounts.requesters import Requester
+from api.http import metrics
+from api.quotes.memory import Memory
+from api.quotes.misses import FetchRequest, Live
+from common.core.models import Function, Quote
+from common.errors import StoreUnavailable
+from common.process.resources import Resources
+from common.store.connection.pool import acquire
+from common.store.market import feed, quotes, symbols
+
+
+class Count(Protocol):
+    """Takes how a look at a layer ended."""
+
+    def __call__(self, layer: metrics.Layer, *, hits: int = 0, misses: int = 0, errors: int = 0) -> None: ...
+
+
+class Quotes:
+    """One process's way to quotes: what memory lacks is looked for in the stores, and remembered."""
+
+    def __init__(self, resources: Resources, memory: Memory, live: Live) -> None:
+        self._resources = resources
+        self._memory = memory
+        self._live = live
+
+    async def lookup(self, symbol: str) -> Quote | None:
+        """The newest quote that is known here; no call is made. Raise `StoreUnavailable` if nothing is and no store can say so."""
+        return (await self.lookup_all([symbol])).get(symbol)
+
+    async def lookup_all(self, wanted: Sequence[str]) -> dict[str, Quote]:
+        """The newest quotes that are known here of these symbols. What memory holds stands in where no store answers."""
+        found = await self._find(wanted, count=metrics.note_lookups)
+        metrics.note_served(found.values(), self._resources.settings.market_hours)
+        return found
+
+    async def lookup_beside(self, symbol: str) -> Quote | None:
+        """The newest quote that is known here, to be shown beside other data: no read of a quote. None also where no store can say."""
+        try:
+            return (await self._find([symbol], count=_ignore)).get(symbol)
+        except StoreUnavailable:
+            return None
+
+    async def _find(self, wanted: Sequence[str], *, count: Count) -> dict[str, Quote]:
+        found = {symbol: quote for symbol in wanted if (quote := self._memory.recall(symbol)) is not None}
+        lacking = [symbol for symbol in wanted if symbol not in found]
+        count("memory", hits=len(found), misses=len(lacking))
+        if lacking:
+            try:
+                await self._look_in_stores(lacking, count)
+            except StoreUnavailable:
+                if not found and not any(map(self._memory.entry, lacking)):
+                    raise
+        for symbol in wanted:  # all of them: while the stores were asked, a newer one may have come
+            if (entry := self._memory.entry(symbol)) is not None:
+                found[symbol] = entry.quote
+        return found
+
+    async def _look_in_stores(self, wanted: Sequence[str], count: Count) -> None:
+        """Redis first; PostgreSQL for what it lacks."""
+        in_redis = await self._look_in_redis(wanted, count)
+        lacking = [symbol for symbol in wanted if symbol not in in_redis]
+        if lacking:
+            found = await self._look_in_postgres(lacking, count)
+            count("postgres", hits=len(found), misses=len(lacking) - len(found))
+            for quote in found:
+                self._memory.remember(quote)
+
+    async def _look_in_redis(self, wanted: Sequence[str], count: Count) -> set[str]:
+        """Remember what Redis has; while it is away it is not asked, until the stream's tail has found it again."""
+        if not self._resources.health.is_up("redis"):
+            return set()
+        try:
+            found = await feed.select_published(self._resources.redis, self._resources.settings.source, wanted)
+        except (RedisError, OSError) as error:
+            self._resources.health.note("redis", up=False, reason=type(error).__name__)
+            count("redis", errors=len(wanted))
+            return set()
+        count("redis", hits=len(found), misses=len(wanted) - len(found))
+        for event, quote in found:
+            self._memory.remember(quote, event)
+        return {quote.symbol for _, quote in found}
+
+    async def _look_in_postgres(self, wanted: Sequence[str], count: Count) -> list[Quote]:
+        try:
+            async with acquire(self._resources.db) as connection:
+                return await quotes.select_quotes(connection, self._resources.settings.source, wanted)
+        except StoreUnavailable:
+            count("postgres", errors=len(wanted))
+            raise
+
+    async def obtain(self, symbol: str, *, wait: float, by: Requester) -> Quote:
+        """The first quote of a symbol that has none, asked live within `wait` seconds; raises as `Live.obtain` does."""
+
+        async def look() -> Quote | None:
+            return (await self._find([symbol], count=_ignore)).get(symbol)  # again and again: not what is asked
+
+        async def unknown() -> bool:
+            async with acquire(self._resources.db) as connection:
+                return await symbols.select_unknown(connection, self._resources.budget, symbol)
+
+        fetch = FetchRequest(Function.QUOTE, symbol, by, wait)
+        with metrics.live_lookup():
+            quote = await self._live.obtain(fetch, look=look, unknown=unknown)
+        metrics.note_served([quote], self._resources.settings.market_hours)
+        return quote
+
+
+def _ignore(layer: metrics.Layer, *, hits: int = 0, misses: int = 0, errors: int = 0) -> None:
+    """Count nothing."""
+
+
+QUOTES = web.AppKey("quotes", Quotes)

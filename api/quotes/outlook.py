@@ -1,0 +1,31 @@
+"""Keeps a process's outlook on the budget: looked up every few seconds, so that a stale quote can say why, at no cost to a read."""
+
+import asyncio
+import time
+from dataclasses import replace
+
+from api.quotes.memory import Memory
+from common.calls.forecasts import Watched
+from common.core.forecast.promises import forecast
+from common.errors import StoreUnavailable
+from common.process.resources import Resources
+from common.store.connection.pool import acquire
+
+PERIOD = 5.0  # seconds between two looks at the ledger
+
+
+async def keep_outlook(resources: Resources, memory: Memory) -> None:
+    """Run until cancelled. Without the database the last outlook stands, and says so."""
+    watched = Watched(time.monotonic)
+    while True:
+        try:
+            async with acquire(resources.db) as connection:
+                seen, situation = await watched.look(connection, resources)
+        except StoreUnavailable as error:
+            memory.outlook = replace(memory.outlook, store_down=True)
+            resources.health.note("database", up=False, reason=str(error))
+        else:
+            expected = await asyncio.to_thread(forecast, situation)
+            memory.outlook = replace(seen, forecast=expected)
+            resources.health.note("database", up=True)
+        await asyncio.sleep(PERIOD)

@@ -1,0 +1,122 @@
+"""Search over HTTP: from the provider's listing, so that typing costs no call; the provider is asked only where that has no sure hit."""
+
+import json
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from api.accounts.requesters import requester_of
+from api.http.answers import Answer
+from api.http.contract import WHILE_ASKING, documented
+from api.http.keys import RESOURCES
+from api.http.middlewares import public
+from api.quotes.listing import LISTING
+from api.quotes.memory import MEMORY
+from api.quotes.misses import LIVE, FetchRequest
+from api.quotes.stocks import STALE_FOR
+from common.core.models import Function, Match
+from common.core.search.names import readable
+from common.core.search.ranking import STRONG, merge, normalize_query
+from common.errors import InvalidRequest, NotNow, StoreUnavailable
+from common.process.resources import Resources
+from common.store.connection.pool import acquire
+from common.store.market import searches
+from common.store.market.searches import Search
+
+ANSWER_TTL = 60.0  # seconds that an answer is kept: a new listing may have come
+WEAK_GOOD_FOR = 5.0  # seconds, while the provider has not answered yet
+WEAK_WAIT = timedelta(seconds=2)  # for the provider, where there is something to show without it
+
+routes = web.RouteTableDef()
+
+
+class MatchAnswer(Struct, frozen=True):
+    """A symbol that may be meant."""
+
+    symbol: str
+    name: str
+    type: str
+    region: str
+    currency: str
+
+
+Matches = Annotated[list[MatchAnswer], Meta(max_length=10)]
+
+
+@routes.get("/api/search/{query}")
+@public
+@documented(
+    "Symbols by their letters or their company's name",
+    answers={200: Matches},
+    errors=(InvalidRequest, *WHILE_ASKING),
+    cached=True,
+)
+async def search(request: web.Request) -> web.Response:
+    query = normalize_query(request.match_info["query"])
+    resources, memory, listing = request.app[RESOURCES], request.app[MEMORY], request.app[LISTING]
+    local = listing.index.find(query)
+    if any(match.score >= STRONG for match in local):
+        return memory.answers.keep(request.raw_path, _answer(local, listing.refreshed_at, resources)).respond(request)
+    if local:
+        return memory.answers.keep(request.raw_path, await _widen(request, query, local)).respond(request)
+    try:
+        found = await _ask(request, query, resources.settings.miss_wait)
+    except StoreUnavailable:
+        if (kept := memory.answers.last(request.raw_path)) is None:
+            raise
+        return kept.respond(request)
+    return memory.answers.keep(request.raw_path, _answer(found.matches, found.found_at, resources)).respond(request)
+
+
+async def _widen(request: web.Request, query: str, local: Sequence[Match]) -> Answer:
+    """Misspelt words and parts of words beside what the provider answers; alone, and not for long, where it does not answer in time."""
+    resources = request.app[RESOURCES]
+    try:
+        found = await _ask(request, query, min(WEAK_WAIT, resources.settings.miss_wait))
+    except NotNow:
+        return _answer(local, request.app[LISTING].refreshed_at, resources, good_for=WEAK_GOOD_FOR)
+    return _answer(merge(query, local, found.matches), found.found_at, resources)
+
+
+async def _ask(request: web.Request, query: str, statement_timeout: timedelta) -> Search:
+    """What the provider answered to this query; an old answer is served while a new one is asked for."""
+    resources, live = request.app[RESOURCES], request.app[LIVE]
+
+    async def look() -> Search | None:
+        async with acquire(resources.db) as connection:
+            return await searches.select_search(connection, resources.settings.source, query)
+
+    async def unknown() -> bool:
+        return False
+
+    found = await look()
+    if found is not None and found.found_at + resources.settings.search_ttl >= datetime.now(UTC):
+        return found
+    fetch = FetchRequest(Function.SEARCH, query, await requester_of(request), statement_timeout.total_seconds())
+    if found is None:
+        return await live.obtain(fetch, look=look, unknown=unknown)
+    live.refresh(fetch)
+    return found
+
+
+def _answer(
+    matches: Sequence[Match], at: datetime | None, resources: Resources, *, good_for: float = ANSWER_TTL
+) -> Answer:
+    rows = [
+        {
+            "symbol": match.symbol,
+            "name": readable(match.name),
+            "type": match.type,
+            "region": match.region,
+            "currency": match.currency,
+        }
+        for match in matches[:10]
+    ]
+    now = time.time()
+    good = min(resources.settings.search_ttl.total_seconds(), good_for)
+    body = json.dumps(rows, separators=(",", ":")).encode()
+    return Answer(body, at or resources.started, now + good, int(STALE_FOR), now + good)

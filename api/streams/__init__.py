@@ -1,0 +1,1 @@
+"""Fresh quotes pushed to clients."""

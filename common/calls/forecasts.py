@@ -1,0 +1,117 @@
+"""Read what is known of the budget now, and forecast from it (common/core/forecast/promises.py). Nothing is changed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from common.calls.work import current_pace
+from common.core.budget.policy import Pace
+from common.core.forecast.promises import Forecast, forecast
+from common.core.forecast.situation import USUAL_LATENCY, Gate, Situation, Wanted, Window
+from common.core.forecast.spans import background_spans
+from common.core.limits import LEASE, longest_period
+from common.core.provider.alpha_vantage import BULK_LIMIT
+from common.core.quotes.outlook import Outlook
+from common.market_calendar import open_calendar
+from common.process.resources import Resources
+from common.store.budget import ledger, situations
+from common.store.connection.pool import Connection
+
+MAX_SYMBOLS = 20_000  # symbols
+MAX_BACKLOG = 1000  # symbols
+WANTED_PERIOD = 30.0  # seconds between two looks at the weights, which change slowly
+
+
+async def look_ahead(connection: Connection, resources: Resources) -> Forecast:
+    """For who waits in the line: no symbol that background refreshes is named."""
+    return forecast(await read_situation(connection, resources))
+
+
+async def read_situation(
+    connection: Connection, resources: Resources, *, wanted: Sequence[Wanted] | None = None
+) -> Situation:
+    """All that a forecast needs. `wanted`: the symbols whose refresh is asked after; None: only how many there are is looked up."""
+    now = await ledger.select_now(connection)
+    pace = await current_pace(connection, resources)
+    calendar = open_calendar(resources.settings.market_hours, now)
+    account, source = resources.budget.account, resources.budget.source
+    row = await situations.select_gate(connection, account)
+    asked, requesters, mean, slow = await situations.select_lately(connection, account)
+    backlog = await situations.select_backlog(connection, source, pace.clock, most=MAX_BACKLOG) if wanted is None else 0
+    denied = row["bulk_denied_until"]
+    return Situation(
+        now,
+        await situations.select_windows(connection, account, _windows(resources, pace), now),
+        _gate(row, resources),
+        await situations.select_queue(
+            connection,
+            resources.budget,
+            now,
+            longest=longest_period(resources.budget.limits),
+            most_of_one=pace.most_of_one,
+        ),
+        background_spans(pace, resources.policy, calendar, now, wanted=backlog or len(wanted or ())),
+        row["background_at"],
+        row["last_first"],
+        await situations.select_firsts(connection, account),
+        await situations.select_resting(connection, account),
+        wanted or (),
+        backlog,
+        pace.most_of_one,
+        asked,
+        requesters,
+        _latency(mean, slow),
+        BULK_LIMIT if resources.budget.bulk and (denied is None or denied <= now) else 1,
+    )
+
+
+async def read_gate(connection: Connection, resources: Resources) -> Gate:
+    """Whether calls may go at all."""
+    return _gate(await situations.select_gate(connection, resources.budget.account), resources)
+
+
+def _gate(row: Mapping[str, Any], resources: Resources) -> Gate:
+    return Gate(row["held_for"], row["held_until"], row["probing"], row["fails"], resources.policy.quota is not None)
+
+
+def _windows(resources: Resources, pace: Pace) -> list[Window]:
+    rules = [Window(rule.calls, rule.period) for rule in resources.budget.limits]
+    return rules + [Window(ceiling.calls, ceiling.period, ceiling.group) for ceiling in pace.ceilings]
+
+
+def _latency(mean: float | None, slow: float | None) -> tuple[timedelta, timedelta]:
+    if mean is None or slow is None:
+        return USUAL_LATENCY
+    return timedelta(seconds=mean), timedelta(seconds=max(mean, slow))
+
+
+class Watched:
+    """The wanted symbols as a process last saw them: all of them now and then, those that were refreshed at each look. `clock`: seconds
+    that never go back."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._seen_at = clock, float("-inf")
+        self._wanted: dict[str, Wanted] = {}
+        self._looked_at: datetime | None = None
+
+    async def look(self, connection: Connection, resources: Resources) -> tuple[Outlook, Situation]:
+        """The outlook without its forecast, and the situation that this is to be made of."""
+        budget, now = resources.budget, self._clock()
+        if now >= self._seen_at + WANTED_PERIOD or self._looked_at is None:
+            wanted = await situations.select_wanted(connection, budget, most=MAX_SYMBOLS)
+            self._wanted, self._seen_at = {each.symbol: each for each in wanted}, now
+        else:
+            clocks = await situations.select_refreshed(
+                connection, budget.source, budget.account, self._looked_at - LEASE
+            )
+            self._wanted |= {
+                symbol: replace(known, clock=clock)
+                for symbol, clock in clocks.items()
+                if (known := self._wanted.get(symbol)) is not None
+            }
+        situation = await read_situation(connection, resources, wanted=list(self._wanted.values()))
+        self._looked_at = situation.at
+        left = await ledger.select_quota_left(connection, budget)
+        weights = {symbol: each.weight for symbol, each in self._wanted.items()}
+        return Outlook(situation.gate, left, resting=situation.resting, weights=weights), situation

@@ -1,0 +1,1 @@
+"""How the calls are shared out: ceilings, holds, pace. Pure."""

@@ -1,0 +1,72 @@
+"""When the provider fails: after how many calls without an answer the gate closes, and when the next probe goes. It counts nothing."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from common.core.limits import DAY, Rule
+from common.core.provider.outcomes import Hold, Outcome
+
+FEW = 100  # calls a day: below it two failures in a row close the gate, and failures may take a fifth of the day; else three, and a tenth
+FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=15), timedelta(minutes=15)
+MAX_UNSENT_HOLD = timedelta(minutes=1)  # at the longest: a request that was never written costs nothing
+MAX_DAY_HOLD = timedelta(hours=4)
+PROVIDER_DOWN = "provider_down"
+GATE_REASONS = frozenset({PROVIDER_DOWN, Outcome.BAD_KEY.value})
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """What the journal says: calls in a row without an answer; those that a day's rule still counts, and when the oldest of them ends."""
+
+    in_a_row: int
+    counted: int = 0
+    oldest_ends_at: datetime | None = None
+
+
+def hold_after_failure(outcome: Outcome, limits: tuple[Rule, ...], failures: Failures, now: datetime) -> Hold | None:
+    """The hold after a call without an answer, which ends with a probe; None: the gate stays open. `now` is the ledger's time."""
+    beyond = failures.in_a_row - closes_after(limits)
+    if outcome is Outcome.BAD_KEY:
+        return Hold(_stretched(now, max(LONGEST_WAIT, _doubled(beyond)), limits, failures), outcome, probing=True)
+    if beyond < 0:
+        return None
+    if outcome is Outcome.UNSENT:
+        return Hold(now + min(MAX_UNSENT_HOLD, _doubled(beyond)), PROVIDER_DOWN, probing=True)
+    return Hold(_stretched(now, _doubled(beyond), limits, failures), PROVIDER_DOWN, probing=True)
+
+
+def hold_without_day(failures: int, now: datetime) -> Hold:
+    """After "day used up" where no rule of ours knows a day: 15 minutes, doubling to four hours."""
+    wait = min(LONGEST_WAIT * (1 << min(max(0, failures - 1), 10)), MAX_DAY_HOLD)
+    return Hold(now + wait, Outcome.DAY_USED_UP, probing=True)
+
+
+def closes_after(limits: tuple[Rule, ...]) -> int:
+    """Calls in a row without an answer that close the gate."""
+    quota = _quota(limits)
+    return 2 if quota is not None and quota.calls < FEW else 3
+
+
+def most_failures(quota: Rule) -> int:
+    """Calls of a day's rule that failures may take."""
+    return max(1, quota.calls // (5 if quota.calls < FEW else 10))
+
+
+def _doubled(times: int) -> timedelta:
+    return min(FIRST_WAIT * (1 << min(max(0, times), 10)), LONGEST_WAIT)
+
+
+def _stretched(now: datetime, wait: timedelta, limits: tuple[Rule, ...], failures: Failures) -> datetime:
+    """The fewer failures a day has left, the longer the wait: with three left 30 minutes, with two 2 hours, with one 4. With none left,
+    until the oldest one counts no more."""
+    if (quota := _quota(limits)) is None:
+        return now + wait
+    left = most_failures(quota) - failures.counted
+    if left <= 0:
+        free = (failures.oldest_ends_at or now) + quota.period
+        return max(free, now + wait)
+    return now + max(wait, quota.period / ((6 if left < 3 else 16) * left))
+
+
+def _quota(limits: tuple[Rule, ...]) -> Rule | None:
+    return next((rule for rule in limits if rule.period >= DAY), None)

@@ -1,0 +1,1 @@
+"""When markets are open, and when a price is final. Pure."""

@@ -1,0 +1,1 @@
+"""When a queued request will be served: the ledger run ahead. Pure."""

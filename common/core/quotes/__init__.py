@@ -1,0 +1,1 @@
+"""Quotes and charts as they are shown: how fresh, and why not. Pure."""

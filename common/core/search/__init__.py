@@ -1,0 +1,1 @@
+"""Finding a symbol by its name or its letters. Pure."""

@@ -1,0 +1,1 @@
+"""What a process starts with: settings, logs, stores, the broker."""

@@ -1,0 +1,124 @@
+"""How one variable of the environment is read: each kind of value, and what was expected where it is wrong. It knows no setting by name,
+but for the stores' addresses."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from common.core.symbols import normalize_symbol
+from common.errors import InvalidSettings, InvalidSymbol
+from common.process.redis_address import spell
+from common.store.connection.address import SCHEMES, read_address
+
+T = TypeVar("T")
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:([0-9]{1,5}|\*))?")
+
+
+def choice(env: Mapping[str, str], name: str, choices: tuple[str, ...], default: str) -> str:
+    value = env.get(name) or default
+    if value not in choices:
+        raise InvalidSettings(f"{name}: expected one of {', '.join(choices)}, not {value!r}")
+    return value
+
+
+def number(env: Mapping[str, str], name: str, kind: Callable[[str], T], default: T, low: float, high: float) -> T:
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        value = kind(text)
+        if not low <= value <= high:  # type: ignore[operator]
+            raise ValueError
+    except ValueError:
+        raise InvalidSettings(f"{name}: expected a number from {low:g} to {high:g}, not {text!r}") from None
+    return value
+
+
+def seconds(env: Mapping[str, str], name: str, default: float, low: float, high: float) -> timedelta:
+    return timedelta(seconds=number(env, name, float, default, low, high))
+
+
+def share(env: Mapping[str, str], name: str, default: float) -> float:
+    """A part of what the provider allows; all of it would leave background nothing."""
+    value = number(env, name, float, default, 0, 1)
+    if value in (0, 1):
+        raise InvalidSettings(f"{name}: expected a share above 0 and below 1, not {env[name]!r}")
+    return value
+
+
+def days(env: Mapping[str, str], name: str, default: float) -> timedelta:
+    return timedelta(days=number(env, name, float, default, 0.001, 36_500))
+
+
+def symbols(env: Mapping[str, str], name: str, default: str) -> tuple[str, ...]:
+    try:
+        return tuple(dict.fromkeys(normalize_symbol(text) for text in (env.get(name) or default).split(",")))
+    except InvalidSymbol as error:
+        raise InvalidSettings(f"{name}: {error}") from None
+
+
+def base_url(env: Mapping[str, str], name: str) -> str:
+    url = env.get(name, "").strip().rstrip("/")
+    if url and not _is_base_url(url):
+        raise InvalidSettings(f"{name}: expected http(s)://host[:port] without /query")
+    return url.removesuffix("/query")
+
+
+def origins(env: Mapping[str, str], name: str, default: str) -> tuple[str, ...]:
+    """Origins as browsers send them, `http(s)://host[:port]`; the port may be `*`."""
+    found = tuple(filter(None, (part.strip() for part in env.get(name, default).split(","))))
+    for origin in found:
+        if not _ORIGIN.fullmatch(origin):
+            raise InvalidSettings(f"{name}: expected origins such as https://app.example.com, not {origin!r}")
+    return found
+
+
+def _is_base_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  raises for what is none
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
+
+
+def store_url(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str:
+    """A store's address, never repeated in a message: it holds a password."""
+    url = env.get(name, "").strip()
+    if not url:
+        raise InvalidSettings(f"{name}: expected a URL, not nothing; `make run` brings stores of its own")
+    if not _is_store_url(url, schemes):
+        starts = " or ".join(f"{scheme}:" for scheme in schemes if "+" not in scheme)
+        raise InvalidSettings(
+            f"{name}: expected a URL that starts with {starts}; in its password / ? # are written %2F %3F %23"
+        )
+    return url
+
+
+def _is_store_url(url: str, schemes: tuple[str, ...]) -> bool:
+    """A password with an odd sign in it ends the host's part early: what follows would be taken for the port, and told in its error."""
+    try:
+        parts = urlsplit(url)
+        for host in parts.netloc.rpartition("@")[2].split(","):  # PostgreSQL may have several
+            urlsplit(f"//{host}").port  # noqa: B018  raises for what is none
+    except ValueError:
+        return False
+    return parts.scheme in schemes and "@" not in parts.path + parts.query + parts.fragment
+
+
+def database_url(env: Mapping[str, str]) -> str:
+    """PostgreSQL's address as given; raise where `common/store/connection/address.py` cannot read it. Each driver reads it for itself."""
+    url = store_url(env, "DATABASE_URL", SCHEMES)
+    read_address(url)
+    return url
+
+
+def redis_url(env: Mapping[str, str]) -> str:
+    """Redis's address, as redis-py, kombu and whoever else opens it read it alike. With TLS it says itself whether that is verified."""
+    verify = choice(env, "REDIS_TLS_VERIFY", ("on", "off"), "on") if env.get("REDIS_TLS_VERIFY") else None
+    if env.get("REDIS_URL") or not env.get("REDIS_HOST"):
+        return spell(store_url(env, "REDIS_URL", ("redis", "rediss")), verify)
+    port = number(env, "REDIS_PORT", int, 6379, 1, 65535)
+    return f"redis://{env['REDIS_HOST']}:{port}/0"

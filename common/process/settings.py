@@ -1,0 +1,216 @@
+"""What the environment says, read once by each entry point into one frozen value. A wrong setting is refused here, by its name.
+
+It knows no store, no request and no clock. Every field has its line in README's table; a test holds the two together.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from common.core.limits import LEASE, PLANS, Rule, longest_period, parse_limits
+from common.errors import InvalidSettings
+from common.process.environment import (
+    base_url,
+    choice,
+    database_url,
+    days,
+    number,
+    origins,
+    redis_url,
+    seconds,
+    share,
+    symbols,
+)
+
+ENVIRONMENTS = ("development", "testing", "production")
+PROVIDER_DATA = ("realtime", "delayed", "end_of_day")
+MARKET_HOURS = ("nyse", "always")
+MAX_ACCESS_TTL = timedelta(days=1)  # of an access token; how long a login that ended is remembered
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+ALPHA_VANTAGE = "https://www.alphavantage.co"
+SAMPLE_SECRETS = frozenset({"change-me-to-a-long-random-string-of-your-own"})
+DEVELOPMENT_SECRET = "development-only-never-in-production"  # production refuses to start with it  # nosec B105
+OVERVIEW = "AAPL,GOOGL,MSFT,TSLA,AMZN,META,NVDA,NFLX"
+ANY_LOCAL_PORT = "http://localhost:*,http://127.0.0.1:*"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings; durations in the unit of their type, money in none. Secrets are left out of `repr`."""
+
+    environment: str
+    host: str
+    port: int
+    metrics_port: int  # 0: no metrics
+    worker_metrics_port: int
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    provider_key: str = field(repr=False)
+    provider_base_url: str
+    simulated: bool
+    limits: tuple[Rule, ...]
+    provider_data: str
+    provider_timeout: timedelta
+    market_hours: str
+    simulator_port: int
+    jwt_secret: str = field(repr=False)
+    jwt_previous_secret: str = field(repr=False)
+    access_token_ttl: timedelta
+    min_password_length: int
+    refuses_common_passwords: bool
+    cors_origins: tuple[str, ...]
+    trusted_proxies: int
+    client_limit: int
+    search_limit: int
+    login_limit: int
+    registration_open: bool
+    registration_limit: int
+    log_level: str
+    quote_ttl: timedelta
+    search_ttl: timedelta
+    chart_ttl: timedelta
+    miss_wait: timedelta
+    max_watchlist_size: int
+    overview_symbols: tuple[str, ...]
+    interactive_share: float
+    quota_interactive_share: float
+    stranger_share: float
+    trial_share: float
+    bulk: bool
+    reads_half_life: timedelta
+    journal_kept: timedelta
+    history_kept: timedelta
+    audit_kept: timedelta
+
+    @property
+    def bcrypt_cost(self) -> int:
+        """2**cost rounds a password; tests make do with the least that bcrypt takes."""
+        return 4 if self.environment == "testing" else 12
+
+    @property
+    def entitlement(self) -> str:
+        """What a call claims of the plan's rights: `realtime`, `delayed`, or nothing, which gets prices of the end of the day."""
+        return self.provider_data if self.bulk and self.provider_data != "end_of_day" else ""
+
+    @property
+    def source(self) -> str:
+        """What an answer says its prices are: `alphavantage` or `simulated`."""
+        return "simulated" if self.simulated else "alphavantage"
+
+    @property
+    def account(self) -> str:
+        """Whose limits the ledger counts: a short hash of key and provider, never the key."""
+        return hashlib.sha256(f"{self.provider_base_url}\n{self.provider_key}".encode()).hexdigest()[:12]
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str], *, serves_tokens: bool = False) -> "Settings":
+        """Read every setting; raise `InvalidSettings` for the first wrong one. `serves_tokens`: this process needs the JWT secret."""
+        environment = choice(env, "QUOTEWELL_ENV", ENVIRONMENTS, "production")
+        key, provider = env.get("ALPHA_VANTAGE_API_KEY", "").strip(), base_url(env, "ALPHA_VANTAGE_BASE_URL")
+        simulator_port = number(env, "SIMULATOR_PORT", int, 5002, 1, 65535)
+        plan = _plan(env, "free" if key else "standard")
+        limits = (
+            parse_limits(env["PROVIDER_LIMITS"], "PROVIDER_LIMITS")
+            if env.get("PROVIDER_LIMITS")
+            else PLANS[plan].limits
+        )
+        return cls(
+            environment=environment,
+            host=env.get("HOST") or ("0.0.0.0" if environment == "production" else "127.0.0.1"),  # a container's port  # nosec B104
+            port=number(env, "PORT", int, 5001, 0, 65535),
+            metrics_port=_metrics_port(env, "METRICS_PORT"),
+            worker_metrics_port=_metrics_port(env, "WORKER_METRICS_PORT"),
+            database_url=database_url(env),
+            redis_url=redis_url(env),
+            provider_key=key or "simulator",
+            provider_base_url=provider or (ALPHA_VANTAGE if key else f"http://127.0.0.1:{simulator_port}"),
+            simulated=not key,
+            limits=limits,
+            provider_data=choice(env, "PROVIDER_DATA", PROVIDER_DATA, PLANS[plan].data),
+            provider_timeout=seconds(env, "PROVIDER_TIMEOUT", 10, 1, 10),
+            market_hours=choice(env, "MARKET_HOURS", MARKET_HOURS, "nyse" if key else "always"),
+            simulator_port=simulator_port,
+            jwt_secret=_jwt_secret(env, environment) if serves_tokens else "",
+            jwt_previous_secret=_previous_secret(env, environment) if serves_tokens else "",
+            **_borders(env, production=environment == "production"),
+            log_level=choice(env, "LOG_LEVEL", LOG_LEVELS, "INFO"),
+            quote_ttl=seconds(env, "QUOTE_TTL", 60, 1, 86400),
+            search_ttl=seconds(env, "SEARCH_TTL", 3600, 1, 604800),
+            chart_ttl=seconds(env, "CHART_TTL", 1800, 1, 604800),
+            miss_wait=seconds(env, "MISS_WAIT", 12, 0, 20),
+            max_watchlist_size=number(env, "MAX_WATCHLIST_SIZE", int, 50, 1, 10_000),
+            overview_symbols=symbols(env, "OVERVIEW_SYMBOLS", OVERVIEW),
+            interactive_share=share(env, "INTERACTIVE_SHARE", 0.8),
+            quota_interactive_share=share(env, "QUOTA_INTERACTIVE_SHARE", 0.2),
+            stranger_share=share(env, "STRANGER_SHARE", 0.2),
+            trial_share=share(env, "TRIAL_SHARE", 0.05),
+            bulk=PLANS[plan].bulk,
+            reads_half_life=timedelta(hours=number(env, "READS_HALF_LIFE", float, 24.0, 0.01, 8760)),
+            journal_kept=_journal_kept(env, limits),
+            history_kept=days(env, "HISTORY_DAYS", 365.0),
+            audit_kept=days(env, "AUDIT_DAYS", 90.0),
+        )
+
+
+def _borders(env: Mapping[str, str], *, production: bool) -> dict[str, Any]:
+    """What people and their browsers may do; production is stricter."""
+    development = env.get("QUOTEWELL_ENV") == "development"
+    common = choice(env, "COMMON_PASSWORDS", ("accept", "refuse"), "refuse" if production else "accept")
+    return {
+        "access_token_ttl": seconds(env, "ACCESS_TOKEN_TTL", 3600, 60, MAX_ACCESS_TTL.total_seconds()),
+        "min_password_length": number(env, "PASSWORD_MIN_LENGTH", int, 8, 8, 64),
+        "refuses_common_passwords": common == "refuse",
+        "cors_origins": origins(env, "CORS_ORIGINS", ANY_LOCAL_PORT if development else ""),
+        "trusted_proxies": number(env, "TRUSTED_PROXIES", int, 0, 0, 10),
+        "client_limit": number(env, "CLIENT_LIMIT", int, 1200 if production else 60_000, 1, 1e9),
+        "search_limit": number(env, "SEARCH_LIMIT", int, 240 if production else 60_000, 1, 1e9),
+        "login_limit": number(env, "LOGIN_LIMIT", int, 60 if production else 60_000, 1, 1e9),
+        "registration_open": choice(env, "REGISTRATION", ("open", "closed"), "open") == "open",
+        "registration_limit": number(env, "REGISTRATION_LIMIT", int, 10 if production else 60_000, 1, 1e9),
+    }
+
+
+def _journal_kept(env: Mapping[str, str], limits: tuple[Rule, ...]) -> timedelta:
+    """How long calls are remembered: never so short that a call that a rule still counts is forgotten."""
+    kept, needed = days(env, "JOURNAL_DAYS", 30.0), longest_period(limits) + LEASE
+    if kept < needed:
+        raise InvalidSettings(
+            f"JOURNAL_DAYS: expected more than the longest period and the lease ({needed}), not {kept}"
+        )
+    return kept
+
+
+def _metrics_port(env: Mapping[str, str], name: str) -> int:
+    """A port of its own: what is answered there is for nobody outside."""
+    port = number(env, name, int, 0, 0, 65535)
+    if port and port == number(env, "PORT", int, 5001, 0, 65535):
+        raise InvalidSettings(f"{name}: expected another port than that of the API, not {port}")
+    return port
+
+
+def _plan(env: Mapping[str, str], default: str) -> str:
+    return choice(env, "ALPHA_VANTAGE_PLAN", tuple(PLANS), default)
+
+
+def _jwt_secret(env: Mapping[str, str], environment: str) -> str:
+    """The signing key: at least 32 bytes of the operator's own in production, a known one elsewhere."""
+    secret = env.get("JWT_SECRET_KEY", "")
+    if not secret and environment != "production":
+        return DEVELOPMENT_SECRET
+    if len(secret.encode()) < 32:
+        raise InvalidSettings("JWT_SECRET_KEY: expected at least 32 bytes, such as `openssl rand -base64 32` prints")
+    if environment == "production" and secret in SAMPLE_SECRETS | {DEVELOPMENT_SECRET}:
+        raise InvalidSettings("JWT_SECRET_KEY: expected a secret of your own, not the sample's")
+    return secret
+
+
+def _previous_secret(env: Mapping[str, str], environment: str) -> str:
+    """The key that was signed with before the present one: tokens made with it are good until they expire."""
+    secret = env.get("JWT_PREVIOUS_SECRET_KEY", "")
+    if secret and len(secret.encode()) < 32:
+        raise InvalidSettings("JWT_PREVIOUS_SECRET_KEY: expected at least 32 bytes, or nothing")
+    if environment == "production" and secret in SAMPLE_SECRETS | {DEVELOPMENT_SECRET}:
+        raise InvalidSettings("JWT_PREVIOUS_SECRET_KEY: expected a secret of your own, not the sample's")
+    return secret

@@ -1,0 +1,80 @@
+"""What was done by whom: registrations, logins and failures, operators' acts. Never a password, a token or a name that was only tried."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from common.store.connection.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """`user`: the account that it is about. `actor`: `user:<id>`, `cli:<name>@<host>` or `anybody`. `subject`: what else it is about."""
+
+    event: str
+    actor: str
+    user: int | None = None
+    address: str | None = None
+    subject: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An act as it stands in the table."""
+
+    id: int
+    at: datetime
+    act: Act
+
+
+async def insert_act(connection: Connection, act: Act) -> None:
+    """An account that is deleted meanwhile is named no more."""
+    await connection.execute(
+        """
+        INSERT INTO audit (event, actor, user_id, address, subject, request_id)
+        VALUES ($1, $2, (SELECT id FROM users WHERE id = $3 FOR KEY SHARE), $4, $5, $6)
+        """,
+        act.event,
+        act.actor,
+        act.user,
+        act.address,
+        act.subject,
+        act.request_id,
+    )
+
+
+async def select_has_logged_in(connection: Connection, user: int, address: str, *, within: timedelta) -> bool:
+    """Whether this account was logged in to from this address."""
+    return bool(
+        await connection.fetchval(
+            """
+            SELECT EXISTS (
+                SELECT FROM audit
+                WHERE user_id = $1 AND event = 'logged_in' AND address = $2 AND at > now() - $3::interval
+            )
+            """,
+            user,
+            address,
+            within,
+        )
+    )
+
+
+async def select_acts(connection: Connection, *, user: int | None = None, most: int = 100) -> list[Entry]:
+    """The last acts, of all or about one account, newest first."""
+    rows = await connection.fetch(
+        "SELECT * FROM audit WHERE ($1::bigint IS NULL OR user_id = $1) ORDER BY id DESC LIMIT $2", user, most
+    )
+    return [
+        Entry(
+            row["id"],
+            row["at"],
+            Act(row["event"], row["actor"], row["user_id"], row["address"], row["subject"], row["request_id"]),
+        )
+        for row in rows
+    ]
+
+
+async def delete_old_acts(connection: Connection, *, keep: timedelta) -> int:
+    done = await connection.execute("DELETE FROM audit WHERE at < now() - $1::interval", keep)
+    return int(str(done).rpartition(" ")[2])

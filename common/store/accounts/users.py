@@ -1,0 +1,130 @@
+"""Accounts. Names and addresses are unique whatever their case; a password is here only as its hash."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from common.errors import EmailTaken, UsernameTaken
+from common.store.connection.pool import Connection, affected
+
+SLEEPS_AFTER = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account; `scope` holds space-separated rights beyond a user's own, such as `operator`."""
+
+    id: int
+    username: str
+    email: str
+    scope: str
+    created_at: datetime
+    password_hash: str = field(repr=False)
+    password_scheme: str
+    locked: bool
+
+
+async def insert_user(connection: Connection, username: str, email: str, hashed: str, scheme: str) -> User:
+    """A new account; raise `UsernameTaken` or `EmailTaken`."""
+    try:
+        row = await connection.fetchrow(
+            """
+            INSERT INTO users (username, email, password_hash, password_scheme) VALUES ($1, $2, $3, $4)
+            RETURNING *
+            """,
+            username,
+            email,
+            hashed,
+            scheme,
+        )
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name == "users_email":
+            raise EmailTaken("an account with this email exists already") from error
+        raise UsernameTaken("an account with this username exists already") from error
+    return _user(row)
+
+
+async def select_user(connection: Connection, user: int) -> User | None:
+    row = await connection.fetchrow("SELECT * FROM users WHERE id = $1", user)
+    return _user(row) if row else None
+
+
+async def select_user_by_name(connection: Connection, name: str) -> User | None:
+    """By username or email, in any case."""
+    row = await connection.fetchrow(
+        "SELECT * FROM users WHERE lower(username) = lower($1) OR lower(email) = lower($1)", name
+    )
+    return _user(row) if row else None
+
+
+async def update_password(
+    connection: Connection, user: int, hashed: str, scheme: str, *, instead_of: str | None = None
+) -> bool:
+    """Whether it was changed: `instead_of` is the hash that it must still have."""
+    return bool(
+        await connection.fetchval(
+            """
+            UPDATE users SET password_hash = $2, password_scheme = $3
+            WHERE id = $1 AND ($4::text IS NULL OR password_hash = $4) RETURNING true
+            """,
+            user,
+            hashed,
+            scheme,
+            instead_of,
+        )
+    )
+
+
+async def update_locked(connection: Connection, user: int, *, locked: bool) -> None:
+    """Lock an account or open it again; its logins are another matter."""
+    await connection.execute(
+        "UPDATE users SET locked_at = CASE WHEN $2 THEN coalesce(locked_at, now()) END WHERE id = $1", user, locked
+    )
+
+
+async def update_seen(connection: Connection, user: int) -> None:
+    """The account is in use: its list counts (again), and lacks are looked for. Written once an hour at the most."""
+    await connection.execute(
+        """
+        UPDATE users SET seen_at = now(), asleep = false, firsts_at = CASE WHEN asleep THEN ledger_now() ELSE firsts_at END
+        WHERE id = $1 AND (asleep OR seen_at < now() - interval '1 hour')
+        """,
+        user,
+    )
+
+
+async def update_asleep(connection: Connection, *, keep: timedelta, most: int) -> int:
+    """Accounts that were not seen for so long fall asleep: their lists weigh nothing until they come back. How many did."""
+    done = await connection.execute(
+        """
+        UPDATE users SET asleep = true WHERE id IN (
+            SELECT id FROM users WHERE NOT asleep AND seen_at < now() - $1::interval ORDER BY id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+        )
+        """,
+        keep,
+        most,
+    )
+    return affected(done)
+
+
+async def update_scope(connection: Connection, user: int, scope: str) -> None:
+    await connection.execute("UPDATE users SET scope = $2 WHERE id = $1", user, scope)
+
+
+async def delete_user(connection: Connection, user: int) -> bool:
+    """With all that is personal: watchlist, tokens, and the addresses that it came from. Whether it was there."""
+    return bool(await connection.fetchval("DELETE FROM users WHERE id = $1 RETURNING true", user))
+
+
+def _user(row: asyncpg.Record) -> User:
+    return User(
+        row["id"],
+        row["username"],
+        row["email"],
+        row["scope"],
+        row["created_at"],
+        row["password_hash"],
+        row["password_scheme"],
+        row["locked_at"] is not None,
+    )

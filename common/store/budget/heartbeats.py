@@ -1,0 +1,29 @@
+"""When processes were last seen at work: `beat`, and worker processes as the journal names them. Times are the ledger's."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from common.store.connection.pool import Connection
+
+BEAT = "beat"
+
+
+async def upsert_heartbeats(connection: Connection, names: Sequence[str]) -> None:
+    """They are at work now."""
+    await connection.execute(
+        """
+        INSERT INTO pulses (name, at) SELECT name, ledger_now() FROM unnest($1::text[]) AS name ORDER BY name
+        ON CONFLICT (name) DO UPDATE SET at = excluded.at
+        """,
+        list(names),
+    )
+
+
+async def select_heartbeats(connection: Connection) -> dict[str, datetime]:
+    rows = await connection.fetch("SELECT name, at FROM pulses ORDER BY name")
+    return {row["name"]: row["at"] for row in rows}
+
+
+async def delete_old_heartbeats(connection: Connection, *, keep: timedelta) -> int:
+    done = await connection.execute("DELETE FROM pulses WHERE at < ledger_now() - $1::interval", keep)
+    return int(str(done).rpartition(" ")[2])

@@ -1,0 +1,1 @@
+"""What the provider said: quotes, bars, searches, the listing."""

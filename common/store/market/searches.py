@@ -1,0 +1,64 @@
+"""What the provider's own search answered, by source and normalised query. What is found in the listing is not kept here."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from common.core.models import Match
+from common.store.connection.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """An answer, best match first, perhaps none; `found_at` is the ledger's time of the response."""
+
+    matches: tuple[Match, ...]
+    found_at: datetime
+
+
+async def upsert_search(
+    connection: Connection, source: str, query: str, matches: Sequence[Match], found_at: datetime
+) -> None:
+    """Keep an answer, over the one before."""
+    await connection.execute(
+        """
+        INSERT INTO searches (source, query, matches, found_at) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (source, query) DO UPDATE SET matches = excluded.matches, found_at = excluded.found_at
+        """,
+        source,
+        query,
+        json.dumps([asdict(match) for match in matches], default=str),
+        found_at,
+    )
+
+
+async def upsert_search_refused(connection: Connection, source: str, query: str, at: datetime) -> None:
+    """The provider had nothing to say: what was found before stands for as long again, else there is no match."""
+    await connection.execute(
+        """
+        INSERT INTO searches (source, query, matches, found_at) VALUES ($1, $2, '[]', $3)
+        ON CONFLICT (source, query) DO UPDATE SET found_at = excluded.found_at
+        """,
+        source,
+        query,
+        at,
+    )
+
+
+async def select_search(connection: Connection, source: str, query: str) -> Search | None:
+    """The last answer, however old; None: the provider was never asked."""
+    row = await connection.fetchrow(
+        "SELECT matches, found_at FROM searches WHERE source = $1 AND query = $2", source, query
+    )
+    if row is None:
+        return None
+    matches = (Match(**{**match, "score": Decimal(match["score"])}) for match in json.loads(row["matches"]))
+    return Search(tuple(matches), row["found_at"])
+
+
+async def delete_old_searches(connection: Connection, *, keep: timedelta) -> int:
+    """Forget answers older than this; how many."""
+    done = await connection.execute("DELETE FROM searches WHERE found_at < ledger_now() - $1::interval", keep)
+    return int(str(done).rpartition(" ")[2])
