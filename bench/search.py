@@ -1,6 +1,6 @@
 """`make bench-search`: what a search over the provider's listing costs, and how often it finds what is meant.
 
-Queries are the everyday names of `tests/core/test_everyday_names.py`, whole and as they are typed, letter by letter. The reference is a
+Queries are the everyday names of `tests/core/search/test_everyday_names.py`, whole and as they are typed, letter by letter. The reference is a
 plain scan of all names with `in`, in the same run.
 """
 
@@ -15,7 +15,7 @@ from statistics import median, quantiles
 from common.core.models import Listed
 from common.core.search.index import Index
 from common.core.search.ranking import build_index
-from tests.core.test_everyday_names import EVERYDAY
+from tests.core.search.test_everyday_names import EVERYDAY
 from tests.listing import make_listing
 
 ROUNDS = 5

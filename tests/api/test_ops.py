@@ -17,7 +17,7 @@ from common.calls import work
 from common.core.provider.outcomes import Outcome
 from common.store.budget.ledger import Wait
 from tests.api.conftest import PASSWORD, Client, User, register
-from tests.api.test_contract import breaches
+from tests.api.http.test_contract import breaches
 
 Json = dict[str, Any]
 ROUTES = sorted((route.method, route.path) for route in routes)  # type: ignore[attr-defined]

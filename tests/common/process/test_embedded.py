@@ -20,7 +20,7 @@ from common.process.embedded import stores
 from common.process.servers import Postgres, Redis
 
 ENV = {"QUOTEWELL_ENV": "testing"}
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 SAY_AND_WAIT = """
 import os, time  # a minute, should the test fail before it ends us
 print(os.environ["DATABASE_URL"], os.environ["REDIS_URL"], os.getpid(), flush=True)

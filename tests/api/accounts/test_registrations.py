@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 
 from common.passwords import Passwords
 from common.process.settings import Settings
+from tests.api.accounts.test_logins import post
 from tests.api.conftest import PASSWORD, Client, OpenApi
-from tests.api.test_logins import post
 
 PRODUCTION = Settings.from_env(
     {"DATABASE_URL": "postgresql://h/d", "REDIS_URL": "redis://h", "QUOTEWELL_ENV": "production"}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from common.core.provider.notices import notice
 from common.core.provider.outcomes import Outcome
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES = Path(__file__).parents[2] / "samples"
 DETECTED = "We have detected your API key as SAMPLEKEY12345"
 ADVICE = "Please subscribe to any of the premium plans to instantly remove all daily rate limits."
 

@@ -11,8 +11,8 @@ from common.store.budget import ledger, queue
 from common.store.connection.pool import acquire
 from common.store.market import listings
 from common.store.market.listings import ListingState
+from tests.store.budget.test_grants import budget, pace
 from tests.store.conftest import START, Clock
-from tests.store.test_grants import budget, pace
 
 OURS, OTHER = "simulated", "alphavantage"
 HOUR, WEEK = timedelta(hours=1), timedelta(days=7)

@@ -8,7 +8,7 @@ import pytest
 
 from db.migrate import migrate
 from tests.api.conftest import PASSWORD, Client, OpenApi, register
-from tests.common.test_tls import certificate
+from tests.common.process.test_tls import certificate
 from tests.postgres_front import Serve, in_front_of, listening, refusing, saying
 
 __all__ = ["certificate"]  # a fixture

@@ -11,8 +11,8 @@ from common.store.budget import gauges, ledger, queue
 from common.store.budget.gauges import Waiting
 from common.store.budget.ledger import Budget
 from common.store.connection.pool import acquire
+from tests.store.budget.test_grants import budget, granted, pace, pin, settle, want
 from tests.store.conftest import START, Clock
-from tests.store.test_grants import budget, granted, pace, pin, settle, want
 
 LIMITS = parse_limits("2/1s,5/1min", "limits")
 

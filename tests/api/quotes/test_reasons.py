@@ -24,7 +24,7 @@ from common.store.market.quotes import upsert_quote
 from tests.api.conftest import Client, OpenApi, Provider, a_quote, eventually
 
 HOUR = timedelta(hours=1)
-PAGES = Path(__file__).parents[2] / "api" / "pages"
+PAGES = Path(__file__).parents[3] / "api" / "pages"
 WATCHED = (
     "INSERT INTO symbols (symbol, watchers, source, clock) VALUES ('AAPL', 1, 'simulated', 0) ON CONFLICT DO NOTHING"
 )

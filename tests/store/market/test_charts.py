@@ -12,8 +12,8 @@ from common.core.models import CallClass, Function
 from common.store.budget import queue
 from common.store.connection.pool import acquire
 from common.store.market import bars
+from tests.store.budget.test_grants import budget, granted, pace, quoted, settle, waits, want
 from tests.store.conftest import Clock
-from tests.store.test_grants import budget, granted, pace, quoted, settle, waits, want
 
 DAY = timedelta(days=1)
 GAP = 12.0  # seconds

@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 
 from api.accounts import throttle
 from common.process.settings import Settings
+from tests.api.accounts.test_logins import post
 from tests.api.conftest import PASSWORD, Client, OpenApi, register
-from tests.api.test_logins import post
 
 WRONG = "a wrong password"
 

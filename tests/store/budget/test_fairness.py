@@ -14,8 +14,8 @@ from common.store.budget import gate, ledger, queue
 from common.store.budget.ledger import Grant
 from common.store.connection.pool import acquire
 from common.store.market import symbols
+from tests.store.budget.test_grants import SOURCE, budget, granted, pace, quoted, settle, waits
 from tests.store.conftest import START, Clock
-from tests.store.test_grants import SOURCE, budget, granted, pace, quoted, settle, waits
 
 STRANGER, OTHER = "network:a", "network:b"
 

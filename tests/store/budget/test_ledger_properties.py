@@ -12,12 +12,12 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from common.store.budget import ledger
 from common.store.budget.ledger import Grant
 from common.store.connection.pool import acquire
+from tests.store.budget.machine import LedgerMachine
+from tests.store.budget.shares_machine import SharesMachine
+from tests.store.budget.test_grants import budget, pace, want
 from tests.store.conftest import Clock
-from tests.store.machine import LedgerMachine
-from tests.store.shares_machine import SharesMachine
-from tests.store.test_grants import budget, pace, want
 
-FUNCTIONS = Path(__file__).parents[2] / "db" / "functions"
+FUNCTIONS = Path(__file__).parents[3] / "db" / "functions"
 CALLERS = 20
 
 

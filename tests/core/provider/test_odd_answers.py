@@ -16,9 +16,9 @@ from common.core.models import Bar, Function, Listed, Match, Price
 from common.core.provider.alpha_vantage import Answer, Refusal, decipher, query
 from common.core.provider.outcomes import Outcome
 from common.core.symbols import normalize_symbol
-from tests.core.bodies import ANSWERS, HEADER, SYMBOLS
+from tests.core.provider.bodies import ANSWERS, HEADER, SYMBOLS
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES = Path(__file__).parents[2] / "samples"
 BOM = b"\xef\xbb\xbf"
 TEN = {"1. open": "10", "2. high": "10", "3. low": "10", "4. close": "10"}
 

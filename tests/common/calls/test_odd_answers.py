@@ -26,7 +26,7 @@ from common.store.connection.pool import acquire
 from common.store.market import bars, quotes
 from simulator.app import create_app
 from simulator.config import Config
-from tests.core.bodies import ANSWERS, SYMBOLS
+from tests.core.provider.bodies import ANSWERS, SYMBOLS
 
 SOURCE = "simulated"
 SUBJECTS = {Function.SEARCH: "TESCO", Function.LISTING: "US"}

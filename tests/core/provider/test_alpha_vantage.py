@@ -16,7 +16,7 @@ from common.core.models import Bar, Function, Listed, Match, Price
 from common.core.provider.alpha_vantage import BULK_LIMIT, Answer, Refusal, decipher, query
 from common.core.provider.outcomes import Outcome
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES = Path(__file__).parents[2] / "samples"
 KEY = "SAMPLEKEY12345"  # the key that the daily notice echoes
 IBM = Price(
     symbol="IBM",
