@@ -20,7 +20,7 @@ setup: .venv/ready
 	@touch $@
 
 run: setup
-	@QUOTEWELL_ENV=$${QUOTEWELL_ENV:-development} $(EMBEDDED) $(BIN)/python -m ops.run
+	@QUOTEWELL_ENV=$${QUOTEWELL_ENV:-development} $(EMBEDDED) $(BIN)/python -m ops.local.run
 
 test: setup
 	$(BIN)/python -m pytest $(PARALLEL)

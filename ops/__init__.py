@@ -1,1 +1,1 @@
-"""What a person types: the command line `quotewell` and the local run of everything."""
+"""The command line `quotewell`, and the local run of everything."""

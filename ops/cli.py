@@ -1,4 +1,4 @@
-"""The command line `quotewell`. It reads arguments, calls what the API calls too, and prints: a table for people, JSON for programs.
+"""The command line `quotewell`. A command reads its arguments, calls an operation that the API calls too, and prints the report.
 
 Every refusal is one sentence on stderr, with what to do; its exit code is in the help. A command's module is imported when the
 command is given: the stores' clients take longer to import than all the rest, and `--help` needs none.
@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from common.errors import InvalidSettings, QuotewellError, StoreUnavailable
-from ops.terminal import AWAY, DONE, REFUSED, WRONG, end
+from ops.render import AWAY, DONE, REFUSED, WRONG, end
 
 HELP = (
     "Operate Quotewell.\n\n"
@@ -22,18 +22,18 @@ HELP = (
 LOOK, ACT, SET_UP = "Look", "Act", "Set up"
 # name: where it is, what it does, its panel in the help
 COMMANDS: Mapping[str, tuple[str, str, str]] = {
-    "status": ("ops.status:status", "Are quotes fresh, and does everything run?", LOOK),
-    "symbols": ("ops.symbols:app", "The wanted symbols: how much, how old, what went wrong.", LOOK),
-    "budget": ("ops.budget:app", "What the provider still allows, and who spent it.", LOOK),
-    "calls": ("ops.calls:calls", "The journal of calls, newest last.", LOOK),
-    "line": ("ops.calls:line", "What waits for a call, in the order in which it will be served.", LOOK),
-    "audit": ("ops.audit:audit", "Who did what, newest last.", LOOK),
-    "plan": ("ops.plan:plan", "The expected mean age of a price as it is read, in market-open minutes.", LOOK),
-    "refresh": ("ops.refresh:refresh", "Refresh symbols now, before background does.", ACT),
-    "job": ("ops.refresh:job", "Follow a refresh that was queued before.", ACT),
-    "user": ("ops.users:app", "Accounts: who may log in, and who operates.", ACT),
-    "doctor": ("ops.doctor:doctor", "Check everything, and say what to do.", SET_UP),
-    "migrate": ("ops.migrate:migrate", "Bring the database to this version's tables.", SET_UP),
+    "status": ("ops.commands.status:status", "Are quotes fresh, and does everything run?", LOOK),
+    "symbols": ("ops.commands.symbols:app", "The wanted symbols: how much, how old, what went wrong.", LOOK),
+    "budget": ("ops.commands.budget:app", "What the provider still allows, and who spent it.", LOOK),
+    "calls": ("ops.commands.calls:calls", "The journal of calls, newest last.", LOOK),
+    "line": ("ops.commands.calls:line", "What waits for a call, in the order in which it will be served.", LOOK),
+    "audit": ("ops.commands.audit:audit", "Who did what, newest last.", LOOK),
+    "plan": ("ops.commands.plan:plan", "The expected mean age of a price as it is read, in market-open minutes.", LOOK),
+    "refresh": ("ops.commands.refresh:refresh", "Refresh symbols now, before background does.", ACT),
+    "job": ("ops.commands.refresh:job", "Follow a refresh that was queued before.", ACT),
+    "user": ("ops.commands.users:app", "Accounts: who may log in, and who operates.", ACT),
+    "doctor": ("ops.commands.doctor:doctor", "Check everything, and say what to do.", SET_UP),
+    "migrate": ("ops.commands.migrate:migrate", "Bring the database to this version's tables.", SET_UP),
 }
 
 
@@ -58,8 +58,8 @@ def load(name: str) -> Any:
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
-for _name, (_, _told, _panel) in COMMANDS.items():
-    app.command(_name, help=_told, rich_help_panel=_panel)(lambda: None)
+for _name, (_, _help, _panel) in COMMANDS.items():
+    app.command(_name, help=_help, rich_help_panel=_panel)(lambda: None)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The stores of an operator's command: those of the settings, or in development the embedded ones of `make run`."""
+"""What a command works on: the stores of the settings, or in development the embedded ones of `make run`."""
 
 import asyncio
 import os
@@ -15,6 +15,7 @@ from common.process.entry import open_process_logs
 from common.process.resources import Resources, open_resources
 from common.process.settings import Settings
 
+STATEMENT_TIMEOUT = 10  # seconds
 T = TypeVar("T")
 
 
@@ -31,11 +32,11 @@ def open_settings() -> Iterator[Settings]:
 
 @asynccontextmanager
 async def open_stores() -> AsyncIterator[Resources]:
-    """What a command needs, and a log on stderr: stdout is the answer's. `StoreUnavailable` says what to do."""
+    """What a command needs, and a log on stderr: stdout is the report's. `StoreUnavailable` says what to do."""
     with open_settings() as settings:
         _open_logs(settings)
         try:
-            async with open_resources(settings, name="ops", statement_timeout=10) as resources:
+            async with open_resources(settings, name="ops", statement_timeout=STATEMENT_TIMEOUT) as resources:
                 yield resources
         except StoreUnfit as error:
             raise StoreUnfit(
@@ -46,10 +47,10 @@ async def open_stores() -> AsyncIterator[Resources]:
 
 
 def _open_logs(settings: Settings) -> None:
-    """On stderr. A person at a terminal reads the answer, so there only what went wrong is logged; the audit has the rest."""
-    told = replace(settings, log_level="WARNING") if sys.stderr.isatty() else settings
+    """On stderr. A person at a terminal reads the report, so there only what went wrong is logged; the audit has the rest."""
+    quieter = replace(settings, log_level="WARNING") if sys.stderr.isatty() else settings
     with redirect_stdout(sys.stderr):
-        open_process_logs(told)
+        open_process_logs(quieter)
 
 
 def first_line(error: Exception) -> str:
@@ -57,11 +58,11 @@ def first_line(error: Exception) -> str:
     return str(error.__cause__ or error).partition("\n")[0]
 
 
-def ask(question: Callable[[Resources], Awaitable[T]]) -> T:
-    """Open the stores, put one question (or do one act), and close them."""
+def call(operation: Callable[[Resources], Awaitable[T]]) -> T:
+    """Open the stores, do one operation, and close them."""
 
     async def run() -> T:
         async with open_stores() as resources:
-            return await question(resources)
+            return await operation(resources)
 
     return asyncio.run(run())

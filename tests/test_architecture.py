@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PROCESSES = ("api", "worker", "scheduler", "ops", "simulator")
 PACKAGES = (*PROCESSES, "common", "db")
 KNOW_THE_KEY = ("common.process.resources", "common.process.settings", "common.process.entry", "common.provider")
-READ_THE_SETTING = ("common.process.settings", "ops.run")  # the latter only looks whether the simulator is needed
+READ_THE_SETTING = ("common.process.settings", "ops.local.run")  # the latter only looks whether the simulator is needed
 SPELL_THE_KEY = ("common.provider", "simulator")
 MAX_FILES = 16  # a folder, its __init__.py apart
 ORDER = (  # a room knows those before it, and itself
@@ -233,9 +233,9 @@ LONG = "def long():\n" + "    x = 1\n" * 50
         (no_forbidden_import, "api.app", "import worker.jobs"),
         (no_forbidden_import, "api.app", "from simulator import app"),
         (no_forbidden_import, "worker.jobs", "def late():\n    from api.app import create_app"),
-        (no_forbidden_import, "simulator.app", "from ops import run"),
+        (no_forbidden_import, "simulator.app", "from ops.local import run"),
         (no_forbidden_import, "scheduler.app", "import worker"),
-        (no_forbidden_import, "ops.run", "import scheduler.app as beat"),
+        (no_forbidden_import, "ops.local.run", "import scheduler.app as beat"),
         (no_forbidden_import, "common.calls.work", "from api import app"),
         (no_forbidden_import, "common.calls.work", "from db.migrate import migrate"),
         (no_forbidden_import, "common.calls.work", "from . import provider"),

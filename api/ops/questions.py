@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal, get_args
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from api.quotes.symbols import Symbol
-from common.operations.refreshing import MOST_NAMED
-from common.operations.symbols import MOST, Only, Sort
-from common.operations.terms import HIGHEST_ID, ClassName
+from common.operations.refresh_jobs import MAX_NAMED
+from common.operations.symbols import MAX_SYMBOLS, Only, Sort
+from common.operations.types import MAX_ID, ClassName
 
 Ended = Literal[
     "in_flight",
@@ -30,7 +30,7 @@ def one_of(words: Any) -> Meta:
     return Meta(title=f"one of {', '.join(get_args(words))}", extra_json_schema={"type": "string"})
 
 
-Id = Annotated[int, Meta(title="a whole number from 1 on", ge=1, le=HIGHEST_ID)]
+Id = Annotated[int, Meta(title="a whole number from 1 on", ge=1, le=MAX_ID)]
 Most = Annotated[int, Meta(title="a whole number from 1 to 500", ge=1, le=500)]
 
 
@@ -39,7 +39,7 @@ class SymbolsQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
     only: Annotated[Only, one_of(Only)] = "all"
     sort: Annotated[Sort, one_of(Sort)] = "age"
-    most: Annotated[int, Meta(title=f"a whole number from 1 to {MOST}", ge=1, le=MOST)] = 100
+    most: Annotated[int, Meta(title=f"a whole number from 1 to {MAX_SYMBOLS}", ge=1, le=MAX_SYMBOLS)] = 100
     offset: Annotated[int, Meta(title="a whole number from 0 to 1000000", ge=0, le=1_000_000)] = 0
 
 
@@ -82,7 +82,7 @@ class RefreshOrder(Struct, frozen=True, forbid_unknown_fields=True):
     symbols: (
         Annotated[
             list[Symbol],
-            Meta(title=f"one list of 1 to {MOST_NAMED} symbols", min_length=1, max_length=MOST_NAMED),
+            Meta(title=f"one list of 1 to {MAX_NAMED} symbols", min_length=1, max_length=MAX_NAMED),
         ]
         | UnsetType
     ) = UNSET

@@ -16,10 +16,10 @@ from api.ops.questions import AuditQuery, CallsQuery, Hold, JobQuery, LineQuery,
 from common.core.limits import parse_duration
 from common.core.symbols import normalize_symbol
 from common.errors import InvalidRequest, InvalidSymbol, NotFound, StoreUnavailable, UnknownSymbol
-from common.operations.acts import AuditReport, report_acts
+from common.operations.audit import AuditReport, report_audit
 from common.operations.budget import BudgetReport, hold, release, report_budget
 from common.operations.calls import CallsReport, LineReport, report_calls, report_line
-from common.operations.refreshing import JobReport, queue_all, queue_refresh, report_job
+from common.operations.refresh_jobs import JobReport, queue_all, queue_refresh, report_job
 from common.operations.status import StatusReport, report_status
 from common.operations.symbols import (
     SymbolChange,
@@ -130,7 +130,7 @@ async def list_line(request: web.Request) -> web.Response:
 @documented("What was done by whom", query=AuditQuery, answers={200: AuditReport}, errors=(StoreUnavailable,))
 async def list_acts(request: web.Request) -> web.Response:
     """Logins, changes of accounts and operators' acts, the newest first."""
-    return _answer(await report_acts(request.app[RESOURCES], **_given(requests.query(request, AuditQuery))))
+    return _answer(await report_audit(request.app[RESOURCES], **_given(requests.query(request, AuditQuery))))
 
 
 @routes.post("/api/ops/refresh")

@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from common.metrics.snapshot import Journal, Observation
 from common.operations.budget import BudgetReport
 from common.operations.status import StatusReport
-from common.operations.terms import CLASSES
+from common.operations.types import CLASSES
 
 STATES = ("ok", "held", "failing", "unknown")
 

@@ -7,8 +7,8 @@ from msgspec import Struct, field
 
 from common.core.limits import Rule
 from common.core.provider.outcomes import Hold
-from common.operations.acts import note
-from common.operations.terms import ClassName, Time
+from common.operations.audit import record
+from common.operations.types import ClassName, Time
 from common.process.resources import Resources
 from common.store.budget import gate, ledger, reports
 from common.store.connection.pool import Connection, acquire, transaction
@@ -67,7 +67,7 @@ async def hold(resources: Resources, duration: timedelta, *, by: str, request_id
         until = await ledger.lock_ledger(connection) + duration
         await gate.upsert_hold(connection, account, Hold(until, "operator", probing=False))
         told = f"for {duration.total_seconds():.0f} s"
-        await note(connection, "calls_held", by=by, subject=told, request_id=request_id)
+        await record(connection, "calls_held", by=by, subject=told, request_id=request_id)
         return await _report(connection, resources)
 
 
@@ -76,7 +76,7 @@ async def release(resources: Resources, *, by: str, request_id: str | None = Non
     async with transaction(resources.db) as connection:
         await ledger.lock_ledger(connection)
         await gate.update_released(connection, resources.budget.account)
-        await note(connection, "calls_released", by=by, subject=None, request_id=request_id)
+        await record(connection, "calls_released", by=by, subject=None, request_id=request_id)
         return await _report(connection, resources)
 
 

@@ -6,14 +6,14 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from common.operations.spelling import spell_one
-from common.operations.terms import ClassName, Time
+from common.operations.symbols import spell
+from common.operations.types import ClassName, Time
 from common.process.resources import Resources
 from common.store.budget import ledger, reports
 from common.store.connection.pool import acquire
 
-MOST_CALLS = 500
-MOST_ROWS = 500
+MAX_CALLS = 500  # of one report
+MAX_ROWS = 500
 
 
 class CallRow(Struct, frozen=True):
@@ -71,9 +71,10 @@ async def report_calls(
 ) -> CallsReport:
     """The last calls, 1 to 500; `outcome`: a word of the journal, or `in_flight` for those without. Raise `InvalidSymbol`."""
     async with acquire(resources.db) as connection:
-        found = None if symbol is None else await spell_one(connection, resources.settings.source, symbol)
+        if symbol is not None:
+            (symbol,) = await spell(connection, resources.settings.source, [symbol])
         rows = await reports.select_calls(
-            connection, symbol=found, outcome=outcome, call_class=call_class, before=before, most=most
+            connection, symbol=symbol, outcome=outcome, call_class=call_class, before=before, most=most
         )
     return CallsReport([_call(row) for row in rows], rows[-1]["id"] if len(rows) == most else None)
 

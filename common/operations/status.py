@@ -1,12 +1,11 @@
-"""Are quotes fresh, and does everything run? Told though a store is away: what it would have told is null then."""
+"""Are quotes fresh, and does everything run? While a store is away, what it would have told is null."""
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from redis.exceptions import RedisError
 
 from common import VERSION
@@ -15,14 +14,16 @@ from common.core.budget.holds import GATE_REASONS
 from common.core.quotes.outlook import Outlook, Pause, pause
 from common.errors import StoreUnavailable, StoreUnfit
 from common.market_calendar import open_calendar
-from common.operations.ages import Ages, look, measure
-from common.operations.terms import Time
+from common.operations.ages import look, measure
+from common.operations.types import Time
 from common.process.resources import Resources
 from common.store.budget import heartbeats, ledger, reports
 from common.store.connection.pool import Connection, acquire
 
-LATE = 20.0  # seconds since the last tick: one process that waits out a call of ten looks at the queue no sooner
-SEEN = 60.0  # seconds that a worker is shown after its last turn
+BEAT_TIMEOUT = (
+    20.0  # seconds since the last tick: one process that waits out a call of ten looks at the queue no sooner
+)
+WORKER_TTL = 60.0  # seconds that a worker is shown after its last turn
 
 Word = Literal["connected", "disconnected"]
 
@@ -79,60 +80,55 @@ class StatusReport(Struct, frozen=True):
     quarantined: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What PostgreSQL says."""
+class _Stored(Struct, frozen=True):
+    """What PostgreSQL knows of a StatusReport."""
 
+    database: Word
     reason: Pause | None
     provider: ProviderStatus
     beat: BeatStatus
     workers: list[WorkerStatus]
-    ages: Ages
-    waiting: int
-    in_flight: int
+    age_ratio: float | None = None
+    mean_age_s: float | None = None
+    bound_s: float | None = None
+    wanted: int | None = None
+    waiting: int | None = None
+    in_flight: int | None = None
+    quarantined: int | None = None
+
+
+AWAY = _Stored("disconnected", "store_down", ProviderStatus("unknown"), BeatStatus("unknown"), [])
 
 
 async def report_status(resources: Resources) -> StatusReport:
     """All at one glance; a store that is away raises nothing; `StoreUnfit`."""
-    known, redis = await asyncio.gather(_look(resources), _reach_redis(resources))
-    ages = known.ages if known else None
+    stored, redis = await asyncio.gather(_look(resources), _reach_redis(resources))
     return StatusReport(
-        status=_judge(known, redis=redis),
+        status=_judge(stored, redis),
         version=VERSION,
         environment=resources.settings.environment,
         source=resources.settings.source,
-        database="connected" if known else "disconnected",
-        redis="connected" if redis else "disconnected",
-        reason=known.reason if known else "store_down",
-        provider=known.provider if known else ProviderStatus("unknown"),
-        beat=known.beat if known else BeatStatus("unknown"),
-        workers=known.workers if known else [],
-        age_ratio=ages.ratio if ages else None,
-        mean_age_s=ages.mean if ages else None,
-        bound_s=ages.bound if ages else None,
-        wanted=ages.totals.wanted if ages else None,
-        waiting=known.waiting if known else None,
-        in_flight=known.in_flight if known else None,
-        quarantined=ages.totals.quarantined if ages else None,
+        redis=redis,
+        **structs.asdict(stored),
     )
 
 
-def _judge(known: _Known | None, *, redis: bool) -> Literal["healthy", "degraded", "unhealthy"]:
-    if known is None:
-        return "degraded" if redis else "unhealthy"
-    works = known.provider.state in ("ok", "unknown") and known.beat.state == "ok" and known.workers
-    return "healthy" if redis and works else "degraded"
+def _judge(stored: _Stored, redis: Word) -> Literal["healthy", "degraded", "unhealthy"]:
+    if stored.database == redis == "disconnected":
+        return "unhealthy"
+    works = stored.provider.state in ("ok", "unknown") and stored.beat.state == "ok" and stored.workers
+    return "healthy" if stored.database == redis == "connected" and works else "degraded"
 
 
-async def _reach_redis(resources: Resources) -> bool:
+async def _reach_redis(resources: Resources) -> Word:
     try:
         await resources.redis.ping()
     except (RedisError, OSError):
-        return False
-    return True
+        return "disconnected"
+    return "connected"
 
 
-async def _look(resources: Resources) -> _Known | None:
+async def _look(resources: Resources) -> _Stored:
     account = resources.budget.account
     try:
         async with acquire(resources.db) as connection:
@@ -141,14 +137,26 @@ async def _look(resources: Resources) -> _Known | None:
             seen = await heartbeats.select_heartbeats(connection)
             gate = await reports.select_ledger(connection, account)
             answers = await reports.select_answers(connection, account)
-            why = await _reason(connection, resources, view.now)
+            reason = await _reason(connection, resources, view.now)
             waiting, in_flight = await reports.select_line_counts(connection, view.now)
     except StoreUnfit:
         raise
     except StoreUnavailable:
-        return None
-    beat = _beat(seen.pop(heartbeats.BEAT, None), view.now)
-    return _Known(why, _provider(gate, answers, view.now), beat, _workers(seen, view.now), ages, waiting, in_flight)
+        return AWAY
+    return _Stored(
+        database="connected",
+        reason=reason,
+        provider=_provider(gate, answers, view.now),
+        beat=_beat(seen.pop(heartbeats.BEAT, None), view.now),
+        workers=_workers(seen, view.now),
+        age_ratio=ages.ratio,
+        mean_age_s=ages.mean,
+        bound_s=ages.bound,
+        wanted=ages.totals.wanted,
+        waiting=waiting,
+        in_flight=in_flight,
+        quarantined=ages.totals.quarantined,
+    )
 
 
 async def _reason(connection: Connection, resources: Resources, now: datetime) -> Pause | None:
@@ -174,11 +182,11 @@ def _beat(at: datetime | None, now: datetime) -> BeatStatus:
     if at is None:
         return BeatStatus("never")
     age = _since(at, now)
-    return BeatStatus("late" if age > LATE else "ok", at, age)
+    return BeatStatus("late" if age > BEAT_TIMEOUT else "ok", at, age)
 
 
 def _workers(seen: Mapping[str, datetime], now: datetime) -> list[WorkerStatus]:
-    latest = now - timedelta(seconds=SEEN)
+    latest = now - timedelta(seconds=WORKER_TTL)
     return [WorkerStatus(name, at, _since(at, now)) for name, at in seen.items() if at > latest]
 
 

@@ -1,24 +1,25 @@
 """The wanted symbols: how much, how old, and what went wrong. Ages are in market-open seconds since the last good response."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
 
 from common.core.calendar.clock import Calendar
+from common.core.symbols import normalize_symbol, spellings
 from common.errors import InvalidRequest, NotFound, UnknownSymbol
 from common.market_calendar import open_calendar
-from common.operations.acts import note
 from common.operations.ages import Ages, look, measure
-from common.operations.spelling import spell_one
-from common.operations.terms import ClassName, Time
+from common.operations.audit import record
+from common.operations.types import ClassName, Time
 from common.process.resources import Resources
 from common.store.budget import tracked
 from common.store.budget.tracked import View
 from common.store.connection.pool import Connection, acquire, transaction
+from common.store.market.listings import select_known
 from common.store.market.symbols import select_unknown
 
-MOST = 1000
+MAX_SYMBOLS = 1000  # of one report
 Only = Literal["all", "stale", "failing", "quarantined", "pinned"]
 Sort = Literal["age", "weight", "symbol"]
 
@@ -73,6 +74,12 @@ class SymbolChange(Struct, frozen=True):
     changed: bool
 
 
+async def spell(connection: Connection, source: str, symbols: Sequence[str]) -> list[str]:
+    """Each as the provider's listing spells it, in their order; raise `InvalidSymbol`."""
+    known = await select_known(connection, source, [spelling for text in symbols for spelling in spellings(text)])
+    return [normalize_symbol(text, known) for text in symbols]
+
+
 async def report_symbols(
     resources: Resources, *, only: Only = "all", sort: Sort = "age", most: int = 100, offset: int = 0
 ) -> SymbolsReport:
@@ -94,10 +101,10 @@ async def end_quarantine(resources: Resources, symbol: str, *, by: str, request_
     """Forget what went wrong with it: it stands with the others again. Raise `InvalidSymbol`, or `NotFound` if it does not fail."""
     account = resources.budget.account
     async with transaction(resources.db) as connection:
-        name = await spell_one(connection, resources.settings.source, symbol)
+        (name,) = await spell(connection, resources.settings.source, [symbol])
         if not await tracked.update_forgiven(connection, account, name):
             raise NotFound(f"{name} does not fail; expected one of those that fail")
-        await note(connection, "quarantine_ended", by=by, subject=name, request_id=request_id)
+        await record(connection, "quarantine_ended", by=by, subject=name, request_id=request_id)
         return await _standing(connection, account, name, changed=True)
 
 
@@ -105,12 +112,12 @@ async def pin(resources: Resources, symbol: str, *, by: str, request_id: str | N
     """Want it though nobody watches or reads it. Raise `InvalidSymbol`, or `UnknownSymbol` if the provider does not have it."""
     account = resources.budget.account
     async with transaction(resources.db) as connection:
-        name = await spell_one(connection, resources.settings.source, symbol)
+        (name,) = await spell(connection, resources.settings.source, [symbol])
         if await select_unknown(connection, resources.budget, name):
             raise UnknownSymbol(f"the provider does not have {name}; ask again after an hour if it should")
         changed = await tracked.upsert_kept(connection, name)
         if changed:
-            await note(connection, "symbol_pinned", by=by, subject=name, request_id=request_id)
+            await record(connection, "symbol_pinned", by=by, subject=name, request_id=request_id)
         return await _standing(connection, account, name, changed=changed)
 
 
@@ -121,14 +128,14 @@ async def unpin(resources: Resources, symbol: str, *, by: str, request_id: str |
     """
     account = resources.budget.account
     async with transaction(resources.db) as connection:
-        name = await spell_one(connection, resources.settings.source, symbol)
+        (name,) = await spell(connection, resources.settings.source, [symbol])
         if name in resources.settings.overview_symbols:
             raise InvalidRequest(
                 f"{name} is one of OVERVIEW_SYMBOLS, which are always pinned; take it out of that setting first"
             )
         if not await tracked.update_unpinned(connection, name):
             raise NotFound(f"{name} is not pinned; expected one of those that only=pinned lists")
-        await note(connection, "symbol_unpinned", by=by, subject=name, request_id=request_id)
+        await record(connection, "symbol_unpinned", by=by, subject=name, request_id=request_id)
         return await _standing(connection, account, name, changed=True)
 
 
@@ -142,11 +149,9 @@ async def _standing(connection: Connection, account: str, symbol: str, *, change
 def _row(row: Mapping[str, Any], ages: Ages, view: View, calendar: Calendar) -> SymbolRow:
     """Ages by the same clock as the sums', for the few that are shown."""
     fetched, rests = row["fetched_at"], row["quarantined_until"] is not None
+    price = None if row["price"] is None else float(row["price"])
     return SymbolRow(
-        **{
-            **row,
-            "price": None if row["price"] is None else float(row["price"]),
-        },
+        **{**row, "price": price},
         age_s=None if fetched is None else max(0.0, view.marks.clock - calendar.clock(fetched)),
         target_age_s=None if rests else ages.sums.target(row["weight"], ages.per_minute),
     )

@@ -38,7 +38,7 @@ def addresses(tmp_path: Path) -> Iterator[dict[str, str]]:
     env = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
     env |= {"QUOTEWELL_ENV": "development", "QUOTEWELL_HOME": str(tmp_path), "PROVIDER_LIMITS": "1000/1min"}
     env |= {"PORT": str(api), "SIMULATOR_PORT": str(simulator)}
-    command = [sys.executable, "-m", "common.process.embedded", sys.executable, "-m", "ops.run"]
+    command = [sys.executable, "-m", "common.process.embedded", sys.executable, "-m", "ops.local.run"]
     log = tmp_path / "log"
     with log.open("wb") as output:
         running = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output, start_new_session=True)

@@ -1,7 +1,7 @@
 """`quotewell budget` as an operator types it."""
 
 from common.process.resources import Resources
-from ops.actor import actor
+from ops.arguments import actor
 from tests.ops.conftest import Shell, Work
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from ops.actor import actor
+from ops.arguments import actor
 from tests.ops.conftest import Shell, Work, interrupt, typed
 
 

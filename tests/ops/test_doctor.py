@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from common.core.limits import PLANS, parse_limits
-from common.operations.status import BeatStatus, ProviderStatus, StatusReport, WorkerStatus
+from common.operations.status import ProviderStatus
 from common.process.settings import Settings
-from ops.checks import check_clock, check_disk, check_memory, place
-from ops.vitals import allowed, check_key, check_provider
+from ops.commands.checks import check_clock, check_disk, check_key, check_memory, check_provider, max_calls, place
 from tests.ops.conftest import NOWHERE, Shell, Work
 from tests.postgres_front import in_front_of, listening, refusing
 
@@ -37,14 +36,6 @@ WELL = (
 
 def states(diagnosis: dict[str, Any]) -> dict[str, str]:
     return {check["name"]: check["state"] for check in diagnosis["checks"]}
-
-
-def a_status(provider: ProviderStatus) -> StatusReport:
-    beat, worker = BeatStatus("ok", NOW, 1.0), WorkerStatus("worker@here:1", NOW, 1.0)
-    return StatusReport(
-        "healthy", "1", "testing", "simulated", "connected", "connected", None, provider, beat, [worker],
-        None, None, None, 0, 0, 0, 0,
-    )  # fmt: skip
 
 
 async def test_where_all_is_well_it_says_so_and_makes_no_call(beside: Shell, work: Work) -> None:
@@ -112,7 +103,7 @@ def test_an_edited_migration_is_a_problem_and_a_newer_version_s_a_warning(shell:
     ],
 )
 def test_limits_are_held_against_a_plan_s_rule(limits: str, rule: str, calls: int) -> None:
-    assert calls == allowed(parse_limits(limits, "limits"), *parse_limits(rule, "rule"))
+    assert calls == max_calls(parse_limits(limits, "limits"), *parse_limits(rule, "rule"))
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -172,7 +163,7 @@ def test_a_redis_that_may_forget_or_refuse_is_warned_of(used: int, most: int, po
 def test_the_provider_s_last_answers_are_judged(
     provider: ProviderStatus, outcomes: dict[str, int], state: str, told: str
 ) -> None:
-    check = check_provider(a_status(provider), Counter(outcomes))
+    check = check_provider(provider, Counter(outcomes))
 
     assert (state, True) == (check.state, told in f"{check.told} {check.todo}")
 

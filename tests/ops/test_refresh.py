@@ -10,13 +10,13 @@ import pytest
 
 from common.errors import StoreUnavailable
 from common.operations.budget import hold
-from common.operations.refreshing import JobReport, queue_refresh
+from common.operations.refresh_jobs import JobReport, queue_refresh
 from common.process.resources import Resources, open_redis
 from common.process.settings import OVERVIEW
 from common.store.connection.pool import open_pool
-from ops.actor import actor
-from ops.following import follow
-from ops.terminal import AWAY
+from ops.arguments import actor
+from ops.commands.refresh import follow
+from ops.render import AWAY
 from tests.api.conftest import eventually
 from tests.ops.conftest import NOWHERE, QUOTEWELL, Shell, Work, interrupt, typed
 
@@ -165,16 +165,16 @@ def unseen(report: JobReport) -> None:
 
 async def test_what_does_not_move_because_redis_is_away_is_a_reason(resources: Resources) -> None:
     lonely = replace(resources, redis=open_redis("redis://127.0.0.1:9/0", timeout=0.5))
-    reason = await follow(lonely, await queued(resources), unseen, still=0.1)
+    stall = await follow(lonely, await queued(resources), unseen, stall_timeout=0.1)
 
-    assert reason is not None
-    assert (AWAY, True) == (reason.code, reason.told.startswith("Redis does not answer"))
+    assert stall is not None
+    assert (AWAY, True) == (stall.code, stall.reason.startswith("Redis does not answer"))
 
 
 async def test_a_database_that_stays_away_ends_the_watching(resources: Resources) -> None:
     async with open_pool(NOWHERE["DATABASE_URL"], name="tests", size=1, statement_timeout=1) as away:
         with pytest.raises(StoreUnavailable):
-            await follow(replace(resources, db=away), 1, unseen, statement_timeout=0.5)
+            await follow(replace(resources, db=away), 1, unseen, store_timeout=0.5)
 
 
 async def test_what_only_waits_for_a_hold_to_end_is_told_once(
@@ -184,7 +184,7 @@ async def test_what_only_waits_for_a_hold_to_end_is_told_once(
     await hold(resources, timedelta(hours=1), by=actor())
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(2):
-            await follow(resources, job, unseen, still=0.1)
+            await follow(resources, job, unseen, stall_timeout=0.1)
 
     assert 1 == capsys.readouterr().err.count("(operator); Ctrl-C leaves the job in the line")
 

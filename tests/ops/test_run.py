@@ -13,12 +13,12 @@ import pytest
 
 from common.errors import InvalidSettings
 from common.process.settings import Settings
-from ops.run import PROCFILE, entries, environment, refuse_taken_ports
+from ops.local.run import PROCFILE, entries, environment, refuse_taken_ports
 
 ROOT = Path(__file__).parent.parent.parent
 RUN = """
 import json, os, sys
-from ops import run
+from ops.local import run
 run.KILL_SECONDS = 1
 sys.exit(run.run(json.loads(sys.argv[1]), os.environ))
 """
@@ -204,7 +204,7 @@ def test_a_taken_port_is_named_with_its_setting(name: str) -> None:
 def test_the_command_starts_nothing_when_a_port_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         env = {**os.environ, **STORES, "PORT": str(taken.getsockname()[1])}
-        command = [sys.executable, "-m", "ops.run"]
+        command = [sys.executable, "-m", "ops.local.run"]
 
         ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=15)
 

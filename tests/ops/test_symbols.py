@@ -2,7 +2,7 @@
 
 import pytest
 
-from ops.actor import actor
+from ops.arguments import actor
 from tests.ops.conftest import Shell
 
 FAILING = """

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from common.operations.refreshing import queue_refresh
+from common.operations.refresh_jobs import queue_refresh
 from common.operations.symbols import pin
 from common.process.resources import open_resources
 from common.store.accounts.users import update_scope

@@ -1,4 +1,4 @@
-"""The words that all reports share."""
+"""The types that all reports share."""
 
 from datetime import datetime
 from typing import Annotated, Literal, get_args
@@ -10,4 +10,4 @@ ClassName = Literal[
     "user", "stranger", "operator", "first", "refresh", "trial"
 ]  # trial: likely to be wasted, whoever asked
 CLASSES: tuple[ClassName, ...] = get_args(ClassName)
-HIGHEST_ID = 2**63 - 1
+MAX_ID = 2**63 - 1

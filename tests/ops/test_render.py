@@ -1,20 +1,28 @@
-"""How answers read: durations, times, and tables in terminals of any width."""
+"""How reports read: durations, times, and tables in terminals of any width."""
 
 import io
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import pytest
 from rich.console import Console
 
-from ops.terminal import Column, print_table, span, when, word
+from ops.render import Column, span, table, when, word
 
 COLUMNS = (Column("symbol"), Column("price", spare=1, right=True), Column("trouble"), Column("call", spare=2))
-ROWS = [("AAPL", "237.50", "failed 3x, rests until 21:30:00 UTC", "1234")]
+
+
+class Row(NamedTuple):
+    symbol: str = "AAPL"
+    price: str = "237.50"
+    trouble: str = "failed 3x, rests until 21:30:00 UTC"
+    call: int = 1234
 
 
 def shown(width: int) -> list[str]:
     out = io.StringIO()
-    print_table(Console(file=out, width=width, force_terminal=True, color_system=None, markup=False), COLUMNS, ROWS)
+    console = Console(file=out, width=width, force_terminal=True, color_system=None, markup=False)
+    console.print(table(COLUMNS, [Row()], console))
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 

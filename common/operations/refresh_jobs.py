@@ -5,15 +5,15 @@ The caller wakes a worker once a function here has returned (common/process/brok
 
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from common.calls.forecasts import look_ahead
 from common.core.models import CallClass, Function
 from common.errors import InvalidRequest, NotFound, UnknownSymbol
-from common.operations.acts import note
 from common.operations.ages import look
-from common.operations.spelling import spell
-from common.operations.terms import HIGHEST_ID, Time
+from common.operations.audit import record
+from common.operations.symbols import spell
+from common.operations.types import MAX_ID, Time
 from common.process.resources import Resources
 from common.store.budget import queue, refresh_jobs
 from common.store.budget.refresh_jobs import Item, Job, State
@@ -21,9 +21,9 @@ from common.store.budget.tracked import select_refreshable
 from common.store.connection.pool import Connection, acquire, transaction
 from common.store.market.symbols import select_unknown_among
 
-MOST_NAMED = 500  # symbols by name
-MOST_ITEMS = 500  # that one report holds
-BIT = 5000  # symbols that join the line under one lock
+MAX_NAMED = 500  # symbols by name
+MAX_ITEMS = 500  # that one report holds
+BATCH_SIZE = 5000  # symbols that join the line under one lock
 
 
 class JobItem(Struct, frozen=True):
@@ -69,9 +69,9 @@ async def queue_refresh(
     """
     async with acquire(resources.db) as connection:
         wanted = list(dict.fromkeys(await spell(connection, resources.settings.source, symbols)))
-    if not 1 <= len(wanted) <= MOST_NAMED:
+    if not 1 <= len(wanted) <= MAX_NAMED:
         raise InvalidRequest(
-            f"symbols: expected 1 to {MOST_NAMED}, not {len(wanted)}; ask for more in several jobs, or for all"
+            f"symbols: expected 1 to {MAX_NAMED}, not {len(wanted)}; ask for more in several jobs, or for all"
         )
     async with acquire(resources.db) as connection:
         unknown = await select_unknown_among(connection, resources.budget, wanted)
@@ -96,10 +96,10 @@ async def queue_all(
 async def report_job(resources: Resources, job: int, *, after: str | None = None) -> JobReport:
     """How far it is, with the items after a symbol; raise `NotFound`."""
     async with acquire(resources.db) as connection:
-        found = await refresh_jobs.select_job(connection, job) if 0 < job <= HIGHEST_ID else None
+        found = await refresh_jobs.select_job(connection, job) if 0 < job <= MAX_ID else None
         if found is None:
             raise NotFound(f"there is no job {job}; expected the id that queueing a refresh answered")
-        items = await refresh_jobs.select_items(connection, job, after=after, most=MOST_ITEMS)
+        items = await refresh_jobs.select_items(connection, job, after=after, most=MAX_ITEMS)
         estimate = await _estimate(connection, resources, found) if found.waiting + found.under_way else 0.0
     return _report(found, items, estimate)
 
@@ -107,17 +107,17 @@ async def report_job(resources: Resources, job: int, *, after: str | None = None
 async def _queue(
     resources: Resources, symbols: Sequence[str], *, by: str, request_id: str | None, forced: bool
 ) -> JobReport:
-    """The job holds all of them at once. They join the line in bits, so that a hundred thousand do not hold the ledger's lock against
-    everybody; what a death on the way leaves out, a worker lets join (worker/jobs.py)."""
-    first, rest = symbols[:BIT], [symbols[start : start + BIT] for start in range(BIT, len(symbols), BIT)]
+    """The job has all of them at once. They join the line in batches, so that a hundred thousand do not hold the ledger's lock for long; a
+    worker lets join what a crash has left out (worker/jobs.py)."""
+    batches = [symbols[start : start + BATCH_SIZE] for start in range(0, len(symbols), BATCH_SIZE)] or [symbols]
     async with transaction(resources.db) as connection:
-        await _join(connection, resources, first, forced=forced)
+        await _join(connection, resources, batches[0], forced=forced)
         job = await refresh_jobs.insert_job(connection, symbols, by, request_id)
-        told = f"job {job}: {len(symbols)} symbol{'s' * (len(symbols) != 1)}"
-        await note(connection, "refresh_queued", by=by, subject=told, request_id=request_id)
-    for bit in rest:
+        subject = f"job {job}: {len(symbols)} symbol{'s' * (len(symbols) != 1)}"
+        await record(connection, "refresh_queued", by=by, subject=subject, request_id=request_id)
+    for batch in batches[1:]:
         async with transaction(resources.db) as connection:
-            await _join(connection, resources, bit, forced=forced)
+            await _join(connection, resources, batch, forced=forced)
     return await report_job(resources, job)
 
 
@@ -145,18 +145,15 @@ async def _estimate(connection: Connection, resources: Resources, job: Job) -> f
 
 
 def _report(job: Job, items: Sequence[Item], estimate: float | None) -> JobReport:
+    counts = {name: getattr(job, name) for name in ("settled", "failed", "waiting", "under_way", "expired")}
     return JobReport(
         id=job.id,
         queued_at=job.queued_at,
         queued_by=job.queued_by,
         total=job.settled + job.waiting + job.under_way + job.expired,
-        settled=job.settled,
-        failed=job.failed,
-        waiting=job.waiting,
-        under_way=job.under_way,
-        expired=job.expired,
+        **counts,
         done=job.waiting + job.under_way == 0,
         estimate_s=estimate,
-        items=[JobItem(item.symbol, item.state, item.outcome, item.call, item.settled_at) for item in items],
-        next=items[-1].symbol if len(items) == MOST_ITEMS else None,
+        items=convert(items, list[JobItem], from_attributes=True),
+        next=items[-1].symbol if len(items) == MAX_ITEMS else None,
     )

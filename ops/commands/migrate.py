@@ -1,14 +1,20 @@
-"""`quotewell migrate`: db/migrate.py does it; here it is said."""
+"""`quotewell migrate`: db/migrate.py applies the migrations; this command reports them."""
 
 import os
 
 import psycopg
+from msgspec import Struct
 
 from common.errors import StoreUnavailable
 from db.migrate import failure
 from db.migrate import migrate as apply
+from ops.arguments import AsJson
+from ops.render import AWAY, REFUSED, end, render
 from ops.stores import open_settings
-from ops.terminal import AWAY, REFUSED, AsJson, end, print_json
+
+
+class MigrationReport(Struct, frozen=True):
+    applied: list[str]
 
 
 def migrate(as_json: AsJson = False) -> None:
@@ -19,16 +25,15 @@ def migrate(as_json: AsJson = False) -> None:
     os.environ.setdefault("LOGNAME", "quotewell")  # yoyo logs a user name; a container's user may have none
     with open_settings() as settings:
         try:
-            applied = apply(settings.database_url)
+            report = MigrationReport(apply(settings.database_url))
         except StoreUnavailable as error:
             end(REFUSED, str(error))
         except psycopg.OperationalError as error:
             end(AWAY, f"{failure(error)}; see that the database runs, and that DATABASE_URL leads to it")
         except psycopg.Error as error:
             end(REFUSED, failure(error))
-    if as_json:
-        print_json({"applied": applied})
-    elif applied:
-        print("applied " + ", ".join(applied))
-    else:
-        print("nothing to apply")
+    render(report, _show, as_json=as_json)
+
+
+def _show(report: MigrationReport) -> str:
+    return f"applied {', '.join(report.applied)}" if report.applied else "nothing to apply"

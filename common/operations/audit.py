@@ -3,13 +3,13 @@
 import structlog
 from msgspec import Struct
 
-from common.operations.terms import Time
+from common.operations.types import Time
 from common.process.resources import Resources
 from common.store.accounts.audit import Act, insert_act
 from common.store.budget import reports
 from common.store.connection.pool import Connection, acquire
 
-MOST_ACTS = 500
+MAX_ACTS = 500
 
 log = structlog.get_logger(__name__)
 
@@ -34,13 +34,13 @@ class AuditReport(Struct, frozen=True):
     next: int | None
 
 
-async def note(connection: Connection, event: str, *, by: str, subject: str | None, request_id: str | None) -> None:
+async def record(connection: Connection, event: str, *, by: str, subject: str | None, request_id: str | None) -> None:
     """Write an act down, in the transaction that does it."""
     await insert_act(connection, Act(event, by, subject=subject, request_id=request_id))
     log.info(event, actor=by, subject=subject)
 
 
-async def report_acts(
+async def report_audit(
     resources: Resources,
     *,
     event: str | None = None,
@@ -52,5 +52,5 @@ async def report_acts(
     """The last acts, 1 to 500: all, or those of one event, one actor, about one account."""
     async with acquire(resources.db) as connection:
         rows = await reports.select_audit(connection, event=event, actor=actor, user=user, before=before, most=most)
-    acts = [ActRow(**{("user" if name == "user_id" else name): value for name, value in row.items()}) for row in rows]
+    acts = [ActRow(**{"user" if name == "user_id" else name: value for name, value in row.items()}) for row in rows]
     return AuditReport(acts, acts[-1].id if len(acts) == most else None)

@@ -21,7 +21,7 @@ from common.errors import InvalidSettings, StoreUnavailable
 from common.process.settings import Settings
 from db.migrate import failure, migrate
 
-PROCFILE = Path(__file__).parent.parent / "Procfile.dev"
+PROCFILE = Path(__file__).parents[2] / "Procfile.dev"
 KILL_SECONDS = 8  # a worker has 3 s to finish its tasks; all is over within 10 s
 MAY_END = frozenset({"demo"})  # says what to look at, then may leave with 0
 

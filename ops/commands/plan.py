@@ -13,8 +13,7 @@ from common.core.budget.staleness import lower_bound, round_robin, session_rate,
 from common.core.forecast.rehearsal import rehearse
 from common.core.limits import MINUTE, parse_limits
 from common.errors import InvalidSettings
-
-OurJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+from ops.arguments import AsJson
 
 
 def plan(
@@ -24,7 +23,7 @@ def plan(
     interactive_share: Annotated[
         float, typer.Option(min=0, max=0.99, help="What a daily quota keeps for misses.")
     ] = 0.2,
-    as_json: OurJson = False,
+    as_json: AsJson = False,
 ) -> None:
     """The expected mean age of a price as it is read, in market-open minutes."""
     answer = what_if(symbols, budget, zipf_exponent, interactive_share)

@@ -15,8 +15,7 @@ from common.core.limits import parse_limits
 from common.core.models import CallClass, Function, Listed, Price
 from common.core.provider.outcomes import Hold, Outcome
 from common.errors import InvalidRequest, InvalidSymbol, NotFound, UnknownSymbol
-from common.operations import refreshing
-from common.operations.refreshing import JobReport, queue_all, queue_refresh, report_job
+from common.operations.refresh_jobs import JobReport, queue_all, queue_refresh, report_job
 from common.process.resources import Resources
 from common.store.budget import gate, ledger, refresh_jobs
 from common.store.budget.ledger import select_now
@@ -267,8 +266,8 @@ async def test_a_job_of_nothing_is_done_at_once(process: Resources) -> None:
     assert (0, True, [], 0.0) == (report.total, report.done, report.items, report.estimate_s)
 
 
-async def test_many_symbols_join_the_line_bit_by_bit(process: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refreshing, "BIT", 100)
+async def test_many_symbols_join_the_line_in_batches(process: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.operations.refresh_jobs.BATCH_SIZE", 100)
     async with acquire(process.db) as connection:
         await upsert_pins(connection, [f"S{number}" for number in range(1050)])
     report = await queue_all(process, stale_only=False, by=BY)

@@ -1,0 +1,200 @@
+"""Accounts: make one, give it rights, lock it, give it another password, and see what was done about it.
+
+Each change stands in the audit, in its own transaction, and in the log once it is committed. No password is ever written down.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from msgspec import Struct
+
+from common.errors import Conflict, NotFound
+from common.passwords import SCHEME, Passwords, check_policy
+from common.process.resources import Resources
+from common.process.settings import Settings
+from common.store.accounts import logins, users
+from common.store.accounts.audit import Act, insert_act, select_acts
+from common.store.accounts.users import User
+from common.store.connection.pool import Connection, transaction
+
+OPERATOR = "operator"
+
+log = structlog.get_logger(__name__)
+
+
+class Account(Struct, frozen=True):
+    id: int
+    username: str
+    email: str
+    created_at: str
+    scope: str
+    locked: bool
+
+
+class ChangedAccount(Account, frozen=True):
+    """An account after a change. No event: it was so already."""
+
+    events: list[str]
+    logins_ended: int
+
+
+class AccountAct(Struct, frozen=True):
+    at: str
+    event: str
+    actor: str
+    address: str | None
+    subject: str | None
+    request_id: str | None
+
+
+class AccountReport(Account, frozen=True):
+    """`acts`: the last ones about it, newest first."""
+
+    open_logins: int
+    acts: list[AccountAct]
+
+
+@dataclass(slots=True)
+class Change:
+    """A change in its transaction: the account as it is by now, the events so far, and how many logins were ended."""
+
+    connection: Connection
+    settings: Settings
+    user: User
+    by: str
+    events: list[str] = field(default_factory=list)
+    logins_ended: int = 0
+
+    async def record(self, event: str) -> None:
+        """Write the act, and read the account again."""
+        await insert_act(self.connection, Act(event, self.by, self.user.id))
+        self.user = await users.select_user(self.connection, self.user.id) or self.user
+        self.events.append(event)
+
+    async def end_logins(self) -> None:
+        """After the account's row has changed: a login under way waits for the row, or is ended too."""
+        self.logins_ended = await logins.end_logins(self.connection, self.user.id)
+
+
+Step = Callable[[Change], Awaitable[None]]
+
+
+async def create_account(
+    resources: Resources, username: str, email: str, password: str, *, operator: bool, by: str
+) -> ChangedAccount:
+    """Make an account. Raise `InvalidRequest` for the password, `Conflict` for a taken name."""
+    check_policy(password, resources.settings, names=(username, email))
+    hashed = await _hash(password, resources.settings)
+
+    async def insert(connection: Connection) -> User:
+        try:
+            return await users.insert_user(connection, username, email, hashed, SCHEME)
+        except Conflict as error:
+            raise Conflict(f"{error}; choose another, or look at it with `quotewell user show`") from error
+
+    async def record(change: Change) -> None:
+        await change.record("user_created")
+        if operator:
+            await grant(change)
+
+    return await _apply(resources, insert, record, by=by)
+
+
+async def change_account(resources: Resources, name: str, step: Step, *, by: str) -> ChangedAccount:
+    """Take one of the steps below with the account of this username or email. Raise `NotFound`."""
+    return await _apply(resources, lambda connection: _select(connection, name), step, by=by)
+
+
+async def report_account(resources: Resources, name: str, *, most: int) -> AccountReport:
+    """Raise `NotFound`."""
+    async with transaction(resources.db) as connection:
+        user = await _select(connection, name)
+        open_logins = await logins.select_open_logins(connection, user.id)
+        entries = await select_acts(connection, user=user.id, most=most)
+    acts = [
+        AccountAct(
+            entry.at.isoformat(),
+            entry.act.event,
+            entry.act.actor,
+            entry.act.address,
+            entry.act.subject,
+            entry.act.request_id,
+        )
+        for entry in entries
+    ]
+    return AccountReport(**_fields(user), open_logins=open_logins, acts=acts)
+
+
+async def grant(change: Change) -> None:
+    """Give the scope `operator`; the account's next token has it."""
+    scope = set(change.user.scope.split())
+    if OPERATOR not in scope:
+        await users.update_scope(change.connection, change.user.id, " ".join(sorted(scope | {OPERATOR})))
+        await change.record("operator_granted")
+
+
+async def revoke(change: Change) -> None:
+    """Take the scope away, and end all logins: their tokens still have it."""
+    scope = set(change.user.scope.split())
+    if OPERATOR in scope:
+        await users.update_scope(change.connection, change.user.id, " ".join(sorted(scope - {OPERATOR})))
+        await change.end_logins()
+        await change.record("operator_revoked")
+
+
+async def lock(change: Change) -> None:
+    """Let nobody log in to it, and end all logins, also if it was locked before."""
+    was_locked = change.user.locked
+    await users.update_locked(change.connection, change.user.id, locked=True)
+    await change.end_logins()
+    if change.logins_ended or not was_locked:
+        await change.record("user_locked")
+
+
+async def unlock(change: Change) -> None:
+    if change.user.locked:
+        await users.update_locked(change.connection, change.user.id, locked=False)
+        await change.record("user_unlocked")
+
+
+async def reset_password(change: Change, password: str) -> None:
+    """Set another password, and end all logins. Raise `InvalidRequest` for the password."""
+    check_policy(password, change.settings, names=(change.user.username, change.user.email))
+    hashed = await _hash(password, change.settings)
+    await users.update_password(change.connection, change.user.id, hashed, SCHEME)
+    await change.end_logins()
+    await change.record("password_reset")
+
+
+async def _apply(
+    resources: Resources, find: Callable[[Connection], Awaitable[User]], step: Step, *, by: str
+) -> ChangedAccount:
+    """One transaction on the account that `find` gives; logged once it is committed."""
+    async with transaction(resources.db) as connection:
+        change = Change(connection, resources.settings, await find(connection), by)
+        await step(change)
+    for event in change.events:
+        log.info(event, user=change.user.id, actor=by, logins_ended=change.logins_ended)
+    return ChangedAccount(**_fields(change.user), events=change.events, logins_ended=change.logins_ended)
+
+
+async def _select(connection: Connection, name: str) -> User:
+    user = await users.select_user_by_name(connection, name.strip())
+    if user is None:
+        raise NotFound(f"no account has the username or email {name!r}; `quotewell user create` makes one")
+    return user
+
+
+async def _hash(password: str, settings: Settings) -> str:
+    passwords = Passwords(cost=settings.bcrypt_cost)
+    try:
+        return await passwords.hash(password)
+    finally:
+        passwords.close()
+
+
+def _fields(user: User) -> dict[str, Any]:
+    fields = {name: getattr(user, name) for name in ("id", "username", "email", "scope", "locked")}
+    return fields | {"created_at": user.created_at.isoformat()}

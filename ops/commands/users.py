@@ -1,0 +1,141 @@
+"""Accounts from the operator's side: make one, give it rights, lock it, and see what was done about it.
+
+A password is asked for without echo, or read from stdin: an argument would stand in the shell's history and in the list of processes.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from common.errors import InvalidSettings
+from common.operations import accounts
+from common.operations.accounts import AccountReport, ChangedAccount
+from ops.arguments import AsJson, actor
+from ops.render import Block, Column, pairs, render, table, when
+from ops.stores import call
+
+MAX_ACTS = 20  # that `show` prints
+USERNAME = re.compile(r"[A-Za-z0-9_.-]{3,32}")
+EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}")
+COLUMNS = (
+    Column("at", show=lambda act: when(datetime.fromisoformat(act.at))),
+    Column("event"),
+    Column("actor", "by"),
+    Column("subject", "about", spare=1),
+    Column("address", spare=2),
+)
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Accounts: who may log in, and who operates.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Username or email.")]
+FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")]
+
+
+@app.command("create")
+def create(
+    username: Annotated[
+        str, typer.Argument(metavar="NAME", help="3 to 32 letters, digits, dots, dashes, underscores.")
+    ],
+    email: Annotated[str, typer.Argument(metavar="EMAIL", help="An address such as ada@example.com.")],
+    operator: Annotated[bool, typer.Option("--operator", help="Give it the scope operator.")] = False,
+    password_stdin: FromStdin = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make an account; its password is asked for twice."""
+    _check_names(username, email)
+    password = _password(from_stdin=password_stdin)
+    report = call(
+        lambda resources: accounts.create_account(resources, username, email, password, operator=operator, by=actor())
+    )
+    render(report, _sentence, as_json=as_json)
+
+
+@app.command("operator")
+def operator(
+    name: Name,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Take it away, and end all logins.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give an account the scope operator, or take it away. Its next login or refresh has it."""
+    _change(name, accounts.revoke if revoke else accounts.grant, as_json=as_json)
+
+
+@app.command("lock")
+def lock(name: Name, as_json: AsJson = False) -> None:
+    """Let nobody log in to it, and end all its logins: it holds everywhere within a second."""
+    _change(name, accounts.lock, as_json=as_json)
+
+
+@app.command("unlock")
+def unlock(name: Name, as_json: AsJson = False) -> None:
+    """Open a locked account again."""
+    _change(name, accounts.unlock, as_json=as_json)
+
+
+@app.command("reset")
+def reset(name: Name, password_stdin: FromStdin = False, as_json: AsJson = False) -> None:
+    """Give an account another password, asked for twice, and end all its logins."""
+    password = _password(from_stdin=password_stdin)
+    _change(name, lambda change: accounts.reset_password(change, password), as_json=as_json)
+
+
+@app.command("show")
+def show(name: Name, as_json: AsJson = False) -> None:
+    """Who it is, whether it is locked, its open logins, and the last acts about it, newest last."""
+    report = call(lambda resources: accounts.report_account(resources, name, most=MAX_ACTS))
+    render(report, _show, as_json=as_json)
+
+
+def _check_names(username: str, email: str) -> None:
+    """Refuse what a registration over HTTP would refuse too."""
+    if not USERNAME.fullmatch(username):
+        raise InvalidSettings(f"NAME: expected 3 to 32 letters, digits, dots, dashes or underscores, not {username!r}")
+    if not EMAIL.fullmatch(email):
+        raise InvalidSettings(f"EMAIL: expected an address such as ada@example.com, not {email!r}")
+
+
+def _password(*, from_stdin: bool) -> str:
+    """From stdin without its last line end."""
+    try:
+        given = sys.stdin.buffer.read().decode().removesuffix("\n").removesuffix("\r") if from_stdin else _prompt()
+        given.encode()
+    except UnicodeError as error:
+        raise InvalidSettings("password: expected UTF-8") from error
+    return given
+
+
+def _prompt() -> str:
+    if not sys.stdin.isatty():
+        raise InvalidSettings("--password-stdin: expected, for there is no terminal to ask for a password")
+    typed: str = typer.prompt("Password", hide_input=True, confirmation_prompt="Once more", err=True)
+    return typed
+
+
+def _change(name: str, step: accounts.Step, *, as_json: bool) -> None:
+    report = call(lambda resources: accounts.change_account(resources, name, step, by=actor()))
+    render(report, _sentence, as_json=as_json)
+
+
+def _sentence(account: ChangedAccount) -> str:
+    events = ", ".join(event.replace("_", " ") for event in account.events) or "was so already, nothing changed"
+    ended = f"; {account.logins_ended} logins ended" if account.logins_ended else ""
+    return f"{account.username} ({account.id}): {events}{ended}"
+
+
+def _show(account: AccountReport) -> Iterator[Block]:
+    yield pairs(
+        (
+            ("account", f"{account.username} ({account.id})"),
+            ("email", account.email),
+            ("made", when(datetime.fromisoformat(account.created_at))),
+            ("scope", account.scope or "-"),
+            ("locked", "yes" if account.locked else "no"),
+            ("open logins", str(account.open_logins)),
+        )
+    )
+    yield ""
+    yield table(COLUMNS, reversed(account.acts))
