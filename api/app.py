@@ -28,7 +28,7 @@ from api.quotes.hot import answer_hot
 from api.quotes.listing import LISTING, Listing
 from api.quotes.lookup import QUOTES, Quotes
 from api.quotes.memory import MEMORY, Memory
-from api.quotes.misses import LIVE, Live
+from api.quotes.misses import MISSES, Misses
 from api.quotes.outlook import keep_outlook
 from api.quotes.reads import READS, Reads
 from api.streams.fanout import Streams
@@ -93,8 +93,8 @@ def create_app(settings: Settings) -> web.Application:
             app[RESOURCES] = resources
             dispatcher = Dispatcher(resources)
             memory.listeners.add(lambda entry: dispatcher.tell((Function.QUOTE, entry.quote.symbol)))
-            app[LIVE] = live = Live(resources, dispatcher)
-            app[QUOTES] = quotes = Quotes(resources, memory, live)
+            app[MISSES] = misses = Misses(resources, dispatcher)
+            app[QUOTES] = quotes = Quotes(resources, memory, misses)
             app[STREAMS] = streams = Streams(resources, memory)
             app[REVOCATIONS] = revocations = Revocations(resources)
             app[PRIVATE] = private = PrivateStreams(resources, streams, quotes, revocations)
@@ -116,7 +116,7 @@ def create_app(settings: Settings) -> web.Application:
             }
             yield
             await _cancel(running)
-            await live.close()
+            await misses.close()
             await reads.flush(resources)
             passwords.close()
 

@@ -17,7 +17,7 @@ import asyncpg
 
 from bench.fair_judge import Call
 from bench.virtual import HANDS, StillClock
-from common.calls import work
+from common.calls import permits, work
 from common.calls.settle import settle
 from common.core.calendar.clock import Calendar
 from common.core.calendar.closes import LAG
@@ -106,7 +106,7 @@ class Day:
                 await self.set_time(moment)
 
     async def _look(self, worker: Worker) -> None:
-        while isinstance(answer := await work.obtain_permit(worker.resources), Permit):
+        while isinstance(answer := await permits.obtain_permit(worker.resources), Permit):
             self._send(worker, answer.grant)
         worker.look_at = self._next_look(answer)
 

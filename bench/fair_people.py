@@ -87,7 +87,7 @@ async def ask_live(
 
 
 async def _keep_held(day: Day, connection: Connection, function: Function, subject: str) -> None:
-    """As `Live._refuse_held`: where the provider fails nobody is told to come back."""
+    """As `Misses._refuse_held`: where the provider fails nobody is told to come back."""
     book = await reports.select_ledger(connection, day.resources.budget.account)
     if book["held_until"] is not None and book["held_for"] not in GATE_REASONS:
         left = book["held_until"] - day.now
@@ -96,7 +96,7 @@ async def _keep_held(day: Day, connection: Connection, function: Function, subje
 
 
 async def _keep_pending(day: Day, function: Function, subject: str) -> None:
-    """As `Live._pending`: who was not served is told to come back, and the request keeps its place until then."""
+    """As `Misses._pending`: who was not served is told to come back, and the request keeps its place until then."""
     resources = day.resources
     async with acquire(resources.db) as connection:
         if await queue.select_queued(connection, [(function, subject)]):

@@ -1,6 +1,6 @@
 """People who are told times in a virtual day: who comes back exactly when told, and who reads when stale quotes are expected.
 
-The real API code: `Live.obtain` for who waits for a first quote, `judge` by the outlook that a process looks up every five seconds.
+The real API code: `Misses.obtain` for who waits for a first quote, `judge` by the outlook that a process looks up every five seconds.
 """
 
 import random
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from api.accounts.requesters import Requester
-from api.quotes.misses import FetchRequest, Live
+from api.quotes.misses import FetchRequest, Misses
 from api.quotes.outlook import PERIOD
 from bench.fair_day import MINUTE, Day
 from bench.fair_people import ask_live
@@ -54,7 +54,7 @@ class People:
     so it is called when the wait is over."""
 
     day: Day
-    live: Live
+    live: Misses
     accounts: list[int]
     told: list[Told] = field(default_factory=list)
     refused: int = 0
@@ -99,7 +99,7 @@ async def _never() -> bool:
 
 @contextmanager
 def people(day: Day, accounts: list[int]) -> Iterator[People]:
-    yield People(day, Live(day.resources, Dispatcher(day.resources)), accounts)
+    yield People(day, Misses(day.resources, Dispatcher(day.resources)), accounts)
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """`make bench-search`: what a search over the provider's listing costs, and how often it finds what is meant.
 
-Queries are the everyday names of `tests/core/search/test_everyday_names.py`, whole and as they are typed, letter by letter. The reference is a
-plain scan of all names with `in`, in the same run.
+Queries are the everyday names of `tests/core/search/test_everyday_names.py`, whole and as they are typed, letter by letter. The
+reference is a plain scan of all names with `in`, in the same run.
 """
 
 import gc

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from common.calls.permits import obtain_permit
 from common.calls.settle import settle
-from common.calls.work import obtain_permit
 from common.core.budget.ledger_clock import LedgerClock
 from common.core.calendar.trading_day import latest_day
 from common.core.models import Price

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from redis.exceptions import RedisError
 
-from common.calls import work
+from common.calls import publish, work
 from common.core.models import CallClass, Function
 from common.errors import StoreUnavailable
 from common.process.resources import Resources
@@ -71,7 +71,7 @@ async def _beat(resources: Resources, *, ticked: bool) -> None:
 
 async def _publish_pending(resources: Resources) -> None:
     try:
-        await work.publish_pending(resources)
+        await publish.publish_pending(resources)
     except (RedisError, OSError, StoreUnavailable) as error:
         resources.health.note("feed", up=False, reason=type(error).__name__)
 

@@ -19,7 +19,7 @@ from api.http.middlewares import public
 from api.quotes.chart_memory import RECHECK_INTERVAL
 from api.quotes.lookup import QUOTES
 from api.quotes.memory import MEMORY, Memory
-from api.quotes.misses import LIVE, FetchRequest
+from api.quotes.misses import MISSES, FetchRequest
 from api.quotes.stocks import PREFER, judge_now, pace_of, wait_of
 from api.quotes.symbols import symbol_of
 from common.core.calendar.closes import LAG
@@ -139,7 +139,7 @@ async def _obtain(request: web.Request, symbol: str, wait: float) -> Chart:
             return await store.select_bars_refused(connection, resources.settings.source, symbol)
 
     fetch = FetchRequest(Function.DAILY, symbol, await requester_of(request), wait)
-    return await request.app[LIVE].obtain(fetch, look=look, unknown=unknown)
+    return await request.app[MISSES].obtain(fetch, look=look, unknown=unknown)
 
 
 async def _queue_refresh(resources: Resources, found: Chart, quote: Quote | None) -> None:

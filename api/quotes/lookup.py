@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from api.accounts.requesters import Requester
 from api.http import metrics
 from api.quotes.memory import Memory
-from api.quotes.misses import FetchRequest, Live
+from api.quotes.misses import FetchRequest, Misses
 from common.core.models import Function, Quote
 from common.errors import StoreUnavailable
 from common.process.resources import Resources
@@ -26,10 +26,10 @@ class Count(Protocol):
 class Quotes:
     """One process's way to quotes: what memory lacks is looked for in the stores, and remembered."""
 
-    def __init__(self, resources: Resources, memory: Memory, live: Live) -> None:
+    def __init__(self, resources: Resources, memory: Memory, misses: Misses) -> None:
         self._resources = resources
         self._memory = memory
-        self._live = live
+        self._misses = misses
 
     async def lookup(self, symbol: str) -> Quote | None:
         """The newest quote that is known here; no call is made. Raise `StoreUnavailable` if nothing is and no store can say so."""
@@ -97,7 +97,7 @@ class Quotes:
             raise
 
     async def obtain(self, symbol: str, *, wait: float, by: Requester) -> Quote:
-        """The first quote of a symbol that has none, asked live within `wait` seconds; raises as `Live.obtain` does."""
+        """The first quote of a symbol that has none, asked live within `wait` seconds; raises as `Misses.obtain` does."""
 
         async def look() -> Quote | None:
             return (await self._find([symbol], count=_ignore)).get(symbol)  # again and again: not what is asked
@@ -108,7 +108,7 @@ class Quotes:
 
         fetch = FetchRequest(Function.QUOTE, symbol, by, wait)
         with metrics.live_lookup():
-            quote = await self._live.obtain(fetch, look=look, unknown=unknown)
+            quote = await self._misses.obtain(fetch, look=look, unknown=unknown)
         metrics.note_served([quote], self._resources.settings.market_hours)
         return quote
 

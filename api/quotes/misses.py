@@ -61,7 +61,7 @@ class FetchRequest:
         return CallClass.STRANGER if self.by.account is None else CallClass.USER
 
 
-class Live:
+class Misses:
     """Requests of one process that somebody waits for."""
 
     def __init__(self, resources: Resources, dispatcher: Dispatcher) -> None:
@@ -83,7 +83,7 @@ class Live:
         until = time.monotonic() + fetch.wait
         if await unknown():
             raise UnknownSymbol(f"the provider does not have {fetch.subject}")
-        await self._join(fetch)
+        await self._enqueue(fetch)
         found = await self._wait(fetch, look, unknown, until) if self._may_wait(fetch) else await look()
         if found is None:
             raise await self._pending(fetch)
@@ -130,7 +130,7 @@ class Live:
     async def _refresh(self, fetch: FetchRequest) -> None:
         until = time.monotonic() + fetch.wait
         try:
-            await self._join(fetch)
+            await self._enqueue(fetch)
             with self._dispatcher.waiting(fetch.key) as waiter:
                 while (left := until - time.monotonic()) > 0 and await self._is_queued(fetch):
                     await waiter.wait(left)
@@ -143,7 +143,7 @@ class Live:
         async with acquire(self._resources.db) as connection:
             return bool(await queue.select_queued(connection, [fetch.key]))
 
-    async def _join(self, fetch: FetchRequest) -> None:
+    async def _enqueue(self, fetch: FetchRequest) -> None:
         resources = self._resources
         most = misses_a_minute(resources.budget.limits)
         async with acquire(resources.db) as connection:
@@ -180,7 +180,7 @@ class Live:
         left = (book["held_until"] - now).total_seconds()
         failing = book["held_for"] in GATE_REASONS
         if failing:
-            await queue.update_expiry(connection, fetch.function, fetch.subject, _stay(left))
+            await queue.update_expiry(connection, fetch.function, fetch.subject, _expiry(left))
             raise self._unavailable(fetch, left)
         if left > fetch.wait:
             raise await self._promise(
@@ -227,8 +227,8 @@ class Live:
         await self._dispatcher.close()
 
 
-def _stay(wait: float) -> timedelta:
+def _expiry(wait: float) -> timedelta:
     return min(MAX_QUEUE_TTL, timedelta(seconds=wait)) + queue.QUEUE_TTL
 
 
-LIVE = web.AppKey("live", Live)
+MISSES = web.AppKey("misses", Misses)

@@ -16,7 +16,7 @@ from api.http.keys import RESOURCES
 from api.http.middlewares import public
 from api.quotes.listing import LISTING
 from api.quotes.memory import MEMORY
-from api.quotes.misses import LIVE, FetchRequest
+from api.quotes.misses import MISSES, FetchRequest
 from api.quotes.stocks import STALE_FOR
 from common.core.models import Function, Match
 from common.core.search.names import readable
@@ -84,7 +84,7 @@ async def _widen(request: web.Request, query: str, local: Sequence[Match]) -> An
 
 async def _ask(request: web.Request, query: str, statement_timeout: timedelta) -> Search:
     """What the provider answered to this query; an old answer is served while a new one is asked for."""
-    resources, live = request.app[RESOURCES], request.app[LIVE]
+    resources, live = request.app[RESOURCES], request.app[MISSES]
 
     async def look() -> Search | None:
         async with acquire(resources.db) as connection:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from common.calls import work
+from common.calls import permits, work
 from common.core.budget.holds import GATE_REASONS
 from common.core.models import Function
 from common.core.provider.outcomes import Outcome
@@ -76,7 +76,7 @@ class Dispatcher:
             self._demand.clear()
             while self._waiters:
                 try:
-                    answer = await work.obtain_permit(self._resources)
+                    answer = await permits.obtain_permit(self._resources)
                     if isinstance(answer, Permit):
                         self._make(answer)
                     else:

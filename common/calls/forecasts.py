@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from common.calls.work import current_pace
+from common.calls.permits import current_pace
 from common.core.budget.policy import Pace
 from common.core.forecast.promises import Forecast, forecast
 from common.core.forecast.situation import USUAL_LATENCY, Gate, Situation, Wanted, Window

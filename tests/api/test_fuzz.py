@@ -31,7 +31,7 @@ checks.positive_data_acceptance.enabled = false
 include-path = "/api/watchlist/export"
 checks.allow_header_conformance.enabled = false
 
-[[operations]]  # it does not end; tests/api/streams/test_public.py and test_private_stream.py have it, tests/api/http/test_contract.py what it refuses
+[[operations]]  # it does not end; test_public.py and test_private_stream.py have it, test_contract.py what it refuses
 include-path-regex = "/stream$"
 enabled = false
 """

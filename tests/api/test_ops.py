@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from api.http.keys import RESOURCES
 from api.ops.questions import Ended
 from api.ops.routes import routes
-from common.calls import work
+from common.calls import permits, work
 from common.core.provider.outcomes import Outcome
 from common.store.budget.ledger import Wait
 from tests.api.conftest import PASSWORD, Client, User, register
@@ -48,7 +48,7 @@ async def serve_all(api: Client) -> None:
     """Work the line as a worker does, until nothing waits."""
     assert api.app is not None
     resources = api.app[RESOURCES]
-    while not isinstance(permit := await work.obtain_permit(resources), Wait):
+    while not isinstance(permit := await permits.obtain_permit(resources), Wait):
         await work.carry_out(resources, permit)
 
 

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.core import Metric
 
-from common.calls import work
+from common.calls import permits, work
 from common.calls.metrics import note_call, note_waits
 from common.core.models import CallClass, Function
 from common.core.provider.outcomes import Hold, Outcome
@@ -98,7 +98,7 @@ async def test_a_call_that_is_carried_out_counts_itself_and_what_waited_for_it(r
     async with acquire(resources.db) as connection:
         await enqueue(connection, resources.budget, Function.QUOTE, ["IBM"], CallClass.USER, ttl=DAY)
 
-    permit = await work.obtain_permit(resources)
+    permit = await permits.obtain_permit(resources)
     assert isinstance(permit, Permit)
     assert Outcome.OK is await work.carry_out(resources, permit)
 
@@ -128,7 +128,7 @@ async def test_what_happened_is_told(settings: Settings, resources: Resources) -
     async with acquire(resources.db) as connection:
         await enqueue(connection, resources.budget, Function.QUOTE, ["IBM", "AAPL"], CallClass.OPERATOR, ttl=DAY)
         await heartbeats.upsert_heartbeats(connection, [heartbeats.BEAT, "worker@here:1", "worker@here:2"])
-    permit = await work.obtain_permit(resources)
+    permit = await permits.obtain_permit(resources)
     assert isinstance(permit, Permit)
     await work.carry_out(resources, permit)
 

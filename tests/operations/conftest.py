@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 
-from common.calls import work
+from common.calls import permits, work
 from common.core.provider.outcomes import Outcome
 from common.process.resources import Resources
 from common.provider import Permit
@@ -30,7 +30,7 @@ def process(resources: Resources, clock: Clock) -> Resources:
 
 async def take(process: Resources) -> Permit:
     """A call that is granted and not made yet."""
-    permit = await work.obtain_permit(process)
+    permit = await permits.obtain_permit(process)
     assert isinstance(permit, Permit), permit
     return permit
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from common.calls import work
+from common.calls import permits, work
 from common.core.limits import LEASE, parse_limits
 from common.core.models import CallClass, Function
 from common.core.provider.outcomes import Hold, Outcome
@@ -58,7 +58,7 @@ async def test_a_spent_minute_says_when_the_next_slot_is_free(slow: Resources, c
     await serve(slow)
     clock.pass_(20)
     report = await report_budget(slow)
-    answer = await work.obtain_permit(slow)
+    answer = await permits.obtain_permit(slow)
 
     assert [("2/1min", 2, 0, False), ("10/1h", 2, 8, True)] == slots(report)
     assert isinstance(answer, Wait)
@@ -122,7 +122,7 @@ async def test_calls_of_another_key_are_not_told(process: Resources) -> None:
 async def test_a_hold_lets_no_call_go_until_it_is_released(process: Resources) -> None:
     await want(process, "IBM")
     held = await hold(process, HOUR, by=BY)
-    waits = await work.obtain_permit(process)
+    waits = await permits.obtain_permit(process)
     released = await release(process, by=BY)
 
     assert ("operator", 3600.0, held.held_until) == (held.held_for, held.next_free_s, held.next_free_at)

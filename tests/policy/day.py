@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from common.calls import work
+from common.calls import permits, work
 from common.calls.settle import settle
 from common.core.budget.ledger_clock import LedgerClock
 from common.core.budget.staleness import zipf
@@ -179,7 +179,7 @@ class Day:
                 await heapq.heappop(self._planned)[2]()
             if self.now >= until:
                 return
-            answer = await work.obtain_permit(self.resources)
+            answer = await permits.obtain_permit(self.resources)
             if isinstance(answer, Permit):
                 self._send(answer.grant)
             else:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from common.calls import work
+from common.calls import permits
 from common.core.calendar.closes import LAG
 from common.core.provider.outcomes import Outcome
 from common.store.budget.ledger import Grant
@@ -104,7 +104,7 @@ async def test_a_call_whose_process_died_costs_no_symbol_its_close(begin: Begin)
     day = await standard_day(begin, FRIDAY)
     await day.run(FRIDAY + LAG["realtime"])
     for _ in range(3):
-        await work.obtain_permit(day.resources)  # granted, and never made
+        await permits.obtain_permit(day.resources)  # granted, and never made
     await day.run(FRIDAY + 20 * MINUTE)
 
     assert [] == await lacking(day, FRIDAY)

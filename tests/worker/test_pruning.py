@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from common.calls import work
+from common.calls import publish
 from common.core.models import Bar, Price, Quote
 from common.process.resources import Resources, open_redis
 from common.store.budget import heartbeats, ledger, refresh_jobs
@@ -119,7 +119,7 @@ async def save_quote(resources: Resources, symbol: str, age: timedelta) -> Quote
         quote = Quote(Price(symbol, Decimal(10), at.date()), SOURCE, at)
         await quotes.upsert_quote(connection, quote)
         await history.insert_history(connection, [quote])
-    assert await work.publish(resources, quote)
+    assert await publish.publish(resources, quote)
     return quote
 
 
@@ -194,7 +194,7 @@ async def test_a_quote_that_is_published_while_it_is_forgotten_leaves_no_key(res
     quote = await save_quote(resources, "OLD", 366 * DAY)
     await prune(resources, stopping=never)
 
-    await work.publish(resources, quote)
+    await publish.publish(resources, quote)
 
     assert (set(), set()) == await kept(resources, "OLD")
 
@@ -205,7 +205,7 @@ async def test_who_publishes_a_quote_before_its_deletion_is_committed_takes_the_
         async with transaction(resources.db) as connection:
             gone = await quotes.delete_unwanted(connection, keep=365 * DAY, half_life=DAY, most=10)
             await feed.forget(resources.redis, gone)
-            publishing = asyncio.create_task(work.publish(resources, quote))
+            publishing = asyncio.create_task(publish.publish(resources, quote))
             while not await feed.select_published(resources.redis, SOURCE, ["OLD"]):
                 pass
         await publishing
@@ -234,7 +234,7 @@ async def test_a_newer_quote_keeps_its_key_when_an_older_one_is_published_or_for
     old = await save_quote(resources, "IBM", 366 * DAY)
     await save_quote(resources, "IBM", DAY)
 
-    await work.publish(resources, old)
+    await publish.publish(resources, old)
     await feed.forget(resources.redis, [old])
 
     assert ({"IBM"}, {"IBM"}) == await kept(resources, "IBM")

@@ -56,7 +56,7 @@ async def drip(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HEAD", "BODY", "LINGER"):
+    for name in ("HEAD_TIMEOUT", "BODY_TIMEOUT", "LINGER"):
         monkeypatch.setattr(connections, name, QUICK)
 
 

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from api.http.keys import RESOURCES
 from api.quotes.listing import LISTING
-from common.calls import work
+from common.calls import permits, work
 from common.core.models import CallClass, Function
 from common.provider import Permit
 from common.store.budget import queue as rows
@@ -97,7 +97,7 @@ async def load_listing(api: Client) -> None:
     resources, listing = api.app[RESOURCES], api.app[LISTING]
     async with acquire(resources.db) as connection:
         await rows.enqueue(connection, resources.budget, Function.LISTING, ["US"], CallClass.OPERATOR)
-    permit = await work.obtain_permit(resources)
+    permit = await permits.obtain_permit(resources)
     assert isinstance(permit, Permit)
     await work.carry_out(resources, permit)
 

@@ -13,7 +13,7 @@ from yarl import URL
 
 from api.accounts.requesters import Requester
 from api.quotes.lookup import QUOTES
-from common.calls import work
+from common.calls import permits, work
 from common.core.limits import parse_limits
 from common.core.models import CallClass, Function, Quote
 from common.process.resources import open_resources
@@ -263,7 +263,7 @@ async def test_a_failed_fetch_never_replaces_a_good_quote(
     async with open_resources(ready, name="worker", statement_timeout=5) as worker:
         async with acquire(worker.db) as connection:
             await enqueue(connection, worker.budget, Function.QUOTE, ["AAPL"], CallClass.OPERATOR)
-        permit = await work.obtain_permit(worker)
+        permit = await permits.obtain_permit(worker)
         assert isinstance(permit, Permit)
         outcome = await work.carry_out(worker, permit)
     _, after, _ = await ask(api, "/api/stock/AAPL")

@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 from api.http.keys import RESOURCES
 from api.quotes.lookup import Quotes
 from api.quotes.memory import MEMORY
-from api.quotes.misses import LIVE
+from api.quotes.misses import MISSES
 from common.core.models import Quote
 from common.core.quotes.wire import encode
 from common.process.settings import Settings
@@ -127,7 +127,7 @@ async def test_a_quote_that_is_newer_than_what_was_looked_up_is_served(api: Clie
             memory.remember(a_quote("AAPL", "11"))
 
     memory.remember(a_quote("AAPL", "10", age=5))
-    found = await Slow(api.app[RESOURCES], memory, api.app[LIVE]).lookup_all(["AAPL", "ORCL"])
+    found = await Slow(api.app[RESOURCES], memory, api.app[MISSES]).lookup_all(["AAPL", "ORCL"])
 
     assert 11 == found["AAPL"].price.price
 

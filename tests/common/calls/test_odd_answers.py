@@ -11,7 +11,7 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from pytest_aiohttp.plugin import AiohttpServer
 
-from common.calls import work
+from common.calls import permits, work
 from common.calls.settle import settle
 from common.core.calendar.trading_day import NEW_YORK
 from common.core.models import Bar, CallClass, Function, Price
@@ -46,7 +46,7 @@ async def permit_for(resources: Resources, function: Function, subject: str) -> 
     """An operator's call, for it is made whatever is known already."""
     async with acquire(resources.db) as connection:
         assert "joined" == await rows.enqueue(connection, resources.budget, function, [subject], CallClass.OPERATOR)
-    permit = await work.obtain_permit(resources)
+    permit = await permits.obtain_permit(resources)
     assert isinstance(permit, Permit)
     assert (function, (subject,)) == (permit.grant.function, permit.grant.subjects)
     return permit
@@ -277,7 +277,7 @@ async def test_a_status_that_throttles_holds_all_calls_for_as_long_as_it_says(
         throttled, await permit_for(throttled, Function.QUOTE, "IBM")
     )
     for _ in range(2):  # the first that hears of a hold may shorten it
-        told = await work.obtain_permit(throttled)
+        told = await permits.obtain_permit(throttled)
 
     assert isinstance(told, Wait)
     assert told.wait is not None

@@ -7,7 +7,7 @@ from decimal import Decimal
 import aiohttp
 import pytest
 
-from common.calls import work
+from common.calls import permits, work
 from common.calls.settle import settle
 from common.core.calendar.trading_day import NEW_YORK
 from common.core.limits import LEASE, parse_limits
@@ -31,7 +31,7 @@ async def permit_for(resources: Resources, function: Function, subject: str, cal
     async with acquire(resources.db) as connection:
         told = await rows.enqueue(connection, resources.budget, function, [subject], call_class)
     assert "joined" == told
-    permit = await work.obtain_permit(resources)
+    permit = await permits.obtain_permit(resources)
     assert isinstance(permit, Permit)
     assert (function, (subject,)) == (permit.grant.function, permit.grant.subjects)
     return permit
@@ -367,7 +367,7 @@ async def test_calls_in_a_row_without_an_answer_close_the_gate(resources: Resour
 
     async with acquire(few.db) as connection:
         assert ("provider_down", True) == tuple(await connection.fetchrow("SELECT held_for, probing FROM ledgers"))
-    told = await work.obtain_permit(few)
+    told = await permits.obtain_permit(few)
     assert isinstance(told, Wait)
     assert "provider_down" == told.reason
 

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 import structlog
 
-from common.calls import work
+from common.calls import permits, work
 from common.core.models import CallClass, Function
 from common.core.provider.outcomes import Hold, Outcome
 from common.process.resources import Resources
@@ -27,7 +27,7 @@ async def join(resources: Resources, *subjects: str, call_class: CallClass = Cal
 
 
 async def serve_one(resources: Resources) -> Outcome:
-    permit = await work.obtain_permit(resources)
+    permit = await permits.obtain_permit(resources)
     assert isinstance(permit, Permit)
     return await work.carry_out(resources, permit)
 
@@ -70,19 +70,19 @@ def note(told: list[str]) -> Callable[..., None]:
 
 async def test_a_jump_that_could_not_be_acted_upon_is_seen_again(resources: Resources) -> None:
     """The hold was not written: the next ask must not take the new time for the right one."""
-    await work.obtain_permit(resources)
+    await permits.obtain_permit(resources)
     assert resources.clock.at is not None
     resources.clock.remember(asked=resources.clock.asked or 0.0, now=resources.clock.at - HOUR)
     async with acquire(resources.db) as connection:
         await connection.execute("ALTER TABLE ledgers ADD CONSTRAINT nobody_holds CHECK (held_for IS NULL)")
         with pytest.raises(asyncpg.CheckViolationError):
-            await work.obtain_permit(resources)
+            await permits.obtain_permit(resources)
         await connection.execute("ALTER TABLE ledgers DROP CONSTRAINT nobody_holds")
 
-    told = await work.obtain_permit(resources)
+    told = await permits.obtain_permit(resources)
 
     assert isinstance(told, Wait)
-    assert work.JUMP == told.reason
+    assert permits.JUMP == told.reason
 
 
 HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=2)
@@ -91,7 +91,7 @@ HOUR, MINUTES = timedelta(hours=1), timedelta(minutes=2)
 @pytest.mark.parametrize(
     ("reason", "left"),
     [
-        (work.JUMP, MINUTES),  # nobody holds so long for it: the clock was ahead, and is set right again
+        (permits.JUMP, MINUTES),  # nobody holds so long for it: the clock was ahead, and is set right again
         (Outcome.THROTTLED_MINUTE, MINUTES),
         (Outcome.DAY_USED_UP, HOUR),
         ("operator", HOUR),
@@ -104,8 +104,8 @@ async def test_a_hold_from_before_a_step_back_of_the_clock_is_soon_over(
         until = await ledger.select_now(connection) + HOUR
         await gate.upsert_hold(connection, resources.budget.account, Hold(until, reason, probing=False))
 
-    await work.obtain_permit(resources)
-    told = await work.obtain_permit(resources)
+    await permits.obtain_permit(resources)
+    told = await permits.obtain_permit(resources)
 
     assert isinstance(told, Wait)
     assert told.wait is not None

@@ -1,0 +1,88 @@
+"""Ask the ledger for a call: at the current pace, and with an eye on its clock."""
+
+import time
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from common.calls.settle import give_back
+from common.core.budget.policy import Pace, Usage, busy_after, pace, probe_due
+from common.core.budget.shares import chart_ceiling
+from common.core.limits import DAY, LEASE, MINUTE, longest_period
+from common.core.models import CallClass, Function
+from common.core.provider.outcomes import Hold, Outcome
+from common.market_calendar import open_calendar
+from common.process.resources import Resources
+from common.provider import Permit
+from common.store.budget import gate, ledger, queue
+from common.store.budget.ledger import Grant, Wait
+from common.store.connection.pool import Connection, acquire, transaction
+from common.store.market import symbols
+
+log = structlog.get_logger(__name__)
+
+JUMP = "clock_jump"
+SHORT_HOLDS = (JUMP, Outcome.THROTTLED_SECOND, Outcome.THROTTLED_MINUTE)  # of a minute or so
+
+
+async def obtain_permit(resources: Resources) -> Permit | Wait:
+    """One question to the ledger. A permit that a jump of the clock gave away is handed back, and everything held."""
+    asked = time.monotonic()
+    async with acquire(resources.db) as connection:
+        now, answer = await ledger.grant_call(connection, resources.budget, await current_pace(connection, resources))
+    if resources.clock.jumped(now=now, heard=time.monotonic()):
+        answer = await _hold_for_jump(resources, answer, now)
+    resources.clock.remember(asked=asked, now=now)
+    if isinstance(answer, Wait) and answer.reason in SHORT_HOLDS:
+        await _shorten(resources, answer)
+    return answer if isinstance(answer, Wait) else Permit(answer, asked)
+
+
+async def current_pace(connection: Connection, resources: Resources) -> Pace:
+    """What may be done by the ledger's time, charts included. With end-of-day data, this is also where the probe joins the line."""
+    now = await ledger.select_now(connection)
+    policy, calendar = resources.policy, open_calendar(resources.settings.market_hours, now)
+    after = busy_after(policy, calendar, now)
+    if after is None:
+        return pace(policy, calendar, now, Usage())
+    use, last_asked = await ledger.select_use(
+        connection,
+        resources.budget,
+        taken_after=now - longest_period(policy.limits),
+        busy_after=after,
+    )
+    if (
+        probe_due(policy, calendar, now, use, last_asked)
+        and (symbol := await symbols.select_probe(connection, resources.budget)) is not None
+    ):
+        await queue.enqueue(connection, resources.budget, Function.QUOTE, [symbol], CallClass.REFRESH)
+    charts = chart_ceiling(policy.limits, reserve=policy.interactive_share, quoted=use.wanted)
+    due = pace(policy, calendar, now, use)
+    return replace(due, ceilings=due.ceilings + charts)
+
+
+async def _hold_for_jump(resources: Resources, answer: Grant | Wait, now: datetime) -> Wait:
+    """The ledger's clock jumped ahead: what it calls free may not be. Hold for the longest rule under a day, and the lease."""
+    log.warning("ledger_clock_jumped", hold_s=_longest(resources).total_seconds())
+    async with transaction(resources.db) as connection:
+        await ledger.lock_ledger(connection)
+        await gate.upsert_hold(
+            connection, resources.budget.account, Hold(now + _longest(resources), JUMP, probing=False)
+        )
+        if isinstance(answer, Grant):
+            await give_back(connection, answer)
+    return Wait(_longest(resources), JUMP)
+
+
+def _longest(resources: Resources) -> timedelta:
+    """How long calls may be unknown to a clock that was set."""
+    return max((rule.period for rule in resources.budget.limits if rule.period < DAY), default=timedelta()) + LEASE
+
+
+async def _shorten(resources: Resources, answer: Wait) -> None:
+    """A hold that was made while the clock was ahead would last until the clock is there again."""
+    longest = _longest(resources) if answer.reason == JUMP else MINUTE + LEASE
+    if answer.wait is not None and answer.wait > longest:
+        async with acquire(resources.db) as connection:
+            await gate.update_hold_from_before(connection, resources.budget.account, SHORT_HOLDS, longest)
