@@ -38,8 +38,9 @@ class Shell:
     def with_env(self, **env: str) -> "Shell":
         return Shell(self.prompt, self.env | env)
 
-    def say(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-        done = self.prompt.run(words, self.env | env)
+    def say(self, *words: str, stdin: str | bytes = "", **env: str) -> subprocess.CompletedProcess[str]:
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        done = self.prompt.run(words, self.env | env, given)
         return subprocess.CompletedProcess(words, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def spawn(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -47,9 +48,9 @@ class Shell:
         command = [str(QUOTEWELL), *words]
         return subprocess.run(command, env=self.env | env, capture_output=True, text=True, check=False, timeout=60)
 
-    def do(self, *words: str, code: int = 0) -> Any:
+    def do(self, *words: str, code: int = 0, stdin: str = "") -> Any:
         """What a command answers in JSON, if it ends with this code."""
-        done = self.say(*words, "--json")
+        done = self.say(*words, "--json", stdin=stdin)
         assert code == done.returncode, done.stderr
         return json.loads(done.stdout)
 

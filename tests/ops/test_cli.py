@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 
 from common.core.budget.staleness import lower_bound, zipf
@@ -33,6 +32,8 @@ OF_THE_DATABASE = [
     ["refresh", "AAPL", "--no-wait"],
     ["refresh", "--watched", "--no-wait"],
     ["job", "1", "--no-wait"],
+    ["user", "lock", "ada"],
+    ["user", "show", "ada"],
 ]
 
 
@@ -40,17 +41,6 @@ OF_THE_DATABASE = [
 def say(prompt: Prompt) -> Say:
     """Types a command; its environment goes over this process's own."""
     return lambda *words, **env: Shell(prompt, dict(os.environ)).say(*words, **env)
-
-
-@pytest.fixture
-def stores(store_urls: dict[str, str], database_url: str) -> dict[str, str]:
-    """The environment of an operator."""
-    return {"QUOTEWELL_ENV": "testing", "DATABASE_URL": database_url, "REDIS_URL": store_urls["REDIS_URL"]}
-
-
-def held(database_url: str) -> tuple[object, ...] | None:
-    with psycopg.connect(database_url) as connection:
-        return connection.execute("SELECT held_for, held_until > now() + interval '23 hours' FROM ledgers").fetchone()
 
 
 @pytest.mark.parametrize(
@@ -102,17 +92,8 @@ def test_a_plan_that_cannot_be_is_refused_with_exit_code_2(say: Say, words: list
     assert told in refused.stderr
 
 
-def test_an_operator_holds_all_calls_and_lets_them_go_on(say: Say, stores: dict[str, str], database_url: str) -> None:
-    told = json.loads(say("budget", "hold", "--for", "24h", "--json", **stores).stdout)
-
-    assert ("operator", True) == held(database_url)
-    assert told["held_until"].startswith("20")
-    assert 0 == say("budget", "release", **stores).returncode
-    assert (None, None) == held(database_url)
-
-
-def test_a_duration_that_is_none_is_refused(say: Say, stores: dict[str, str]) -> None:
-    refused = say("budget", "hold", "--for", "soon", **stores)
+def test_a_duration_that_is_none_is_refused(shell: Shell) -> None:
+    refused = shell.say("budget", "hold", "--for", "soon")
 
     assert (2, True) == (refused.returncode, "--for: expected a duration" in refused.stderr)
 

@@ -187,9 +187,3 @@ async def test_what_only_waits_for_a_hold_to_end_is_told_once(
             await follow(resources, job, unseen, stall_timeout=0.1)
 
     assert 1 == capsys.readouterr().err.count("(operator); Ctrl-C leaves the job in the line")
-
-
-def test_a_database_that_is_away_queues_nothing(shell: Shell) -> None:
-    refused = shell.say("refresh", "AAPL", **NOWHERE)
-
-    assert (3, True) == (refused.returncode, "nothing was written" in refused.stderr)
