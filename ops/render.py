@@ -1,7 +1,6 @@
 """How a report is printed: as one JSON object for programs, as text and tables for people. It knows no store and no command.
 
-Where stdout is no terminal there is neither colour nor frame, and no line is cut. In a narrow terminal tables leave out what they can
-spare.
+Where stdout is no terminal there is neither colour nor frame, and no line is cut. In a narrow terminal tables leave out columns.
 """
 
 import os

@@ -1,1 +1,1 @@
-"""What operators ask and do: one function a question or act, below the HTTP API and the command line alike. It knows neither."""
+"""What operators ask and do: one function a question or act, for the HTTP API and the command line alike."""

@@ -1,4 +1,4 @@
-"""What operators did: written down in the transaction that does it, and as an event of the log; and the list of all that was done."""
+"""The audit: record an operator's act in the transaction that does it and in the log, and report all acts."""
 
 import structlog
 from msgspec import Struct
@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 class ActRow(Struct, frozen=True):
-    """`actor`: `user:<id>`, `cli:<name>@<host>` or `anybody`. `user`: the account that it is about; `subject`: what else it is about."""
+    """`actor`: `user:<id>`, `cli:<name>@<host>` or `anybody`. `user`: whom it is about; `subject`: what else it is about."""
 
     id: int
     at: Time
@@ -35,7 +35,7 @@ class AuditReport(Struct, frozen=True):
 
 
 async def record(connection: Connection, event: str, *, by: str, subject: str | None, request_id: str | None) -> None:
-    """Write an act down, in the transaction that does it."""
+    """Record an act, in the transaction that does it."""
     await insert_act(connection, Act(event, by, subject=subject, request_id=request_id))
     log.info(event, actor=by, subject=subject)
 
@@ -49,7 +49,7 @@ async def report_audit(
     before: int | None = None,
     most: int = 50,
 ) -> AuditReport:
-    """The last acts, 1 to 500: all, or those of one event, one actor, about one account."""
+    """The last acts, 1 to 500: all, or those of one event, one actor, about one user."""
     async with acquire(resources.db) as connection:
         rows = await reports.select_audit(connection, event=event, actor=actor, user=user, before=before, most=most)
     acts = [ActRow(**{"user" if name == "user_id" else name: value for name, value in row.items()}) for row in rows]

@@ -28,7 +28,7 @@ class LimitReport(Struct, frozen=True):
 class Spent(Struct, frozen=True):
     """Calls that were granted within the last minute, hour or day.
 
-    `outcome`: a word of the journal, `in_flight`, or `unsettled` (its lease ended and nobody told how it went).
+    `outcome`: a word of the journal, `in_flight`, or `unsettled` (its lease ended without an outcome).
     """
 
     window: Literal["minute", "hour", "day"]
@@ -38,10 +38,10 @@ class Spent(Struct, frozen=True):
 
 
 class BudgetReport(Struct, frozen=True):
-    """The ledger of the present key. `account`: the short hash that stands for key and provider.
+    """The ledger of the present key. `account`: a short hash of key and provider.
 
     `next_free_at`: when the next call may go, by all limits and the hold; null: at once, and `next_free_s` is 0. `held_for`:
-    `operator`, `clock_jump`, `provider_down`, `bad_key` or a notice of the provider; `probing`: after the hold one call goes alone, first.
+    `operator`, `clock_jump`, `provider_down`, `bad_key` or a notice of the provider; `probing`: after the hold one call goes first, alone.
     """
 
     account: str
@@ -61,13 +61,13 @@ async def report_budget(resources: Resources) -> BudgetReport:
 
 
 async def hold(resources: Resources, duration: timedelta, *, by: str, request_id: str | None = None) -> BudgetReport:
-    """Let no call be made for so long; a longer hold that is there stands."""
+    """Let no call be made for this long; a longer hold that is there already stays."""
     account = resources.budget.account
     async with transaction(resources.db) as connection:
         until = await ledger.lock_ledger(connection) + duration
         await gate.upsert_hold(connection, account, Hold(until, "operator", probing=False))
-        told = f"for {duration.total_seconds():.0f} s"
-        await record(connection, "calls_held", by=by, subject=told, request_id=request_id)
+        subject = f"for {duration.total_seconds():.0f} s"
+        await record(connection, "calls_held", by=by, subject=subject, request_id=request_id)
         return await _report(connection, resources)
 
 
@@ -85,12 +85,16 @@ async def _report(connection: Connection, resources: Resources) -> BudgetReport:
     book = await reports.select_ledger(connection, account)
     slots = await reports.select_slots(connection, account, limits, now)
     spent = await reports.select_spent(connection, account, now)
-    told = [_limit(rule, row["used"], _ahead(row["free_at"], now)) for rule, row in zip(limits, slots, strict=True)]
+    limit_reports = [
+        _limit(rule, row["used"], _ahead(row["free_at"], now)) for rule, row in zip(limits, slots, strict=True)
+    ]
     held_until = _ahead(book["held_until"], now)
-    free_at = max((at for at in (held_until, *(limit.next_free_at for limit in told)) if at is not None), default=None)
+    free_at = max(
+        (at for at in (held_until, *(limit.next_free_at for limit in limit_reports)) if at is not None), default=None
+    )
     return BudgetReport(
         account=account,
-        limits=told,
+        limits=limit_reports,
         next_free_at=free_at,
         next_free_s=0.0 if free_at is None else (free_at - now).total_seconds(),
         held_until=held_until,
@@ -105,5 +109,5 @@ def _limit(rule: Rule, used: int, free_at: datetime | None) -> LimitReport:
 
 
 def _ahead(at: datetime | None, now: datetime) -> datetime | None:
-    """A time that is over means nothing any more."""
+    """A time that is past means nothing."""
     return at if at is not None and at > now else None

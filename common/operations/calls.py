@@ -1,4 +1,4 @@
-"""The journal of calls, and the line of what waits for one."""
+"""The ledger's calls, and the queue of what waits for one."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -41,7 +41,7 @@ class CallsReport(Struct, frozen=True):
 
 
 class LineRow(Struct, frozen=True):
-    """One demand. `rank` 1 goes first; `waited_s` since it joined; `tries`: calls so far; `backing_off`: between two of them."""
+    """One queued request. `rank` 1 goes first; `waited_s` since it was queued; `tries`: calls; `backing_off`: between two of them."""
 
     function: str
     subject: str
@@ -54,7 +54,7 @@ class LineRow(Struct, frozen=True):
 
 
 class LineReport(Struct, frozen=True):
-    """The first in the line; `total`: how many stand there."""
+    """The first of the queue; `total`: how many are queued."""
 
     rows: list[LineRow]
     total: int
@@ -80,7 +80,7 @@ async def report_calls(
 
 
 async def report_line(resources: Resources, *, most: int = 50) -> LineReport:
-    """The first 1 to 500 in the order in which they will be served."""
+    """The first 1 to 500, in the order in which they will be served."""
     async with acquire(resources.db) as connection:
         now = await ledger.select_now(connection)
         rows = await reports.select_line(connection, now, most=most)
@@ -99,5 +99,5 @@ def _demand(row: Mapping[str, Any], now: datetime, rank: int) -> LineRow:
 
 
 def _named(row: Mapping[str, Any]) -> dict[str, Any]:
-    """`class` is a word of Python's own."""
+    """Under a name that is no keyword of Python."""
     return {"call_class" if name == "class" else name: value for name, value in row.items()}

@@ -1,4 +1,4 @@
-"""Refresh these now: a job is items beside the line; whoever works the line does it, so it outlives every process and Redis.
+"""Refresh jobs: the items of a job are rows beside the queue. Any process that works the queue serves them, so a job outlives each of them.
 
 The caller wakes a worker once a function here has returned (common/process/broker.wake_worker).
 """
@@ -22,12 +22,12 @@ from common.store.connection.pool import Connection, acquire, transaction
 from common.store.market.symbols import select_unknown_among
 
 MAX_NAMED = 500  # symbols by name
-MAX_ITEMS = 500  # that one report holds
-BATCH_SIZE = 5000  # symbols that join the line under one lock
+MAX_ITEMS = 500  # of one report
+BATCH_SIZE = 5000  # symbols that are queued under one lock
 
 
 class JobItem(Struct, frozen=True):
-    """One symbol of a job. `outcome`: of the call that settled it, a word of the journal; `expired`: its time in the line is over."""
+    """One symbol of a job. `outcome`: of the call that settled it, a word of the journal; `expired`: its time in the queue is over."""
 
     symbol: str
     state: State
@@ -39,7 +39,7 @@ class JobItem(Struct, frozen=True):
 class JobReport(Struct, frozen=True):
     """How far a job is. `total` = settled + waiting + under_way + expired; `failed`: those settled with another outcome than `ok`.
 
-    `done`: nothing waits and nothing is under way. `estimate_s`: until the last one in the line is expected to be served (0: done; null:
+    `done`: nothing waits and nothing is under way. `estimate_s`: until its last one is expected to be served (0: done; null:
     nobody knows).
     `items` are in the symbols' order, at most 500; `next`: the `after` that gives those that follow, null: these were the last.
     """
@@ -62,7 +62,7 @@ class JobReport(Struct, frozen=True):
 async def queue_refresh(
     resources: Resources, symbols: Sequence[str], *, by: str, request_id: str | None = None, forced: bool = False
 ) -> JobReport:
-    """Put 1 to 500 symbols in the line, in any spelling, each once. `forced`: they may take what is there, beyond the operators' share.
+    """Queue 1 to 500 symbols, in any spelling, each once. `forced`: they may take what is there, beyond the operators' share.
 
     Raise `InvalidRequest` for their number, `InvalidSymbol`, or `UnknownSymbol` naming those that the provider, asked within the
     hour, did not have: then nothing is queued.
@@ -84,7 +84,7 @@ async def queue_refresh(
 async def queue_all(
     resources: Resources, *, stale_only: bool, by: str, request_id: str | None = None, forced: bool = False
 ) -> JobReport:
-    """Put every wanted symbol in the line that is not in quarantine, or only those whose quote is stale or lacking.
+    """Queue every tracked symbol that is not in quarantine, or only those whose quote is stale or lacking.
 
     There may be none: then the job is done at once.
     """
@@ -107,8 +107,8 @@ async def report_job(resources: Resources, job: int, *, after: str | None = None
 async def _queue(
     resources: Resources, symbols: Sequence[str], *, by: str, request_id: str | None, forced: bool
 ) -> JobReport:
-    """The job has all of them at once. They join the line in batches, so that a hundred thousand do not hold the ledger's lock for long; a
-    worker lets join what a crash has left out (worker/jobs.py)."""
+    """The job has all of them at once. They are queued in batches, so that a hundred thousand do not hold the ledger's lock for long; a
+    worker queues what a crash has left out (worker/jobs.py)."""
     batches = [symbols[start : start + BATCH_SIZE] for start in range(0, len(symbols), BATCH_SIZE)] or [symbols]
     async with transaction(resources.db) as connection:
         await _join(connection, resources, batches[0], forced=forced)
@@ -135,7 +135,7 @@ async def _join(connection: Connection, resources: Resources, symbols: Sequence[
 
 
 async def _estimate(connection: Connection, resources: Resources, job: Job) -> float | None:
-    """Until its last one is expected to be answered. Of a long line only the first thousand are looked at; the rest go on at their pace."""
+    """Until its last one is expected to be answered. Only the first thousand of a long queue count; the rest go on at their pace."""
     seen = await look_ahead(connection, resources)
     times = sorted(seen.served.values())
     if not times:

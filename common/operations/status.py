@@ -21,7 +21,7 @@ from common.store.budget import heartbeats, ledger, reports
 from common.store.connection.pool import Connection, acquire
 
 BEAT_TIMEOUT = (
-    20.0  # seconds since the last tick: one process that waits out a call of ten looks at the queue no sooner
+    20.0  # seconds since the last tick: a process that waits ten seconds for one call looks at the queue no sooner
 )
 WORKER_TTL = 60.0  # seconds that a worker is shown after its last turn
 
@@ -47,7 +47,7 @@ class BeatStatus(Struct, frozen=True):
 
 
 class WorkerStatus(Struct, frozen=True):
-    """A worker process that began a turn at the line within the last minute."""
+    """A worker process that began to work the queue within the last minute."""
 
     name: str
     seen_at: Time
@@ -58,7 +58,7 @@ class StatusReport(Struct, frozen=True):
     """`unhealthy`: both stores are away. `degraded`: one is, or the provider is held or fails, beat is late, or no worker was seen.
 
     `reason`: why no quote is refreshed now, in the words of a quote's `reason`; null: they are. Ages as in a SymbolsReport. `waiting` and
-    `in_flight` count the line, `quarantined` the symbols that rest.
+    `in_flight` count the queue, `quarantined` the symbols that rest.
     """
 
     status: Literal["healthy", "degraded", "unhealthy"]

@@ -64,7 +64,7 @@ class SymbolsReport(Struct, frozen=True):
 
 
 class SymbolChange(Struct, frozen=True):
-    """A symbol after an act. `changed`: false if it was so already; then nothing stands in the audit."""
+    """A symbol after an act. `changed`: false if it was so already; then the audit has no act."""
 
     symbol: str
     pinned: bool
@@ -98,7 +98,7 @@ async def report_symbols(
 
 
 async def end_quarantine(resources: Resources, symbol: str, *, by: str, request_id: str | None = None) -> SymbolChange:
-    """Forget what went wrong with it: it stands with the others again. Raise `InvalidSymbol`, or `NotFound` if it does not fail."""
+    """Forget its failures: it is refreshed like the others again. Raise `InvalidSymbol`, or `NotFound` if it does not fail."""
     account = resources.budget.account
     async with transaction(resources.db) as connection:
         (name,) = await spell(connection, resources.settings.source, [symbol])
@@ -109,7 +109,7 @@ async def end_quarantine(resources: Resources, symbol: str, *, by: str, request_
 
 
 async def pin(resources: Resources, symbol: str, *, by: str, request_id: str | None = None) -> SymbolChange:
-    """Want it though nobody watches or reads it. Raise `InvalidSymbol`, or `UnknownSymbol` if the provider does not have it."""
+    """Track it though nobody watches or reads it. Raise `InvalidSymbol`, or `UnknownSymbol` if the provider does not have it."""
     account = resources.budget.account
     async with transaction(resources.db) as connection:
         (name,) = await spell(connection, resources.settings.source, [symbol])
@@ -122,7 +122,7 @@ async def pin(resources: Resources, symbol: str, *, by: str, request_id: str | N
 
 
 async def unpin(resources: Resources, symbol: str, *, by: str, request_id: str | None = None) -> SymbolChange:
-    """Want it no more than its watchers and readers do.
+    """Track it only as far as its watchers and readers do.
 
     Raise `InvalidSymbol`, `NotFound` if it is not pinned, or `InvalidRequest` for one of OVERVIEW_SYMBOLS, which are always pinned.
     """

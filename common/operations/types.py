@@ -8,6 +8,6 @@ from msgspec import Meta
 Time = Annotated[datetime, Meta(tz=True)]  # RFC 3339, UTC; the ledger's
 ClassName = Literal[
     "user", "stranger", "operator", "first", "refresh", "trial"
-]  # trial: likely to be wasted, whoever asked
+]  # trial: likely to be wasted, whoever asks
 CLASSES: tuple[ClassName, ...] = get_args(ClassName)
 MAX_ID = 2**63 - 1

@@ -1,4 +1,4 @@
-"""The journal of calls, as it is or as it grows, and the line of what waits for one."""
+"""The calls of the ledger, as they are or as they end, and the queue of what waits for one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator

@@ -1,5 +1,6 @@
-"""What if: how old would prices be with so many symbols on such a budget, and when would one come? No store is asked: ages are from the
-formulas, times from the forecast that the API tells its readers by."""
+"""What if: how old would prices be with this many symbols on this budget, and how long would a first quote take?
+
+It needs no store: ages are from the formulas, times from the forecast that the API gives its readers."""
 
 import json
 from datetime import timedelta

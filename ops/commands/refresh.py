@@ -1,6 +1,6 @@
-"""Refresh these now: queue a job before background's calls, wake a worker, and follow the job to its end.
+"""Refresh symbols now: queue a job ahead of background, wake a worker, and follow the job to its end.
 
-The job needs no follower: it stands in the database and goes on when this process ends.
+The job is in the database and needs no follower: it goes on when this process ends.
 """
 
 import asyncio

@@ -66,7 +66,7 @@ def troubles(report: StatusReport) -> Iterator[str]:
 
 
 def has_worker(report: StatusReport) -> bool:
-    """Whether a worker works the line. One that nobody wakes is not seen either."""
+    """Whether a worker works the queue. One that nobody wakes is not seen either."""
     return any(worker.age_s <= MAX_HEARTBEAT_AGE for worker in report.workers)
 
 

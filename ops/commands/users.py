@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from common.errors import InvalidSettings
-from common.operations import accounts
-from common.operations.accounts import AccountReport, ChangedAccount
+from common.operations import users
+from common.operations.users import UserChange, UserReport
 from ops.arguments import AsJson, actor
 from ops.render import Block, Column, pairs, render, table, when
 from ops.stores import call
@@ -49,7 +49,7 @@ def create(
     _check_names(username, email)
     password = _password(from_stdin=password_stdin)
     report = call(
-        lambda resources: accounts.create_account(resources, username, email, password, operator=operator, by=actor())
+        lambda resources: users.create_user(resources, username, email, password, operator=operator, by=actor())
     )
     render(report, _sentence, as_json=as_json)
 
@@ -61,32 +61,32 @@ def operator(
     as_json: AsJson = False,
 ) -> None:
     """Give an account the scope operator, or take it away. Its next login or refresh has it."""
-    _change(name, accounts.revoke if revoke else accounts.grant, as_json=as_json)
+    _change(name, users.revoke if revoke else users.grant, as_json=as_json)
 
 
 @app.command("lock")
 def lock(name: Name, as_json: AsJson = False) -> None:
     """Let nobody log in to it, and end all its logins: it holds everywhere within a second."""
-    _change(name, accounts.lock, as_json=as_json)
+    _change(name, users.lock, as_json=as_json)
 
 
 @app.command("unlock")
 def unlock(name: Name, as_json: AsJson = False) -> None:
     """Open a locked account again."""
-    _change(name, accounts.unlock, as_json=as_json)
+    _change(name, users.unlock, as_json=as_json)
 
 
 @app.command("reset")
 def reset(name: Name, password_stdin: FromStdin = False, as_json: AsJson = False) -> None:
     """Give an account another password, asked for twice, and end all its logins."""
     password = _password(from_stdin=password_stdin)
-    _change(name, lambda change: accounts.reset_password(change, password), as_json=as_json)
+    _change(name, lambda change: users.reset_password(change, password), as_json=as_json)
 
 
 @app.command("show")
 def show(name: Name, as_json: AsJson = False) -> None:
     """Who it is, whether it is locked, its open logins, and the last acts about it, newest last."""
-    report = call(lambda resources: accounts.report_account(resources, name, most=MAX_ACTS))
+    report = call(lambda resources: users.report_user(resources, name, most=MAX_ACTS))
     render(report, _show, as_json=as_json)
 
 
@@ -115,18 +115,18 @@ def _prompt() -> str:
     return typed
 
 
-def _change(name: str, step: accounts.Step, *, as_json: bool) -> None:
-    report = call(lambda resources: accounts.change_account(resources, name, step, by=actor()))
+def _change(name: str, step: users.Step, *, as_json: bool) -> None:
+    report = call(lambda resources: users.change_user(resources, name, step, by=actor()))
     render(report, _sentence, as_json=as_json)
 
 
-def _sentence(account: ChangedAccount) -> str:
+def _sentence(account: UserChange) -> str:
     events = ", ".join(event.replace("_", " ") for event in account.events) or "was so already, nothing changed"
     ended = f"; {account.logins_ended} logins ended" if account.logins_ended else ""
     return f"{account.username} ({account.id}): {events}{ended}"
 
 
-def _show(account: AccountReport) -> Iterator[Block]:
+def _show(account: UserReport) -> Iterator[Block]:
     yield pairs(
         (
             ("account", f"{account.username} ({account.id})"),

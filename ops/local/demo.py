@@ -1,6 +1,7 @@
 """The demo of `make run`: a user with a watchlist, and one line with the addresses once the first quote is served, or why none is.
 
-Development only. It talks to the API as a frontend does; only the account is made past it, for its password is too short to register.
+Development only. It talks to the API as a frontend does, but for the user, which goes to the database: its password is too short to
+register.
 """
 
 import asyncio
@@ -19,8 +20,8 @@ from common.store.connection.pool import open_pool, transaction
 
 USERNAME, EMAIL, PASSWORD = "demo", "demo@robinhoodclone.com", "demo123"  # everybody may know it
 WATCHLIST = ("AAPL", "GOOGL", "MSFT", "TSLA", "AMZN", "META", "NVDA", "NFLX", "SPY", "BRK-B")
-AGAIN = 0.3  # seconds between two looks
-WAIT = 15.0  # seconds for the first quote
+POLL_INTERVAL = 0.3  # seconds
+QUOTE_TIMEOUT = 15.0  # seconds for the first quote
 REASONS = {
     "bad_key": "the provider refuses the key; check ALPHA_VANTAGE_API_KEY, then start again",
     "provider_down": "the provider does not answer; it is tried again by itself",
@@ -57,7 +58,7 @@ async def wait_for_api(http: aiohttp.ClientSession) -> None:
                     return
         except aiohttp.ClientError:
             pass
-        await asyncio.sleep(AGAIN)
+        await asyncio.sleep(POLL_INTERVAL)
 
 
 async def fill_watchlist(http: aiohttp.ClientSession) -> dict[str, str]:
@@ -72,9 +73,9 @@ async def fill_watchlist(http: aiohttp.ClientSession) -> dict[str, str]:
 
 
 async def ask_for_quote(http: aiohttp.ClientSession, headers: dict[str, str]) -> dict[str, object] | None:
-    """The first quote. It is asked for once: a second request would be no faster, and the budget is everybody's."""
+    """The first quote. One request is enough: a second would be no faster, and all users share the budget."""
     path = f"/api/stock/{WATCHLIST[0]}"
-    async with http.get(path, params={"wait": f"{WAIT:g}"}, headers=headers) as answer:
+    async with http.get(path, params={"wait": f"{QUOTE_TIMEOUT:g}"}, headers=headers) as answer:
         quote: dict[str, object] = await answer.json()
         return quote if answer.status == 200 else None
 
@@ -101,11 +102,11 @@ async def main() -> None:
         await wait_for_api(http)
         quote = await ask_for_quote(http, await fill_watchlist(http))
     if quote is None:
-        told = f"no quote yet: {await reason(settings)}"
+        outcome = f"no quote yet: {await reason(settings)}"
     else:
-        told = f"{base}/api/stock/AAPL ({quote['price']} USD, {quote['source']})"
+        outcome = f"{base}/api/stock/AAPL ({quote['price']} USD, {quote['source']})"
     print(
-        f"Quotewell serves: {told}; {base}/api/health; log in as {USERNAME} / {PASSWORD}; Ctrl-C ends",
+        f"Quotewell serves: {outcome}; {base}/api/health; log in as {USERNAME} / {PASSWORD}; Ctrl-C ends",
         flush=True,
     )
 

@@ -1,4 +1,4 @@
-"""Accounts: make one, give it rights, lock it, give it another password, and see what was done about it.
+"""Users: make one, give it rights, lock it, give it another password, and see what was done about it.
 
 Each change stands in the audit, in its own transaction, and in the log once it is committed. No password is ever written down.
 """
@@ -24,7 +24,9 @@ OPERATOR = "operator"
 log = structlog.get_logger(__name__)
 
 
-class Account(Struct, frozen=True):
+class UserRow(Struct, frozen=True):
+    """Times are text with +00:00, as the command has always printed them."""
+
     id: int
     username: str
     email: str
@@ -33,14 +35,14 @@ class Account(Struct, frozen=True):
     locked: bool
 
 
-class ChangedAccount(Account, frozen=True):
-    """An account after a change. No event: it was so already."""
+class UserChange(UserRow, frozen=True):
+    """A user after a change. No event: it was so already."""
 
     events: list[str]
     logins_ended: int
 
 
-class AccountAct(Struct, frozen=True):
+class UserAct(Struct, frozen=True):
     at: str
     event: str
     actor: str
@@ -49,16 +51,16 @@ class AccountAct(Struct, frozen=True):
     request_id: str | None
 
 
-class AccountReport(Account, frozen=True):
+class UserReport(UserRow, frozen=True):
     """`acts`: the last ones about it, newest first."""
 
     open_logins: int
-    acts: list[AccountAct]
+    acts: list[UserAct]
 
 
 @dataclass(slots=True)
 class Change:
-    """A change in its transaction: the account as it is by now, the events so far, and how many logins were ended."""
+    """A change in its transaction: the user as it is by now, the events so far, and how many logins were ended."""
 
     connection: Connection
     settings: Settings
@@ -68,23 +70,23 @@ class Change:
     logins_ended: int = 0
 
     async def record(self, event: str) -> None:
-        """Write the act, and read the account again."""
+        """Write the act, and read the user again."""
         await insert_act(self.connection, Act(event, self.by, self.user.id))
         self.user = await users.select_user(self.connection, self.user.id) or self.user
         self.events.append(event)
 
     async def end_logins(self) -> None:
-        """After the account's row has changed: a login under way waits for the row, or is ended too."""
+        """After the user's row has changed: a login in progress waits for that row, or is ended too."""
         self.logins_ended = await logins.end_logins(self.connection, self.user.id)
 
 
 Step = Callable[[Change], Awaitable[None]]
 
 
-async def create_account(
+async def create_user(
     resources: Resources, username: str, email: str, password: str, *, operator: bool, by: str
-) -> ChangedAccount:
-    """Make an account. Raise `InvalidRequest` for the password, `Conflict` for a taken name."""
+) -> UserChange:
+    """Make a user. Raise `InvalidRequest` for the password, `Conflict` for a taken name."""
     check_policy(password, resources.settings, names=(username, email))
     hashed = await _hash(password, resources.settings)
 
@@ -102,19 +104,19 @@ async def create_account(
     return await _apply(resources, insert, record, by=by)
 
 
-async def change_account(resources: Resources, name: str, step: Step, *, by: str) -> ChangedAccount:
-    """Take one of the steps below with the account of this username or email. Raise `NotFound`."""
+async def change_user(resources: Resources, name: str, step: Step, *, by: str) -> UserChange:
+    """Take one of the steps below with the user of this username or email. Raise `NotFound`."""
     return await _apply(resources, lambda connection: _select(connection, name), step, by=by)
 
 
-async def report_account(resources: Resources, name: str, *, most: int) -> AccountReport:
+async def report_user(resources: Resources, name: str, *, most: int) -> UserReport:
     """Raise `NotFound`."""
     async with transaction(resources.db) as connection:
         user = await _select(connection, name)
         open_logins = await logins.select_open_logins(connection, user.id)
         entries = await select_acts(connection, user=user.id, most=most)
     acts = [
-        AccountAct(
+        UserAct(
             entry.at.isoformat(),
             entry.act.event,
             entry.act.actor,
@@ -124,11 +126,11 @@ async def report_account(resources: Resources, name: str, *, most: int) -> Accou
         )
         for entry in entries
     ]
-    return AccountReport(**_fields(user), open_logins=open_logins, acts=acts)
+    return UserReport(**_fields(user), open_logins=open_logins, acts=acts)
 
 
 async def grant(change: Change) -> None:
-    """Give the scope `operator`; the account's next token has it."""
+    """Give the scope `operator`; the user's next token has it."""
     scope = set(change.user.scope.split())
     if OPERATOR not in scope:
         await users.update_scope(change.connection, change.user.id, " ".join(sorted(scope | {OPERATOR})))
@@ -145,7 +147,7 @@ async def revoke(change: Change) -> None:
 
 
 async def lock(change: Change) -> None:
-    """Let nobody log in to it, and end all logins, also if it was locked before."""
+    """Refuse further logins, and end all open ones, even if it was locked before."""
     was_locked = change.user.locked
     await users.update_locked(change.connection, change.user.id, locked=True)
     await change.end_logins()
@@ -170,14 +172,14 @@ async def reset_password(change: Change, password: str) -> None:
 
 async def _apply(
     resources: Resources, find: Callable[[Connection], Awaitable[User]], step: Step, *, by: str
-) -> ChangedAccount:
-    """One transaction on the account that `find` gives; logged once it is committed."""
+) -> UserChange:
+    """One transaction on the user that `find` gives; logged once it is committed."""
     async with transaction(resources.db) as connection:
         change = Change(connection, resources.settings, await find(connection), by)
         await step(change)
     for event in change.events:
         log.info(event, user=change.user.id, actor=by, logins_ended=change.logins_ended)
-    return ChangedAccount(**_fields(change.user), events=change.events, logins_ended=change.logins_ended)
+    return UserChange(**_fields(change.user), events=change.events, logins_ended=change.logins_ended)
 
 
 async def _select(connection: Connection, name: str) -> User:
