@@ -81,20 +81,19 @@ async def release(resources: Resources, *, by: str, request_id: str | None = Non
 
 
 async def _report(connection: Connection, resources: Resources) -> BudgetReport:
-    account, limits, now = resources.budget.account, resources.budget.limits, await ledger.select_now(connection)
+    account, now = resources.budget.account, await ledger.select_now(connection)
     book = await reports.select_ledger(connection, account)
-    slots = await reports.select_slots(connection, account, limits, now)
+    slots = await reports.select_slots(connection, account, resources.budget.limits, now)
     spent = await reports.select_spent(connection, account, now)
-    limit_reports = [
-        _limit(rule, row["used"], _ahead(row["free_at"], now)) for rule, row in zip(limits, slots, strict=True)
+    limits = [
+        _limit(rule, row["used"], _ahead(row["free_at"], now))
+        for rule, row in zip(resources.budget.limits, slots, strict=True)
     ]
     held_until = _ahead(book["held_until"], now)
-    free_at = max(
-        (at for at in (held_until, *(limit.next_free_at for limit in limit_reports)) if at is not None), default=None
-    )
+    free_at = max(filter(None, (held_until, *(limit.next_free_at for limit in limits))), default=None)
     return BudgetReport(
         account=account,
-        limits=limit_reports,
+        limits=limits,
         next_free_at=free_at,
         next_free_s=0.0 if free_at is None else (free_at - now).total_seconds(),
         held_until=held_until,
