@@ -5,15 +5,16 @@ import sys
 
 from aiohttp import web
 
+from common.errors import InvalidSettings
 from simulator.app import create_app
-from simulator.config import Config, WrongSetting, from_env
+from simulator.config import Config, from_env
 
 
 def main() -> int:
     try:
         config = from_env(os.environ)
         serve(config)
-    except WrongSetting as error:
+    except InvalidSettings as error:
         print(error, file=sys.stderr)
         return 2
     return 0
@@ -30,7 +31,9 @@ def serve(config: Config) -> None:
         # no access log: a request's line holds the caller's key
         web.run_app(app, host=config.host, port=config.port, access_log=None, print=announce, shutdown_timeout=1)
     except OSError as error:
-        raise WrongSetting(f"SIMULATOR_PORT: expected a free port on HOST, not {where} ({error.strerror})") from error
+        raise InvalidSettings(
+            f"SIMULATOR_PORT: expected a free port on HOST, not {where} ({error.strerror})"
+        ) from error
 
 
 if __name__ == "__main__":

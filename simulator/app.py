@@ -5,27 +5,28 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from common.errors import InvalidRequest, InvalidSettings
 from simulator import controls
-from simulator.answers import Answer, json_response, to_response
-from simulator.breakage import WIRES, broken_body, pause
+from simulator.answers.answer import Answer
+from simulator.answers.functions import answer, is_slow, over_limit
 from simulator.calls import Call
 from simulator.config import Config
-from simulator.desk import DESK, Desk, open_desk
 from simulator.faults import Fault
-from simulator.notices import notice_of_rule
-from simulator.query import answer, over_limit, takes_long
+from simulator.responses import json_response, to_response
+from simulator.state import STATE, State, new_state
+from simulator.wire_faults import CONNECTION_FAULTS, faulty_response, pause
 
 MARK = "X-Quotewell-Simulator"
 _ACCEPTABLE = ("*/*", "application/*", "application/json")
-_NOT_ACCEPTABLE = Answer("not_acceptable", {"detail": "Could not satisfy the request Accept header."}, 406)
+_NOT_ACCEPTABLE = Answer("not_acceptable", {"detail": "Could not satisfy the request Accept header."}, status=406)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def create_app(config: Config) -> web.Application:
-    """A simulator of its own: calls, limits and faults are not shared with another."""
+    """A simulator with calls, limits and faults of its own."""
     app = web.Application(middlewares=[_errors_as_json])
-    app[DESK] = open_desk(config)
+    app[STATE] = new_state(config)
     app.router.add_get("/query", query, allow_head=True)
     app.add_routes(controls.routes)
     app.on_response_prepare.append(_mark)
@@ -34,37 +35,38 @@ def create_app(config: Config) -> web.Application:
 
 
 async def query(request: web.Request) -> web.StreamResponse:
-    """One call: noted on arrival, judged, perhaps broken, answered.
+    """One call: recorded on arrival, judged, perhaps broken, answered.
 
     A HEAD counts as a GET does. The provider allows it (its `Allow` header says so), and its framework answers it by running the GET.
     Whether it counts one is not recorded, so the worse is assumed.
     """
-    desk = request.app[DESK]
+    state = request.app[STATE]
     function, symbol = request.query.get("function", ""), request.query.get("symbol", "").upper()
-    now = desk.config.now()
-    call, rule = desk.calls.arrive(desk.config.monotonic(), now, function=function, symbol=symbol)
-    fault = desk.faults.strike(function, symbol) if rule is None else None
-    if rule is not None:
-        given = Answer(f"over_limit:{rule}", over_limit(request.query, notice_of_rule(rule)))
+    now = state.config.now()
+    call, broken = state.calls.record(state.config.monotonic(), now, function=function, symbol=symbol)
+    fault = None if broken else state.faults.draw(function, symbol)
+    if broken:
+        given = over_limit(request.query, broken)
     elif not _accepts_json(request):
         given = _NOT_ACCEPTABLE
-    elif takes_long(request.query):
-        # other calls arrive meanwhile, and are judged by when they did
-        given = await asyncio.to_thread(answer, desk.provider, request.query, now)
+    elif is_slow(request.query):
+        # other calls arrive meanwhile and are judged by their own time
+        given = await asyncio.to_thread(answer, state.provider, request.query, now)
     else:
-        given = answer(desk.provider, request.query, now)
+        given = answer(state.provider, request.query, now)
     call.outcome = f"fault:{fault.kind}" if fault else given.outcome
-    await pause(desk.closing, desk.chance.uniform(*desk.config.latency))
-    return await _send(request, desk, call, given, fault)
+    await pause(state.closing, state.random.uniform(*state.config.latency))
+    return await _send(request, state, call, given, fault)
 
 
-async def _send(request: web.Request, desk: Desk, call: Call, given: Answer, fault: Fault | None) -> web.StreamResponse:
-    if fault and fault.kind in WIRES:
-        response = await WIRES[fault.kind](request, given, fault.delay, desk.closing)
+async def _send(
+    request: web.Request, state: State, call: Call, given: Answer, fault: Fault | None
+) -> web.StreamResponse:
+    if fault and fault.kind in CONNECTION_FAULTS:
+        response = await CONNECTION_FAULTS[fault.kind](request, given, fault.delay, state.closing)
     elif fault:
-        await pause(desk.closing, fault.delay)
-        key = request.query.get("apikey", "")
-        response = broken_body(fault.kind, given, key=key, function=call.function)
+        await pause(state.closing, fault.delay)
+        response = faulty_response(fault.kind, given, key=request.query.get("apikey", ""), function=call.function)
         if fault.retry_after is not None:
             response.headers["Retry-After"] = fault.retry_after
     else:
@@ -77,9 +79,9 @@ async def _send(request: web.Request, desk: Desk, call: Call, given: Answer, fau
 
 
 def _accepts_json(request: web.Request) -> bool:
-    """LISTING_STATUS too is refused to a caller who asks for CSV: the provider looks at JSON only."""
-    wanted = request.headers.get("Accept", "*/*")
-    return any(part.split(";")[0].strip() in _ACCEPTABLE for part in wanted.split(","))
+    """LISTING_STATUS too is refused to a caller who accepts CSV alone: the provider looks at JSON only."""
+    accepted = request.headers.get("Accept", "*/*")
+    return any(part.split(";")[0].strip() in _ACCEPTABLE for part in accepted.split(","))
 
 
 @web.middleware
@@ -88,6 +90,8 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         return await handler(request)
     except web.HTTPException as error:
         return json_response({"error": error.reason}, status=error.status)
+    except (InvalidRequest, InvalidSettings) as error:
+        return json_response({"error": str(error)}, status=400)
 
 
 async def _mark(request: web.Request, response: web.StreamResponse) -> None:
@@ -98,4 +102,4 @@ async def _mark(request: web.Request, response: web.StreamResponse) -> None:
 
 
 async def _close(app: web.Application) -> None:
-    app[DESK].closing.set()
+    app[STATE].closing.set()

@@ -7,13 +7,11 @@ from datetime import UTC, datetime
 
 from common.core.limits import Rule, parse_limits
 from common.errors import InvalidSettings
+from common.process.environment import choice, number
 
 UNKNOWN_FORMS = ("empty_quote", "empty_object", "error_message")
 DEFAULT_LIMITS = "1/1s,5/1min"
-
-
-class WrongSetting(Exception):
-    """Mend the setting that the message names."""
+MAX_LATENCY = 3600  # seconds
 
 
 def _now() -> datetime:
@@ -41,27 +39,19 @@ class Config:
 
 
 def from_env(env: Mapping[str, str]) -> Config:
-    """Read the environment; raises WrongSetting. An empty value counts as unset."""
+    """Read the environment; raises InvalidSettings. An empty value counts as unset."""
     limits = "SIMULATOR_LIMITS" if env.get("SIMULATOR_LIMITS") else "PROVIDER_LIMITS"
     return Config(
-        limits=read_limits(env.get(limits) or DEFAULT_LIMITS, limits),
+        limits=parse_limits(env.get(limits) or DEFAULT_LIMITS, limits),
         latency=_latency(env.get("SIMULATOR_LATENCY") or "0.05"),
-        seed=_whole(env, "SIMULATOR_SEED", 1, range(1 << 63)),
-        entitled=_yes(env.get("SIMULATOR_ENTITLED") or "0"),
-        unknown=_form(env.get("SIMULATOR_UNKNOWN") or UNKNOWN_FORMS[0]),
-        extra_symbols=_whole(env, "SIMULATOR_EXTRA_SYMBOLS", 0, range(100_001)),
+        seed=number(env, "SIMULATOR_SEED", int, 1, 0, (1 << 63) - 1),
+        entitled=choice(env, "SIMULATOR_ENTITLED", ("0", "1"), "0") == "1",
+        unknown=choice(env, "SIMULATOR_UNKNOWN", UNKNOWN_FORMS, UNKNOWN_FORMS[0]),
+        extra_symbols=number(env, "SIMULATOR_EXTRA_SYMBOLS", int, 0, 0, 100_000),
         dead_symbols=_symbols(env.get("SIMULATOR_DEAD_SYMBOLS") or ""),
         host=env.get("HOST") or "127.0.0.1",
-        port=_whole(env, "SIMULATOR_PORT", 5002, range(1, 65_536)),
+        port=number(env, "SIMULATOR_PORT", int, 5002, 1, 65535),
     )
-
-
-def read_limits(text: str, name: str) -> tuple[Rule, ...]:
-    """Rules such as `1/1s,5/1min`; raises WrongSetting in the name of `name`."""
-    try:
-        return parse_limits(text, name)
-    except InvalidSettings as error:
-        raise WrongSetting(str(error)) from error
 
 
 def _latency(text: str) -> tuple[float, float]:
@@ -70,33 +60,14 @@ def _latency(text: str) -> tuple[float, float]:
         latency = float(least), float(most or least)
     except ValueError:
         latency = (-1.0, -1.0)
-    if not 0 <= latency[0] <= latency[1] < 3600:
-        raise WrongSetting(f"SIMULATOR_LATENCY: expected seconds such as 0.05 or 0.05-0.3, not {text!r}")
+    if not 0 <= latency[0] <= latency[1] < MAX_LATENCY:
+        raise InvalidSettings(f"SIMULATOR_LATENCY: expected seconds such as 0.05 or 0.05-0.3, not {text!r}")
     return latency
-
-
-def _whole(env: Mapping[str, str], name: str, default: int, allowed: range) -> int:
-    text = env.get(name) or str(default)
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) in allowed):
-        raise WrongSetting(f"{name}: expected a whole number from {allowed[0]} to {allowed[-1]}, not {text!r}")
-    return int(text)
-
-
-def _yes(text: str) -> bool:
-    if text not in ("0", "1"):
-        raise WrongSetting(f"SIMULATOR_ENTITLED: expected 0 or 1, not {text!r}")
-    return text == "1"
-
-
-def _form(text: str) -> str:
-    if text not in UNKNOWN_FORMS:
-        raise WrongSetting(f"SIMULATOR_UNKNOWN: expected one of {', '.join(UNKNOWN_FORMS)}, not {text!r}")
-    return text
 
 
 def _symbols(text: str) -> frozenset[str]:
     symbols = frozenset(part.strip().upper() for part in text.split(",") if part.strip())
     wrong = sorted(symbol for symbol in symbols if len(symbol) > 20 or not symbol.isascii() or " " in symbol)
     if wrong:
-        raise WrongSetting(f"SIMULATOR_DEAD_SYMBOLS: expected symbols such as ACME,BRK-C, not {wrong[0]!r}")
+        raise InvalidSettings(f"SIMULATOR_DEAD_SYMBOLS: expected symbols such as ACME,BRK-C, not {wrong[0]!r}")
     return symbols

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 
 from common.core.models import Function, Listed
 from common.core.provider.alpha_vantage import decipher
-from simulator.listings import LISTING_COLUMNS
-from simulator.universe import US, load_universe
+from simulator.answers.listing import LISTING_COLUMNS
+from simulator.market.universe import US, load_universe
 
 SIZE = 13_411
 Row = tuple[str, str, str, str]  # symbol, name, exchange, asset type

@@ -2,10 +2,10 @@
 
 import re
 
-from simulator.breakage import KINDS, NOTICE
+from simulator.answers.catalogue import INDEX, PREMIUM
+from simulator.answers.functions import FUNCTIONS
 from simulator.faults import MIXED
-from simulator.functions import INDEX, PREMIUM
-from simulator.query import FUNCTIONS
+from simulator.wire_faults import KINDS, NOTICE
 from tests.docs.documents import ROOT, words
 
 PAGE = "docs/simulator.md"

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 import psutil
 
-from simulator.notices import NOTICES
+from simulator.answers.notices import NOTICES
 from tests.e2e.stack import eventually
 from tests.faults.cluster import ALL, APIS, WORKERS, Cluster, Target
 from tests.faults.proxy import Mood

@@ -9,8 +9,8 @@ from typing import Any
 
 from common.core.models import Quote
 from common.store.market.feed import select_published
-from simulator.prices import quote_at
-from simulator.universe import load_universe
+from simulator.market.prices import quote_at
+from simulator.market.universe import load_universe
 from tests.e2e.stack import eventually
 from tests.faults.cluster import APIS, EXTRA
 from tests.faults.metrics import ALL, count_slow

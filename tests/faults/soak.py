@@ -21,7 +21,7 @@ import psycopg
 
 from common.core.calendar.trading_day import NEW_YORK
 from common.market_calendar import open_calendar
-from simulator.sessions import is_trading_day
+from simulator.market.sessions import is_trading_day
 from tests.faults.cluster import ALL, APIS, CALLS, PERIOD, Cluster, open_cluster
 from tests.faults.healing import LONGEST, heal, survive
 from tests.faults.judge import Judge

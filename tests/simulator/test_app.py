@@ -41,14 +41,6 @@ async def test_a_symbol_with_an_ampersand_comes_through(aiohttp_client: AiohttpC
     assert "M&M.BSE" == (await response.json())["Global Quote"]["01. symbol"]
 
 
-async def test_the_listing_is_a_csv_download(aiohttp_client: AiohttpClient) -> None:
-    client = await aiohttp_client(create_app(config()))
-    response = await client.get("/query", params={"function": "LISTING_STATUS", "apikey": "KEY"})
-
-    assert "application/x-download" == response.content_type
-    assert (await response.read()).startswith(b"symbol,name,exchange,assetType,ipoDate,delistingDate,status\r\nA,")
-
-
 @pytest.mark.parametrize(
     ("accept", "status"),
     [("text/csv", 406), ("application/json", 200), ("text/csv, */*;q=0.1", 200), ("text/html", 406)],
@@ -63,7 +55,7 @@ async def test_only_callers_who_accept_json_are_served(aiohttp_client: AiohttpCl
         assert {"detail": "Could not satisfy the request Accept header."} == await response.json()
 
 
-async def test_a_call_over_the_limit_gets_the_notice_and_is_noted(aiohttp_client: AiohttpClient) -> None:
+async def test_a_call_over_the_limit_gets_the_notice_and_is_recorded(aiohttp_client: AiohttpClient) -> None:
     client = await aiohttp_client(create_app(config("2/1d")))
     bodies = [await (await client.get("/query", params=QUOTE)).json() for _ in range(3)]
     calls = await (await client.get("/_calls")).json()
@@ -74,7 +66,7 @@ async def test_a_call_over_the_limit_gets_the_notice_and_is_noted(aiohttp_client
     assert (3, 1, {"2/1d": 3}) == (calls["total"], calls["over_limit"], calls["max_in_window"])
 
 
-async def test_the_journal_tells_each_call_but_never_the_key(aiohttp_client: AiohttpClient) -> None:
+async def test_the_journal_has_each_call_but_never_the_key(aiohttp_client: AiohttpClient) -> None:
     client = await aiohttp_client(create_app(config(at=12.5)))
     await client.get("/query", params=QUOTE)
     await client.get("/query", params={**QUOTE, "symbol": "nope"})
@@ -107,12 +99,12 @@ async def test_a_quote_does_not_wait_for_years_of_days(aiohttp_client: AiohttpCl
     client = await aiohttp_client(create_app(cold))
     answered: list[str] = []
 
-    async def ask(**query: str) -> None:
+    async def call(**query: str) -> None:
         response = await client.get("/query", params={**QUOTE, **query})
         answered.append(query["function"])
         assert 200 == response.status
 
-    await asyncio.gather(ask(**params, symbol="IBM"), ask(function="GLOBAL_QUOTE", symbol="IBM"))
+    await asyncio.gather(call(**params, symbol="IBM"), call(function="GLOBAL_QUOTE", symbol="IBM"))
 
     assert ["GLOBAL_QUOTE", params["function"]] == answered
 
@@ -125,18 +117,39 @@ async def test_an_answer_takes_as_long_as_the_latency(aiohttp_client: AiohttpCli
     assert monotonic() - start >= 0.1
 
 
-async def test_csv_is_a_download_with_a_name_and_a_notice_is_not(aiohttp_client: AiohttpClient) -> None:
-    client = await aiohttp_client(create_app(config("1/1d")))
-    good = await client.get("/query", params={**QUOTE, "datatype": "csv"})
-    late = await client.get("/query", params={**QUOTE, "datatype": "csv"})
+@pytest.mark.parametrize(
+    ("params", "name", "columns"),
+    [
+        (
+            {**QUOTE, "datatype": "csv"},
+            "global_quote_BRK-B",
+            b"symbol,open,high,low,price,volume,latestDay,previousClose,change,changePercent\r\nBRK-B,",
+        ),
+        (
+            {"function": "LISTING_STATUS", "apikey": "KEY"},
+            "listing_status",
+            b"symbol,name,exchange,assetType,ipoDate,delistingDate,status\r\nA,",
+        ),
+    ],
+)
+async def test_csv_is_a_download_with_a_name(
+    aiohttp_client: AiohttpClient, params: dict[str, str], name: str, columns: bytes
+) -> None:
+    client = await aiohttp_client(create_app(config()))
+    response = await client.get("/query", params=params)
 
-    assert "application/x-download" == good.headers["Content-Type"]
-    assert "attachment; filename=global_quote_BRK-B.csv" == good.headers["Content-Disposition"]
-    assert (await good.read()).startswith(
-        b"symbol,open,high,low,price,volume,latestDay,previousClose,change,changePercent\r\n"
-    )
-    assert "application/json" == late.content_type
-    assert ["Information"] == list(await late.json())
+    assert "application/x-download" == response.headers["Content-Type"]
+    assert f"attachment; filename={name}.csv" == response.headers["Content-Disposition"]
+    assert (await response.read()).startswith(columns)
+
+
+async def test_a_notice_is_json_for_a_call_that_wants_csv(aiohttp_client: AiohttpClient) -> None:
+    client = await aiohttp_client(create_app(config("1/1d")))
+    for _ in range(2):
+        response = await client.get("/query", params={**QUOTE, "datatype": "csv"})
+
+    assert "application/json" == response.content_type
+    assert ["Information"] == list(await response.json())
 
 
 @pytest.mark.parametrize(

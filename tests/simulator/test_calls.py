@@ -13,11 +13,11 @@ NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 def judged(limits: str, arrivals: list[float]) -> list[str | None]:
     """The rule that each arrival broke."""
     log = CallLog(parse_limits(limits, "limits"))
-    return [_arrive(log, at) for at in arrivals]
+    return [_record(log, at) for at in arrivals]
 
 
-def _arrive(log: CallLog, at: float) -> str | None:
-    _, rule = log.arrive(at, NOON, function="GLOBAL_QUOTE", symbol="IBM")
+def _record(log: CallLog, at: float) -> str | None:
+    _, rule = log.record(at, NOON, function="GLOBAL_QUOTE", symbol="IBM")
     return str(rule) if rule else None
 
 
@@ -46,10 +46,10 @@ def test_the_judgement_is_that_of_the_definition(tenths: list[int]) -> None:
     assert [rule is not None for rule in judged("5/1min", arrivals)] == nth_before_is_young
 
 
-def test_counters_tell_total_violations_and_the_fullest_window() -> None:
+def test_counters_have_the_total_the_violations_and_the_fullest_window() -> None:
     log = CallLog(parse_limits("1/1s,3/1min", "limits"))
     for at in (0.0, 0.5, 10.0, 20.0, 100.0):
-        _arrive(log, at)
+        _record(log, at)
     report = log.report()
 
     assert (5, 2) == (report["total"], report["over_limit"])
@@ -58,9 +58,9 @@ def test_counters_tell_total_violations_and_the_fullest_window() -> None:
 
 
 def test_only_the_latest_calls_are_kept_while_counters_stay_exact() -> None:
-    log = CallLog(parse_limits("1/1s", "limits"), kept=3)
+    log = CallLog(parse_limits("1/1s", "limits"), max_calls=3)
     for at in range(10):
-        log.arrive(at / 10, NOON, function="GLOBAL_QUOTE", symbol=f"S{at}")
+        log.record(at / 10, NOON, function="GLOBAL_QUOTE", symbol=f"S{at}")
 
     assert 10 == log.report()["total"]
     assert 9 == log.report()["over_limit"]
@@ -78,18 +78,18 @@ def symbols(log: CallLog, since: int) -> list[str]:
 def test_new_limits_see_the_arrivals_of_the_past_but_do_not_judge_them_again() -> None:
     log = CallLog(parse_limits("100/1s", "limits"))
     for at in (0.0, 0.1, 0.2):
-        _arrive(log, at)
-    log.use(parse_limits("2/1min", "limits"))
+        _record(log, at)
+    log.set_limits(parse_limits("2/1min", "limits"))
 
     assert 0 == log.report()["over_limit"]
     assert {"100/1s": 3, "2/1min": 3} == log.report()["max_in_window"]
-    assert "2/1min" == _arrive(log, 30.0)
+    assert "2/1min" == _record(log, 30.0)
 
 
-def test_a_forgetful_log_starts_anew() -> None:
+def test_a_cleared_log_starts_anew() -> None:
     log = CallLog(parse_limits("1/1min", "limits"))
-    _arrive(log, 0.0)
-    log.forget()
+    _record(log, 0.0)
+    log.clear()
 
-    assert _arrive(log, 1.0) is None
+    assert _record(log, 1.0) is None
     assert 1 == log.report()["total"]

@@ -25,8 +25,9 @@ from avantage.exceptions import APIResponseError, AuthenticationError, RateLimit
 from common.core.limits import parse_limits
 from simulator.app import create_app
 from simulator.config import Config
-from simulator.prices import Bar, bars_at, quote_at
-from simulator.universe import load_universe
+from simulator.market.bars import Bar
+from simulator.market.prices import bars_at, quote_at
+from simulator.market.universe import load_universe
 
 START = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 PACE = 12.0  # seconds: five calls a minute
@@ -52,12 +53,12 @@ class Scene:
 
     async def journal(self) -> list[str]:
         """The outcome of each call that came."""
-        return [call["outcome"] for call in (await self._ask("GET", "/_calls"))["calls"]]
+        return [call["outcome"] for call in (await self._request("GET", "/_calls"))["calls"]]
 
-    async def breaks(self, **fault: object) -> None:
-        await self._ask("PUT", "/_fault", json=fault)
+    async def set_fault(self, **fault: object) -> None:
+        await self._request("PUT", "/_fault", json=fault)
 
-    async def _ask(self, method: str, path: str, **kwargs: Any) -> Any:
+    async def _request(self, method: str, path: str, **kwargs: Any) -> Any:
         async with aiohttp.ClientSession() as session, session.request(method, self.url + path, **kwargs) as response:
             assert 200 == response.status
             return await response.json()
@@ -82,7 +83,7 @@ async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
 
 @pytest.fixture
 async def unlimited(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
-    """For what a client does when it asks again at once: the limits would hide it."""
+    """For what a client does when it tries again at once: the limits would hide it."""
     async for served_scene in served(Scene(), monkeypatch, Config(limits=parse_limits("100/1s", "limits"))):
         yield served_scene
 
@@ -153,7 +154,7 @@ async def test_alpha_vantage_gets_weeks_and_months(scene: Scene, method: str, le
     assert len(data) + 1 == len(list(rows))
 
 
-async def test_alpha_vantage_gets_the_rest_of_what_a_free_key_may_ask(scene: Scene) -> None:
+async def test_alpha_vantage_gets_what_else_a_free_key_may_call(scene: Scene) -> None:
     overview, _ = await scene.call(FundamentalData("KEY").get_company_overview, "IBM")
     dividends, symbol = await scene.call(FundamentalData("KEY").get_dividends, "IBM")
     gainers, _ = await scene.call(AlphaIntelligence("KEY").get_top_gainers)
@@ -167,7 +168,7 @@ async def test_alpha_vantage_gets_the_rest_of_what_a_free_key_may_ask(scene: Sce
     assert ["ok"] * 5 == await scene.journal()
 
 
-async def test_alpha_vantage_asks_asynchronously_too(scene: Scene) -> None:
+async def test_alpha_vantage_works_asynchronously_too(scene: Scene) -> None:
     series = AsyncTimeSeries("KEY", proxy=None)
     scene.clock += PACE
     try:
@@ -200,10 +201,10 @@ async def test_alpha_vantage_shows_an_unknown_symbol_as_an_empty_quote(scene: Sc
     assert ({}, None) == await scene.call(TimeSeries("KEY").get_quote_endpoint, "NOPE")
 
 
-async def test_alpha_vantage_raises_what_is_said_of_a_key(scene: Scene) -> None:
+async def test_alpha_vantage_raises_the_refusal_of_a_key(scene: Scene) -> None:
     with pytest.raises(ValueError, match=r"The \*\*demo\*\* API key is for demo purposes only"):
         await scene.call(TimeSeries("demo").get_quote_endpoint, "IBM")
-    await scene.breaks(kind="notice:bad_key")
+    await scene.set_fault(kind="notice:bad_key")
     with pytest.raises(ValueError, match="the parameter apikey is invalid or missing"):
         await scene.call(TimeSeries("KEY").get_quote_endpoint, "IBM")
 
@@ -230,7 +231,7 @@ async def test_alpha_vantage_raises_a_throttle_of_a_second(scene: Scene) -> None
 
 @pytest.mark.parametrize("kind", ["http_429", "http_503", "html_200", "truncated"])
 async def test_alpha_vantage_looks_at_no_status_and_fails_to_read(scene: Scene, kind: str) -> None:
-    await scene.breaks(kind=kind)
+    await scene.set_fault(kind=kind)
     with pytest.raises(requests.exceptions.JSONDecodeError):
         await scene.call(TimeSeries("KEY").get_quote_endpoint, "IBM")
 
@@ -271,7 +272,7 @@ async def test_avantage_gets_weeks_and_months(scene: Scene, client: AlphaVantage
     assert {(0.0, True)} == {(e.dividend_amount, e.close == e.adjusted_close) for e in adjusted.data}
 
 
-async def test_avantage_gets_the_rest_of_what_a_free_key_may_ask(scene: Scene, client: AlphaVantageClient) -> None:
+async def test_avantage_gets_what_else_a_free_key_may_call(scene: Scene, client: AlphaVantageClient) -> None:
     overview = await scene.call(client.fundamentals.overview, "IBM")
     splits = await scene.call(client.fundamentals.splits, "IBM")
     movers = await scene.call(client.intelligence.top_movers)
@@ -320,7 +321,7 @@ async def test_avantage_tells_refused_keys_apart(scene: Scene, client: AlphaVant
     async with AlphaVantageClient("demo", base_url=f"{scene.url}/query") as demo:
         with pytest.raises(APIResponseError, match="demo"):
             await scene.call(demo.equity.quote, "IBM")
-    await scene.breaks(kind="notice:bad_key")
+    await scene.set_fault(kind="notice:bad_key")
     with pytest.raises(AuthenticationError, match="apikey is invalid or missing"):
         await scene.call(client.equity.quote, "IBM")
 
@@ -343,8 +344,8 @@ async def test_avantage_raises_a_throttle_until_its_minute_is_over(scene: Scene,
 
 
 @pytest.mark.parametrize("kind", ["http_429", "http_503"])
-async def test_avantage_asks_three_times_at_once_whatever_a_status_says(unlimited: Scene, kind: str) -> None:
-    await unlimited.breaks(kind=kind, retry_after="30")
+async def test_avantage_tries_three_times_at_once_whatever_the_status(unlimited: Scene, kind: str) -> None:
+    await unlimited.set_fault(kind=kind, retry_after="30")
     address = f"{unlimited.url}/query"
     async with AlphaVantageClient("KEY", base_url=address, retry_base_delay=0.001) as client:  # seconds; 1 by itself
         with pytest.raises(UpstreamError, match=f"HTTP {kind[-3:]}"):

@@ -1,7 +1,8 @@
 import pytest
 
 from common.core.limits import parse_limits
-from simulator.config import Config, WrongSetting, from_env
+from common.errors import InvalidSettings
+from simulator.config import Config, from_env
 
 
 def limits_of(env: dict[str, str]) -> str:
@@ -72,5 +73,5 @@ def test_every_setting_is_read() -> None:
     ],
 )
 def test_a_wrong_setting_is_refused_by_name_and_with_what_was_expected(name: str, value: str) -> None:
-    with pytest.raises(WrongSetting, match=f"^{name}: expected .*not '{value}'"):
+    with pytest.raises(InvalidSettings, match=f"^{name}: expected .*not '{value}'"):
         from_env({name: value})
