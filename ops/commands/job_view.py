@@ -23,7 +23,7 @@ MEANINGS: dict[str, str] = {
 WIDTH = max(map(len, (*Outcome, "expired")))
 
 
-class View:
+class JobView:
     """What is printed of a job: each symbol's end, once, and at a terminal a bar. `quiet`: stdout is for one JSON object."""
 
     def __init__(self, *, quiet: bool) -> None:

@@ -20,7 +20,7 @@ from common.operations.refresh_jobs import JobReport, queue_all, queue_refresh, 
 from common.operations.status import report_status
 from common.process.resources import Resources
 from ops.arguments import AsJson, actor
-from ops.commands.job_view import View, count_symbols, summarize
+from ops.commands.job_view import JobView, count_symbols, summarize
 from ops.commands.status import NO_WORKER, has_worker
 from ops.render import AWAY, DONE, REFUSED, render, warn, when
 from ops.stores import call
@@ -81,7 +81,7 @@ def job(
         return await _read_job(resources, number)
 
     if no_wait:
-        view = View(quiet=as_json)
+        view = JobView(quiet=as_json)
         view.show(call(read))
         _end(view)
     else:
@@ -103,7 +103,7 @@ async def _queue(resources: Resources, names: list[str], *, stale: bool, force: 
 
 def _watch(begin: Callable[[Resources], Awaitable[JobReport]], *, as_json: bool) -> None:
     """Follow what `begin` gives. Whatever ends the watching, the job is still there: say how to see it."""
-    view = View(quiet=as_json)
+    view = JobView(quiet=as_json)
 
     async def run(resources: Resources) -> Stall | None:
         view.seen = await begin(resources)
@@ -127,7 +127,7 @@ def _watch(begin: Callable[[Resources], Awaitable[JobReport]], *, as_json: bool)
     _end(view, stall.code if stall else None)
 
 
-def _end(view: View, code: int | None = None) -> None:
+def _end(view: JobView, code: int | None = None) -> None:
     """The whole in one line or one object. A symbol that was not refreshed is exit code 1."""
     if view.seen is None:
         return
