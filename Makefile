@@ -85,7 +85,7 @@ bench-search: setup
 
 # Rewrites docs/licences.md. Needs the Python and the system of the image, because some packages are only for some systems.
 licences: setup
-	{ printf '# Licences\n\nOf the packages in `requirements/production.txt`, on Linux and the Python of the image. `make licences` writes this page.\n\n'; \
+	{ printf '# Licences\n\nThese are the licences of the packages in `requirements/production.txt`, on Linux and with the image'\''s Python. `make licences` writes this page.\n\n'; \
 	  $(BIN)/pip-licenses --from=mixed --format=markdown --with-system --packages $$(sed -n 's/^\([a-z0-9._-]*\)==.*/\1/p' requirements/production.txt); } > docs/licences.md
 
 # Asks the vulnerability databases, so it needs the internet.
