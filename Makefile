@@ -1,10 +1,10 @@
-# Quotewell: `make run` shows quotes, `make test` proves them. Needs Python 3.11+ and make; everything else is set up here.
+# Quotewell: `make run` serves quotes, `make test` runs the tests. Needs Python 3.11+ and make; `make setup` installs the rest.
 
 PYTHON ?= python3
 BIN := .venv/bin
 EMBEDDED := $(BIN)/python -m common.process.embedded
 
-# Files to processes, and no file divided; tests/conftest.py says how many processes, and in which order.
+# Whole files go to the processes; tests/conftest.py decides how many processes there are, and the order.
 PARALLEL := --numprocesses auto --dist loadgroup --no-loadscope-reorder
 
 .PHONY: setup run test test-fast faults soak load deploy-check check migrate lock schema licences audit clean \
@@ -25,7 +25,7 @@ run: setup
 test: setup
 	$(BIN)/python -m pytest $(PARALLEL)
 
-# What most changes touch.
+# The tests of what most changes touch.
 test-fast: setup
 	$(BIN)/python -m pytest $(PARALLEL) tests/core tests/store tests/api
 
@@ -55,7 +55,7 @@ check: setup
 migrate: setup
 	@QUOTEWELL_ENV=$${QUOTEWELL_ENV:-development} $(EMBEDDED) $(BIN)/python -m db.migrate
 
-# What the migrations make, for reading.
+# Rewrites db/schema.sql, which shows what the migrations make.
 schema: setup
 	$(BIN)/python -m tests.db.schema
 
@@ -83,16 +83,16 @@ bench-versus: setup
 bench-search: setup
 	$(BIN)/python -m bench.search
 
-# Whose work production stands on. Needs the Python and the system of the image, for some packages are not for all.
+# Rewrites docs/licences.md. Needs the Python and the system of the image, because some packages are only for some systems.
 licences: setup
-	{ printf '# Licences\n\nOf the packages in `requirements/production.txt`, on Linux and the Python of the image. `make licences` writes this page.\n\n'; \
+	{ printf '# Licences\n\nThese are the licences of the packages in `requirements/production.txt`, on Linux and with the image'\''s Python. `make licences` writes this page.\n\n'; \
 	  $(BIN)/pip-licenses --from=mixed --format=markdown --with-system --packages $$(sed -n 's/^\([a-z0-9._-]*\)==.*/\1/p' requirements/production.txt); } > docs/licences.md
 
-# Asks the databases of known vulnerabilities, so it needs the internet.
+# Asks the vulnerability databases, so it needs the internet.
 audit: setup
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements/production.txt
 
-# The locks name hashes and no index; needs uv on the PATH.
+# The locks have hashes and no index. Needs uv on the PATH.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/production.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements/development.txt

@@ -1,4 +1,4 @@
-"""The documents say what the code does: every setting is named where a reader looks for it, and nothing else is."""
+"""README and .env.example name every setting that the code reads, and no other."""
 
 import re
 from pathlib import Path
@@ -15,12 +15,12 @@ def read(path: str) -> str:
 
 
 def named_in(path: str) -> set[str]:
-    """The settings that a module reads, by their names in quotes."""
+    """The settings that a module reads: their names in quotes."""
     return set(NAME.findall(read(path)))
 
 
 def product() -> set[str]:
-    """All that the product itself reads."""
+    """The settings that the product itself reads, without the simulator."""
     read_by = (
         named_in(path) for path in ("common/process/settings.py", "common/process/environment.py", "api/serve.py")
     )

@@ -1,4 +1,4 @@
-"""The documents as a reader has them: their links, headings, code. It judges nothing."""
+"""Parse the documents: their links, headings and code."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ SHELL = ("sh", "bash")
 
 
 def documents() -> list[str]:
-    """Paths below the root, of all that is written for readers."""
+    """Paths of all documents, relative to the root."""
     found = [
         *ROOT.glob("*.md"),
         *(ROOT / "docs").glob("*.md"),
@@ -25,31 +25,31 @@ def documents() -> list[str]:
 
 @cache
 def tokens(document: str) -> tuple[Token, ...]:
-    """Blocks and what stands in their lines, in order."""
+    """Blocks and their inline parts, in order."""
     parser = MarkdownIt("commonmark").enable("table")
     blocks = parser.parse((ROOT / document).read_text())
     return tuple(token for block in blocks for token in (block, *(block.children or ())))
 
 
 def links(document: str) -> Iterator[str]:
-    """Where its links and pictures lead."""
+    """The targets of its links and pictures."""
     for token in tokens(document):
         if (target := token.attrs.get("href") or token.attrs.get("src")) is not None:
             yield str(target)
 
 
 def anchors(document: str) -> set[str]:
-    """The names that a heading can be linked by."""
+    """The anchors of its headings, as GitHub makes them."""
     parts = tokens(document)
     headings = (parts[at + 1].content for at, token in enumerate(parts) if token.type == "heading_open")
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def blocks(document: str) -> list[str]:
-    """What stands there to be typed into a shell."""
+    """The contents of its shell blocks."""
     return [token.content for token in tokens(document) if token.type == "fence" and token.info in SHELL]
 
 
 def words(document: str) -> list[str]:
-    """Code within a line."""
+    """Inline code."""
     return [token.content for token in tokens(document) if token.type == "code_inline"]

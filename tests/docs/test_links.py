@@ -1,4 +1,4 @@
-"""No document leads nowhere: links, headings, and the files that are named."""
+"""Every link leads to a file and a heading that exist, and so does every path in inline code."""
 
 import re
 from urllib.parse import unquote
@@ -13,7 +13,7 @@ FILE = re.compile(rf"(?:{ROOMS})/[\w./-]*")
 
 
 @EVERY
-def test_each_link_leads_to_a_file_and_to_a_heading_of_it(document: str) -> None:
+def test_each_link_leads_to_a_file_and_a_heading(document: str) -> None:
     broken = []
     for link in links(document):
         path, _, anchor = unquote(link).partition("#")
@@ -27,13 +27,13 @@ def test_each_link_leads_to_a_file_and_to_a_heading_of_it(document: str) -> None
 
 
 @EVERY
-def test_each_file_that_is_named_is_there(document: str) -> None:
+def test_each_named_file_exists(document: str) -> None:
     named = {word for text in words(document) for word in text.split() if FILE.fullmatch(word)}
 
     assert [] == [name for name in sorted(named) if not (ROOT / name).exists()]
 
 
-def test_all_documents_are_looked_at() -> None:
+def test_all_documents_are_checked() -> None:
     assert {"README.md", "CHANGELOG.md", "docs/architecture.md", "docs/runbook.md", "docs/providers.md"} <= set(
         documents()
     )

@@ -1,4 +1,4 @@
-"""README's tour, typed as it stands into a shell beside a running `make run`: each command answers what stands below it."""
+"""Run the tour in README beside a running `make run`: each command gives the answer below it."""
 
 import os
 import re
@@ -15,12 +15,12 @@ from common.process.ports import free_port
 from tests.docs.documents import ROOT, blocks
 
 MARK = "--- end of an answer ---"
-STARTS_WITHIN = 60  # seconds
+START_TIMEOUT = 60  # seconds
 Step = tuple[str, list[str]]  # a command, and the pieces of its answer in order
 
 
 def tour() -> list[Step]:
-    """Comments above a command speak to the reader; those right below it are its answer."""
+    """The comments above a command are for the reader; those right below it are its answer."""
     [block] = [block for block in blocks("README.md") if "localhost:5001/api/health" in block]
     steps: list[Step] = []
     for paragraph in block.strip().split("\n\n"):
@@ -33,7 +33,7 @@ def tour() -> list[Step]:
 
 @pytest.fixture
 def addresses(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """What README's addresses are here, with everything that `make run` starts."""
+    """Start what `make run` starts, on free ports; the test's address for each of README's."""
     api, simulator = free_port(), free_port()
     env = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
     env |= {"QUOTEWELL_ENV": "development", "QUOTEWELL_HOME": str(tmp_path), "PROVIDER_LIMITS": "1000/1min"}
@@ -43,7 +43,7 @@ def addresses(tmp_path: Path) -> Iterator[dict[str, str]]:
     with log.open("wb") as output:
         running = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output, start_new_session=True)
     try:
-        deadline = time.monotonic() + STARTS_WITHIN
+        deadline = time.monotonic() + START_TIMEOUT
         while "Quotewell serves" not in log.read_text():
             assert running.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
@@ -55,9 +55,9 @@ def addresses(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def in_order(pieces: list[str], text: str) -> bool:
-    """White space does not count: some answers are JSON with it, some without."""
-    told, expected = ("".join(text.split()), ["".join(piece.split()) for piece in pieces])
-    return re.search(".*?".join(map(re.escape, expected)), told) is not None
+    """Ignore white space: some answers are JSON with it, some without."""
+    answer, expected = "".join(text.split()), ["".join(piece.split()) for piece in pieces]
+    return re.search(".*?".join(map(re.escape, expected)), answer) is not None
 
 
 def test_the_tour_answers_what_it_says(addresses: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from tests.metrics.exposition import ROOT
 PACKAGES = ("api", "worker", "scheduler", "ops", "simulator", "db", "common")
 EVENT = re.compile(r"[a-z]+(_[a-z]+)*")
 LOGGER = re.compile(r"(log|.*get_logger\(.*\))\.(info|warning|error|exception|critical)")
-TELLS = {"note", "told"}  # our own: acts, and a level that is chosen
+TELLS = {"note", "write"}  # our own: acts, and a level that is chosen
 ROW = re.compile(r"^\| `([a-z_]+)` \| (?:info|warning|error|`user`|`actor`)", re.M)
 
 
