@@ -1,1 +1,1 @@
-"""The proof of the image: `python -m deploy.check` builds the Dockerfile and runs every process from what came out."""
+"""The proof of the image: `make deploy-check` builds the Dockerfile and runs every process from the result."""

@@ -7,53 +7,37 @@ from collections.abc import Iterator
 from configparser import RawConfigParser
 from pathlib import Path
 
-from deploy.check.buildah import Failed
+LOCATIONS = ("index-url", "extra-index-url", "find-links", "proxy", "trusted-host")
 
-TRACES = (
-    "index-url",
-    "extra-index-url",
-    "find-links",
-    "proxy",
-    "trusted-host",
-)  # they name this machine's surroundings
-Configuration = dict[tuple[str, str], str]
+Settings = dict[str, str]
 
 
-def configuration() -> Configuration:
-    """Section and name to value, as pip here sees it; what the environment says comes last, and wins."""
-    done = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Failed(f"pip config list: {done.stderr.strip()}")
-    found: Configuration = {}
-    for line in sorted(done.stdout.splitlines(), key=lambda line: line.startswith(":env:")):
-        where, _, value = line.partition("=")
-        section, _, name = where.rpartition(".")
-        found["global" if section == ":env:" else section, name] = ast.literal_eval(value)
-    return found
+def settings() -> Settings:
+    """All settings of pip here; those of the environment come last, and win."""
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    pairs = [line.partition("=") for line in sorted(lines, key=lambda line: line.startswith(":env:"))]
+    return {name.rpartition(".")[2]: ast.literal_eval(value) for name, _, value in pairs}
 
 
-def mounts(settings: Configuration, file: Path) -> list[str]:
-    """Volumes for `buildah build`: a pip.conf, written to `file`, and every local path that it names."""
+def traces(found: Settings) -> set[str]:
+    """Texts that name this machine's surroundings."""
+    return {word for name in LOCATIONS for word in found.get(name, "").split()}
+
+
+def mounts(found: Settings, file: Path) -> set[str]:
+    """Volumes for a build: a pip.conf, written to `file`, and every local path that it names."""
     parser = RawConfigParser()
-    for (section, name), value in settings.items():
-        if not parser.has_section(section):
-            parser.add_section(section)
-        parser.set(section, name, value)
+    parser["global"] = found
     file.touch(mode=0o600)  # an index's URL may hold a password
     with file.open("w") as text:
         parser.write(text)
-    return [f"{file}:/etc/pip.conf:ro", *(f"{path}:{path}:ro" for path in sorted(set(_paths(settings))))]
+    return {f"{file}:/etc/pip.conf:ro", *(f"{path}:{path}:ro" for path in _local_paths(found))}
 
 
-def traces(settings: Configuration) -> list[str]:
-    """Texts that would show in an image that any of it was left there."""
-    return sorted({word for (_, name), value in settings.items() if name in TRACES for word in value.split()})
-
-
-def _paths(settings: Configuration) -> Iterator[str]:
-    for (_, name), value in settings.items():
-        for word in value.split():
-            path = Path(word.removeprefix("file://"))
+def _local_paths(found: Settings) -> Iterator[Path]:
+    for name, value in found.items():
+        for path in (Path(word.removeprefix("file://")) for word in value.split()):
             if path.is_absolute() and path.exists():
                 # pages of an index in a folder link to files beside it
-                yield str(path.parent if name.endswith("index-url") else path)
+                yield path.parent if name.endswith("index-url") else path

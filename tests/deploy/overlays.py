@@ -3,9 +3,10 @@
 The reader refuses a field that it does not know. A test holds the two equal where kustomize (or kubectl, which has it) is there.
 """
 
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ WITHOUT_NAMESPACE = ("Namespace",)
 Object = dict[str, Any]
 
 
+@cache
 def read(overlay: str) -> list[Object]:
-    """All objects of an overlay; a generated ConfigMap by its name alone, without the hash of what it says."""
+    """All objects of an overlay, for no test to change; a generated ConfigMap by its name alone, without the hash of what it says."""
     return list(_build(FOLDER / "overlays" / overlay))
 
 
@@ -55,9 +57,9 @@ def _build(folder: Path) -> list[Object]:
         _generate(objects, **generator)
     for patch in says.get("patches", []):
         _patch(objects, **patch)
+    for container in containers(objects):
+        _name_image(container, says.get("images", []))
     for found in objects:
-        for container in containers(found):
-            _name_image(container, says.get("images", []))
         if "namespace" in says and found["kind"] not in WITHOUT_NAMESPACE:
             found["metadata"]["namespace"] = says["namespace"]
     return objects
@@ -70,7 +72,7 @@ def _load(path: Path) -> list[Object]:
 def _generate(objects: list[Object], *, name: str, literals: list[str], behavior: str = "create") -> None:
     data = dict(literal.split("=", 1) for literal in literals)
     if behavior == "merge":
-        _one(objects, kind="ConfigMap", name=name)["data"].update(data)
+        one(objects, "ConfigMap", name)["data"].update(data)
     else:
         objects.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
 
@@ -80,7 +82,7 @@ def _patch(objects: list[Object], *, target: dict[str, str], patch: str) -> None
     for step in yaml.safe_load(patch):
         assert "replace" == step["op"]
         *way, last = step["path"].strip("/").split("/")
-        found = _one(objects, **target)
+        found: Any = one(objects, **target)
         for key in way:
             found = found[key]
         assert last in found, f"{target}: nothing to replace at {step['path']}"
@@ -93,8 +95,8 @@ def _name_image(container: dict[str, Any], images: list[dict[str, str]]) -> None
             container["image"] = f"{image.get('newName', image['name'])}:{image['newTag']}"
 
 
-def _one(objects: list[Object], *, kind: str, name: str) -> Any:
-    [found] = [each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name)]
+def one(objects: list[Object], kind: str, name: str) -> Object:
+    [found] = [each for each in of_kind(objects, kind) if name_of(each) == name]
     return found
 
 
@@ -102,16 +104,22 @@ def of_kind(objects: list[Object], *kinds: str) -> list[Object]:
     return [found for found in objects if found["kind"] in kinds]
 
 
+def name_of(found: Object) -> str:
+    return str(found["metadata"]["name"])
+
+
 def pods(objects: list[Object]) -> dict[str, Object]:
     """The template of each pod, by the name of what makes it."""
-    return {
-        found["metadata"]["name"]: found["spec"]["template"] for found in objects if "template" in found.get("spec", {})
-    }
+    return {name_of(found): found["spec"]["template"] for found in objects if "template" in found.get("spec", {})}
 
 
-def containers(found: Object) -> Iterator[dict[str, Any]]:
-    template = found.get("spec", {}).get("template") or {}
-    yield from template.get("spec", {}).get("containers", [])
+def containers(objects: list[Object]) -> list[dict[str, Any]]:
+    return [container for template in pods(objects).values() for container in template["spec"]["containers"]]
+
+
+def processes(overlay: str) -> dict[str, dict[str, Any]]:
+    """The containers that run our code, by name."""
+    return {each["name"]: each for each in containers(read(overlay)) if re.search(r"\bquotewell:", each["image"])}
 
 
 def ports(template: Object) -> dict[str, int]:
@@ -122,8 +130,8 @@ def ports(template: Object) -> dict[str, int]:
 
 
 def labels(template: Object) -> dict[str, str]:
-    told: dict[str, str] = template["metadata"]["labels"]
-    return told
+    found: dict[str, str] = template["metadata"]["labels"]
+    return found
 
 
 def chosen(selector: dict[str, Any], having: dict[str, str]) -> bool:

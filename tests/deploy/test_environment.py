@@ -11,7 +11,7 @@ from honcho.environ import parse_procfile
 from common.process.settings import Settings
 from simulator.config import from_env as simulator_from_env
 from tests.deploy.composition import ROOT, environment, ours
-from tests.deploy.overlays import OVERLAYS, containers, of_kind, read
+from tests.deploy.overlays import OVERLAYS, of_kind, processes, read
 from tests.test_readme import named_in, product
 
 SIMULATOR = named_in("simulator/config.py")
@@ -35,12 +35,11 @@ def example() -> dict[str, str]:
 
 def given(overlay: str) -> dict[str, dict[str, str]]:
     """What each container of ours is given by Kubernetes."""
-    objects = read(overlay)
-    [config] = of_kind(objects, "ConfigMap")
+    [config] = of_kind(read(overlay), "ConfigMap")
     found = {}
-    for container in [each for one in objects for each in containers(one) if "quotewell:" in each["image"]]:
+    for name, container in processes(overlay).items():
         own = {each["name"]: each.get("value", SECRETS.get(each["name"], "")) for each in container.get("env", [])}
-        found[container["name"]] = (config["data"] if "envFrom" in container else {}) | own
+        found[name] = (config["data"] if "envFrom" in container else {}) | own
     return found
 
 

@@ -4,12 +4,14 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+import pytest_asyncio
 import redis
 
 from common.process.ports import free_port
@@ -18,10 +20,15 @@ from tests.deploy.composition import command, services
 from tests.deploy.overlays import OVERLAYS, containers, read
 from tests.e2e.stack import BEAT, WORKER, eventually
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 TEST = services()["beat"]["healthcheck"]["test"]
-PATIENCE = 30.0  # seconds between two looks, by the file
-
-Look = Callable[[], Awaitable[bool]]
+PERIOD = 30.0  # seconds between two looks, by the file
+WAITING = {
+    "worker": (WORKER, "idle"),
+    "beat": (BEAT, "idle"),
+    "worker alone": (WORKER, "nobody listens"),
+    "beat alone": (BEAT, "nobody answers"),
+}
 
 
 @contextmanager
@@ -43,12 +50,29 @@ def broker(state: str, home: Path) -> Iterator[tuple[str, Callable[[], bool]]]:
             server.stop()
 
 
-@pytest.fixture
-async def process(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def run(words: list[str]) -> int:
+    return await (await asyncio.create_subprocess_exec(*words, stderr=asyncio.subprocess.DEVNULL)).wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A worker or a beat in the place of its container's first process."""
+
+    pid: int
+    folder: Path
+
+    async def look(self) -> bool:
+        return 0 == await run(command(TEST, last=[f"/proc/{self.pid}/status", str(self.folder / "seen")])[1:])
+
+    async def goes_on(self) -> None:
+        await eventually(self.look, within=PERIOD, what=f"the main thread of {self.pid} goes on")
+
+
+@asynccontextmanager
+async def start(words: list[str], state: str, folder: Path) -> AsyncIterator[Process]:
     """Started, and past its start: connected, or in want of Redis by its own word."""
-    words, state = request.param
-    log = tmp_path / "log"
-    with broker(state, tmp_path) as (url, connected), log.open("wb") as out:
+    log = folder / "log"
+    with broker(state, folder) as (url, connected), log.open("wb") as out:
         stores = {"DATABASE_URL": "postgresql://none.invalid/none", "REDIS_URL": url, "QUOTEWELL_ENV": "testing"}
         started = await asyncio.create_subprocess_exec(
             *words, env=os.environ | stores, stdout=out, stderr=out, start_new_session=True
@@ -59,61 +83,52 @@ async def process(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
         try:
             await eventually(settled, within=60, what="it has looked for Redis")
-            yield started
+            yield Process(started.pid, folder)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(started.pid, signal.SIGKILL)
             await started.wait()
 
 
-@pytest.fixture
-def look(process: asyncio.subprocess.Process, tmp_path: Path) -> Look:
-    """One look at the process in the place of the container's first."""
-    words = command(TEST, last=[f"/proc/{process.pid}/status", str(tmp_path / "seen")])[1:]
-
-    async def once() -> bool:
-        return 0 == await (await asyncio.create_subprocess_exec(*words)).wait()
-
-    return once
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def processes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Process]]:
+    """All of WAITING, started at once."""
+    async with AsyncExitStack() as stack:
+        opening = [start(words, state, tmp_path_factory.mktemp("process")) for words, state in WAITING.values()]
+        yield dict(zip(WAITING, await asyncio.gather(*map(stack.enter_async_context, opening)), strict=True))
 
 
-WAITING = [(WORKER, "idle"), (BEAT, "idle"), (WORKER, "nobody listens"), (BEAT, "nobody answers")]
-
-
-@pytest.mark.parametrize("process", WAITING, indirect=True, ids=["worker", "beat", "worker alone", "beat alone"])
-async def test_what_only_waits_goes_on(look: Look) -> None:
+async def test_what_only_waits_goes_on(processes: dict[str, Process]) -> None:
     for _ in range(4):
-        await eventually(look, within=PATIENCE, what="the main thread goes on")
+        await asyncio.gather(*(process.goes_on() for process in processes.values()))
 
 
-@pytest.mark.parametrize("process", [(BEAT, "nobody listens")], indirect=True, ids=["beat"])
 async def test_what_hangs_is_found_by_the_second_look_and_well_again_when_it_goes_on(
-    process: asyncio.subprocess.Process, look: Look
+    processes: dict[str, Process],
 ) -> None:
+    process = processes["beat alone"]
+
     async def stopped() -> bool:
         return bool(psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
 
     os.kill(process.pid, signal.SIGSTOP)
     await eventually(stopped, within=5, what="the kernel has stopped it")
-    await look()
+    await process.look()
 
-    assert [False, False] == [await look(), await look()]
+    assert [False, False] == [await process.look(), await process.look()]
     os.kill(process.pid, signal.SIGCONT)
-    await eventually(look, within=PATIENCE, what="the main thread goes on")
+    await process.goes_on()
 
 
 async def test_what_is_gone_is_not_well(tmp_path: Path) -> None:
-    words = command(TEST, last=[str(tmp_path / "no-process"), str(tmp_path / "seen")])[1:]
-
-    assert 0 != await (await asyncio.create_subprocess_exec(*words, stderr=asyncio.subprocess.DEVNULL)).wait()
+    assert 0 != await run(command(TEST, last=[str(tmp_path / "no-process"), str(tmp_path / "seen")])[1:])
 
 
-def test_compose_and_kubernetes_ask_alike() -> None:
+async def test_compose_and_kubernetes_ask_alike() -> None:
     probes = [
         container["livenessProbe"]["exec"]["command"]
         for overlay in OVERLAYS
-        for found in read(overlay)
-        for container in containers(found)
+        for container in containers(read(overlay))
         if container["name"] in ("worker", "beat")
     ]
 

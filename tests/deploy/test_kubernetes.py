@@ -16,19 +16,25 @@ from api.app import create_app
 from common.process.settings import Settings
 from tests.deploy import overlays
 from tests.deploy.composition import ROOT, ours, services
-from tests.deploy.overlays import OVERLAYS, Object, containers, kustomize, of_kind, pods, ports, read
+from tests.deploy.overlays import (
+    OVERLAYS,
+    Object,
+    containers,
+    kustomize,
+    name_of,
+    of_kind,
+    one,
+    pods,
+    ports,
+    processes,
+    read,
+)
 
 OLDEST, NEWEST = "1.29", kubernetes_validate.latest_version()
 CUSTOM = ("ServiceMonitor", "PrometheusRule")
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 pytestmark = pytest.mark.parametrize("overlay", OVERLAYS)
-
-
-def processes(overlay: str) -> dict[str, dict[str, Any]]:
-    """The containers that run our code, by name."""
-    found = {each["name"]: each for one in read(overlay) for each in containers(one)}
-    return {name: each for name, each in found.items() if re.search(r"\bquotewell:", each["image"])}
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
@@ -39,7 +45,7 @@ def test_kubernetes_own_schemas_take_each_object(overlay: str, version: str) -> 
 
 
 def test_kubernetes_own_schemas_refuse_a_word_that_it_does_not_know(overlay: str) -> None:
-    [found] = [copy.deepcopy(each) for each in of_kind(read(overlay), "Job")]
+    found = copy.deepcopy(one(read(overlay), "Job", "quotewell-migrate"))
     found["spec"]["template"]["spec"]["restartsPolicy"] = "Never"
 
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -51,14 +57,14 @@ def test_our_reader_makes_what_kustomize_makes(overlay: str) -> None:
     if rendered is None:
         pytest.skip("neither kustomize nor kubectl is here")
 
-    def by_name(objects: list[Object]) -> dict[tuple[str, str], Object]:
-        return {(found["kind"], found["metadata"]["name"]): found for found in objects}
+    def by_name(found: Object) -> tuple[str, str]:
+        return found["kind"], name_of(found)
 
-    assert by_name(rendered) == by_name(read(overlay))
+    assert sorted(rendered, key=by_name) == sorted(read(overlay), key=by_name)
 
 
 def test_no_object_comes_twice(overlay: str) -> None:
-    names = [(found["kind"], found["metadata"]["name"]) for found in read(overlay)]
+    names = [(found["kind"], name_of(found)) for found in read(overlay)]
 
     assert len(set(names)) == len(names)
 
@@ -110,7 +116,7 @@ def test_stores_are_those_of_compose(overlay: str) -> None:
 
 
 def test_beat_is_one_and_the_old_one_ends_first(overlay: str) -> None:
-    [beat] = [found for found in of_kind(read(overlay), "Deployment") if found["metadata"]["name"] == "quotewell-beat"]
+    beat = one(read(overlay), "Deployment", "quotewell-beat")
 
     assert (1, "Recreate") == (beat["spec"]["replicas"], beat["spec"]["strategy"]["type"])
     assert not [found for found in of_kind(read(overlay), "HorizontalPodAutoscaler") if "beat" in str(found["spec"])]
@@ -170,8 +176,7 @@ def test_secrets_are_by_reference_and_readme_says_which_to_make(overlay: str) ->
     objects, readme = read(overlay), (overlays.FOLDER / "README.md").read_text()
     asked = [
         each["valueFrom"]["secretKeyRef"]
-        for found in objects
-        for container in containers(found)
+        for container in containers(objects)
         for each in container.get("env", [])
         if "valueFrom" in each
     ]
@@ -200,8 +205,7 @@ def test_only_the_api_signs_tokens_and_only_callers_have_the_key(overlay: str) -
 def test_the_ingress_leads_to_the_api_and_lets_streams_through(overlay: str, routes: set[str]) -> None:
     objects = read(overlay)
     served = {
-        found["metadata"]["name"]: [each["name"] for each in found["spec"]["ports"]]
-        for found in of_kind(objects, "Service")
+        name_of(found): [each["name"] for each in found["spec"]["ports"]] for found in of_kind(objects, "Service")
     }
     streams = []
     for found in of_kind(objects, "Ingress"):

@@ -7,7 +7,7 @@ import yaml  # type: ignore[import-untyped]
 
 from tests.deploy import overlays
 from tests.deploy.composition import ROOT
-from tests.deploy.overlays import OVERLAYS, Object, chosen, containers, labels, of_kind, pods, ports, read
+from tests.deploy.overlays import OVERLAYS, Object, chosen, containers, labels, name_of, of_kind, one, pods, ports, read
 
 pytestmark = pytest.mark.parametrize("overlay", OVERLAYS)
 
@@ -15,12 +15,12 @@ pytestmark = pytest.mark.parametrize("overlay", OVERLAYS)
 def test_selectors_meet_the_pods_of_their_object(overlay: str) -> None:
     objects = read(overlay)
     for found in of_kind(objects, "Deployment", "StatefulSet"):
-        assert chosen(found["spec"]["selector"], labels(found["spec"]["template"])), found["metadata"]["name"]
+        assert chosen(found["spec"]["selector"], labels(found["spec"]["template"])), name_of(found)
     for found in of_kind(objects, "PodDisruptionBudget"):
-        assert [found["metadata"]["name"]] == takers(objects, found["spec"]["selector"])
+        assert [name_of(found)] == takers(objects, found["spec"]["selector"])
     for found in of_kind(objects, "HorizontalPodAutoscaler"):
         target = found["spec"]["scaleTargetRef"]
-        [deployment] = [each for each in of_kind(objects, target["kind"]) if each["metadata"]["name"] == target["name"]]
+        deployment = one(objects, target["kind"], target["name"])
         assert "replicas" not in deployment["spec"], "what an autoscaler says, a deploy must not reset"
 
 
@@ -33,34 +33,29 @@ def test_a_service_leads_to_one_kind_of_pod_and_to_a_port_of_it(overlay: str) ->
     for found in of_kind(objects, "Service"):
         [pod] = takers(objects, {"matchLabels": found["spec"]["selector"]})
         for port in found["spec"]["ports"]:
-            assert port["targetPort"] in ports(pods(objects)[pod]), found["metadata"]["name"]
+            assert port["targetPort"] in ports(pods(objects)[pod]), name_of(found)
 
 
 def test_labels_of_two_kinds_of_pods_differ(overlay: str) -> None:
-    told = [str(labels(template)) for template in pods(read(overlay)).values()]
+    found = [str(labels(template)) for template in pods(read(overlay)).values()]
 
-    assert len(set(told)) == len(told)
+    assert len(set(found)) == len(found)
 
 
 def test_config_maps_are_there(overlay: str) -> None:
     objects = read(overlay)
-    made = {found["metadata"]["name"] for found in of_kind(objects, "ConfigMap")}
-    asked = {
-        each["configMapRef"]["name"]
-        for found in objects
-        for one in containers(found)
-        for each in one.get("envFrom", [])
-    }
+    made = {name_of(found) for found in of_kind(objects, "ConfigMap")}
+    asked = {each["configMapRef"]["name"] for container in containers(objects) for each in container.get("envFrom", [])}
 
     assert made == asked
 
 
 def test_ports_of_metrics_are_those_that_are_set(overlay: str) -> None:
     [config] = of_kind(read(overlay), "ConfigMap")
-    told = {name: ports(template).get("metrics") for name, template in pods(read(overlay)).items()}
+    found = {name: ports(template).get("metrics") for name, template in pods(read(overlay)).items()}
 
-    assert int(config["data"]["METRICS_PORT"]) == told["quotewell-api"]
-    assert int(config["data"]["WORKER_METRICS_PORT"]) == told["quotewell-worker"]
+    assert int(config["data"]["METRICS_PORT"]) == found["quotewell-api"]
+    assert int(config["data"]["WORKER_METRICS_PORT"]) == found["quotewell-worker"]
 
 
 def test_rules_are_those_of_prometheus(overlay: str) -> None:
@@ -73,14 +68,8 @@ def test_rules_are_those_of_prometheus(overlay: str) -> None:
 def test_monitors_find_services_whose_names_the_rules_know(overlay: str) -> None:
     objects = read(overlay)
     for found in of_kind(objects, "ServiceMonitor"):
-        taken = [
-            each
-            for each in of_kind(objects, "Service")
-            if chosen(found["spec"]["selector"], each["metadata"]["labels"])
-        ]
-        assert ["quotewell-api-metrics", "quotewell-worker-metrics"] == sorted(
-            each["metadata"]["name"] for each in taken
-        )
+        taken = [each for each in of_kind(objects, "Service") if chosen(found["spec"]["selector"], labels(each))]
+        assert ["quotewell-api-metrics", "quotewell-worker-metrics"] == sorted(map(name_of, taken))
         for endpoint in found["spec"]["endpoints"]:
             assert all(endpoint["port"] in [port["name"] for port in each["spec"]["ports"]] for each in taken)
 

@@ -6,30 +6,52 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.overlays import OVERLAYS, Object, chosen, labels, of_kind, pods, read
+from tests.deploy.overlays import OVERLAYS, Object, chosen, labels, name_of, of_kind, one, pods, read
 
 PROVIDER = "203.0.113.9"  # any public address
 STORE = "10.1.2.3"
 CLOUD = "169.254.169.254"  # where clouds give credentials to whoever asks
+WAYS: dict[str, set[tuple[str, str, int]]] = {
+    "development": {
+        *((f"quotewell-{name}", "postgres", 5432) for name in ("api", "worker", "migrate")),
+        *((f"quotewell-{name}", "redis", 6379) for name in ("api", "worker", "beat")),
+        *((f"quotewell-{name}", "simulator", 5002) for name in ("api", "worker")),
+    },
+    "production": set(),
+}
+LEAVES: dict[str, dict[str, set[tuple[str, int]]]] = {
+    "development": {PROVIDER: set(), STORE: set(), CLOUD: set()},
+    "production": {
+        PROVIDER: {("quotewell-api", 443), ("quotewell-worker", 443)},
+        STORE: {
+            *((f"quotewell-{name}", 5432) for name in ("api", "worker", "migrate")),
+            *((f"quotewell-{name}", 6379) for name in ("api", "worker", "beat")),
+        },
+        CLOUD: set(),
+    },
+}
+ENTERS: dict[str, set[tuple[str, str, int]]] = {
+    "development": set(),
+    "production": {
+        ("nginx-ingress", "quotewell-api", 5001),
+        *(("monitoring", f"quotewell-{name}", port) for name in ("api", "worker") for port in (9101, 9102)),
+    },
+}
 
-
-def policies(objects: list[Object], pod: Object, direction: str) -> list[Object]:
-    """The policies that rule a pod in one direction."""
-    return [
-        found["spec"]
-        for found in of_kind(objects, "NetworkPolicy")
-        if direction in found["spec"]["policyTypes"] and chosen(found["spec"]["podSelector"], labels(pod))
-    ]
+pytestmark = pytest.mark.parametrize("overlay", OVERLAYS)
 
 
 def opened(objects: list[Object], pod: Object, direction: str) -> Iterator[tuple[dict[str, Any], set[int]]]:
     """What is let through: each other end, and the ports."""
     side = "from" if direction == "Ingress" else "to"
-    for policy in policies(objects, pod, direction):
-        for rule in policy.get(direction.lower(), []):
-            assert rule.get(side), "a rule without another end lets everybody through"
-            for peer in rule[side]:
-                yield peer, {port["port"] for port in rule["ports"]}
+    policies = [found["spec"] for found in of_kind(objects, "NetworkPolicy")]
+    ruling = [
+        each for each in policies if direction in each["policyTypes"] and chosen(each["podSelector"], labels(pod))
+    ]
+    for rule in [rule for policy in ruling for rule in policy.get(direction.lower(), [])]:
+        assert rule.get(side), "a rule without another end lets everybody through"
+        for peer in rule[side]:
+            yield peer, {port["port"] for port in rule["ports"]}
 
 
 def ways(overlay: str) -> set[tuple[str, str, int]]:
@@ -84,25 +106,21 @@ def enters(overlay: str) -> set[tuple[str, str, int]]:
     }
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_pod_is_shut_in_both_directions_until_a_policy_opens_a_way(overlay: str) -> None:
-    objects = read(overlay)
-    [shut] = [each["spec"] for each in of_kind(objects, "NetworkPolicy") if each["metadata"]["name"] == "default-deny"]
+    shut = one(read(overlay), "NetworkPolicy", "default-deny")
 
-    assert {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} == shut
+    assert {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} == shut["spec"]
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_policy_is_about_pods_that_are_there(overlay: str) -> None:
     objects = read(overlay)
-    told = [labels(pod) for pod in pods(objects).values()]
+    marks = [labels(pod) for pod in pods(objects).values()]
     for found in of_kind(objects, "NetworkPolicy"):
         for expression in found["spec"]["podSelector"].get("matchExpressions", []):
-            assert all(any(each.get(expression["key"]) == value for each in told) for value in expression["values"])
-        assert any(chosen(found["spec"]["podSelector"], each) for each in told), found["metadata"]["name"]
+            assert all(any(each.get(expression["key"]) == value for each in marks) for value in expression["values"])
+        assert any(chosen(found["spec"]["podSelector"], each) for each in marks), name_of(found)
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_pod_asks_for_names(overlay: str) -> None:
     objects = read(overlay)
     for name, pod in pods(objects).items():
@@ -110,32 +128,7 @@ def test_every_pod_asks_for_names(overlay: str) -> None:
         assert [{53}] == asked, name
 
 
-def test_in_development_each_reaches_what_it_needs_and_no_more() -> None:
-    postgres = {(f"quotewell-{name}", "postgres", 5432) for name in ("api", "worker", "migrate")}
-    redis = {(f"quotewell-{name}", "redis", 6379) for name in ("api", "worker", "beat")}
-    provider = {(f"quotewell-{name}", "simulator", 5002) for name in ("api", "worker")}
-
-    assert postgres | redis | provider == ways("development")
-    assert set() == leaves("development", PROVIDER) | leaves("development", STORE)
-    assert set() == enters("development")
-
-
-def test_in_production_only_api_and_worker_reach_the_provider() -> None:
-    assert {("quotewell-api", 443), ("quotewell-worker", 443)} == leaves("production", PROVIDER)
-    assert set() == leaves("production", CLOUD)
-
-
-def test_in_production_each_reaches_its_stores() -> None:
-    postgres = {(f"quotewell-{name}", 5432) for name in ("api", "worker", "migrate")}
-    redis = {(f"quotewell-{name}", 6379) for name in ("api", "worker", "beat")}
-
-    assert postgres | redis == leaves("production", STORE)
-    assert set() == ways("production")
-
-
-def test_in_production_only_the_api_is_reached_and_metrics_by_monitoring_alone() -> None:
-    assert ("nginx-ingress", "quotewell-api", 5001) in enters("production")
-    assert {("nginx-ingress", 5001), ("monitoring", 9101), ("monitoring", 9102)} == {
-        (namespace, port) for namespace, _, port in enters("production")
-    }
-    assert {"quotewell-api", "quotewell-worker"} == {name for _, name, _ in enters("production")}
+def test_each_pod_reaches_what_it_needs_and_no_more(overlay: str) -> None:
+    assert WAYS[overlay] == ways(overlay)
+    assert LEAVES[overlay] == {address: leaves(overlay, address) for address in LEAVES[overlay]}
+    assert ENTERS[overlay] == enters(overlay)

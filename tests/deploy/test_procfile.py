@@ -30,6 +30,7 @@ ENDS_WITHIN = 25  # seconds, of the thirty that platforms give
 # Honcho by itself kills what is left 5 s after the first has ended; platforms kill nothing before 30 s.
 HONCHO = "import honcho.manager, honcho.command; honcho.manager.KILL_WAIT = 30; honcho.command.main()"
 RELEASE = 3  # connections of the migrations, while all others run
+REQUESTS = 6  # of each of forty readers
 SMALL_PLAN = 20  # connections that the smallest PostgreSQL and Redis of platforms allow
 
 
@@ -49,6 +50,15 @@ class Platform:
         for process in entries:
             with suppress(psutil.NoSuchProcess):
                 process.terminate()
+
+    async def hears(self, signals: int) -> None:
+        """Wait until worker and web have said so; the worker says it of each signal."""
+
+        async def heard() -> bool:
+            log = self.stack.log("platform")
+            return "Handling signal: term" in log and log.count("Warm shutdown") >= signals
+
+        await eventually(heard, within=ENDS_WITHIN, what=f"signal {signals} is heard")
 
     async def ended(self) -> bool:
         return self.stack.processes["platform"].poll() is not None
@@ -132,9 +142,9 @@ async def test_three_signals_to_every_process_lose_no_call_and_no_request() -> N
 
         await eventually(under_way, within=20, what="calls of the worker and of the API are under way")
         began = time.monotonic()
-        for _ in range(3):
+        for signals in (1, 2, 3):
             platform.signal_all()
-            await asyncio.sleep(0.4)
+            await platform.hears(signals)
         await eventually(platform.ended, within=ENDS_WITHIN, what="every process has ended")
         took, seen = time.monotonic() - began, await stack.calls()
 
@@ -153,16 +163,14 @@ async def test_the_smallest_stores_have_room_for_all_connections() -> None:
     """As many processes as app.json starts, under more requests at once than they have connections."""
     processes = json.loads((ROOT / "app.json").read_text())["env"]["WEB_CONCURRENCY"]["value"]
     async with open_platform("50/2s", QUOTE_TTL="1", WEB_CONCURRENCY=processes, CLIENT_LIMIT="100000") as platform:
-        until, most = time.monotonic() + 6, (0, 0)
+        most = (0, 0)
 
         async def read(first: int) -> None:
-            number = first
-            while time.monotonic() < until:
-                await platform.ask(number)
-                number += 41
+            for turn in range(REQUESTS):
+                await platform.ask(first + 41 * turn)
 
         readers = [asyncio.create_task(read(first)) for first in range(40)]
-        while time.monotonic() < until:
+        while not all(reader.done() for reader in readers):
             found = await platform.open_connections()
             most = max(most[0], found[0]), max(most[1], found[1])
             await asyncio.sleep(0.05)
