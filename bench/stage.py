@@ -1,16 +1,12 @@
 """A stage for one run: throwaway stores, a database of its own, and the real processes, which are gone when it is over.
 
-It knows commands, ports and settings; it measures nothing. All that is not set here has its default.
+It knows ports and settings; it measures nothing. All that is not set here has its default. tests/harness starts the processes.
 """
 
-import os
-import signal
-import subprocess  # nosec B404: our own entries, no shell
-import sys
-import time
+import subprocess  # nosec B404: for its types
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,19 +16,16 @@ import redis
 from psycopg import sql
 
 from common.process.ports import free_port
+from common.process.servers import poll
 from common.process.settings import Settings
 from db.migrate import migrate
+from tests.harness import processes
+from tests.harness.processes import API, BEAT, ROOT, SIMULATOR, WORKER
 
-ROOT = Path(__file__).parent.parent
-KEPT = ("PATH", "HOME", "LANG", "TMPDIR")  # of our own environment; a developer's settings must not leak in
-READY = 30.0  # seconds
-CELERY = ("celery", "--quiet", "-A")
-ENTRIES: dict[str, tuple[str, ...]] = {
-    "simulator": ("simulator",),
-    "api": ("api",),
-    "worker": (*CELERY, "worker.app", "worker", "--concurrency", "2"),
-    "beat": (*CELERY, "scheduler.app", "beat", "-S", "celery.beat:Scheduler"),
-}
+__all__ = ["ROOT", "Stage", "answers", "create_database", "open_stage"]
+
+START_TIMEOUT = 30.0  # seconds
+COMMANDS = {"simulator": SIMULATOR, "api": API, "worker": WORKER, "beat": BEAT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +42,20 @@ class Stage:
         return self.settings.provider_base_url
 
     def start(self, *names: str) -> None:
-        """Start entries, each in a group of its own, with its output in a file."""
+        """Start processes, each in a group of its own, with its output in a file."""
         for name in names:
-            with (self.folder / f"{name}.log").open("ab") as log:
-                command = [sys.executable, "-m", *ENTRIES[name]]
-                self.children.append(
-                    subprocess.Popen(  # nosec B603
-                        command, env=dict(self.env), cwd=ROOT, stdout=log, stderr=log, start_new_session=True
-                    )
-                )
+            log = self.folder / f"{name}.log"
+            self.children.append(processes.start(COMMANDS[name], env=self.env, log=log))
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait for a condition; `RuntimeError` names it, and where the logs are, if it does not come or a process ends."""
-        deadline = time.monotonic() + READY
-        while not condition():
-            if time.monotonic() > deadline or any(child.poll() is not None for child in self.children):
-                raise RuntimeError(f"{what}: not within {READY:g} s; {_last_words(self.folder)}")
-            time.sleep(0.1)
+        """Wait for a condition; `RuntimeError` names it, and shows the logs, if it does not come or a process ends."""
 
-    def kill(self) -> None:
-        """End every process and its children at once; what they would still have written is of no use."""
-        for child in self.children:
-            with suppress(ProcessLookupError):  # ended, and nothing of its group is left
-                os.killpg(child.pid, signal.SIGKILL)
-        for child in self.children:
-            child.wait()
+        def settled() -> bool:
+            return condition() or any(child.poll() is not None for child in self.children)
+
+        if not poll(settled, START_TIMEOUT) or not condition():
+            logs = " | ".join(map(processes.log_tail, self.folder.glob("*.log")))
+            raise RuntimeError(f"{what}: not within {START_TIMEOUT:g} s; {logs}")
 
 
 @contextmanager
@@ -84,7 +66,7 @@ def open_stage(urls: Mapping[str, str], folder: Path, name: str, **settings: str
         client.flushall()
     logs = folder / name
     logs.mkdir()
-    env = {key: os.environ[key] for key in KEPT if key in os.environ} | {
+    env = processes.inherited() | {
         "QUOTEWELL_ENV": "testing",
         "DATABASE_URL": url,
         "REDIS_URL": urls["REDIS_URL"],
@@ -97,7 +79,7 @@ def open_stage(urls: Mapping[str, str], folder: Path, name: str, **settings: str
     try:
         yield stage
     finally:
-        stage.kill()
+        processes.kill(stage.children)
 
 
 def create_database(url: str, name: str) -> str:
@@ -116,8 +98,3 @@ def answers(url: str) -> bool:
             return True
     except OSError:
         return False
-
-
-def _last_words(folder: Path) -> str:
-    tails = [f"{log.name}: {log.read_text(errors='replace')[-300:]}" for log in folder.glob("*.log")]
-    return " | ".join(tails) or "no logs"

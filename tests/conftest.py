@@ -1,22 +1,18 @@
-"""Real stores for the tests: started here unless DATABASE_URL and REDIS_URL name others. Every test has a database of its own."""
+"""Real stores for the tests: started here unless DATABASE_URL and REDIS_URL name others. Tests share a database, emptied before each."""
 
-import itertools
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import LiteralString
-from urllib.parse import urlsplit
 
 import aioresponses.core
 import asyncpg
-import psycopg
 import pytest
 from aiohttp import web
 from aiohttp.client_reqrep import ClientResponse
-from psycopg import sql
 from redis.asyncio import Redis
 
 from common.core.limits import parse_limits
@@ -28,14 +24,14 @@ from common.store.connection.pool import open_pool
 from db.migrate import migrate
 from simulator.app import create_app as create_simulator
 from simulator.config import Config
+from tests.harness import database
+from tests.harness.database import TEMPLATE, SharedDatabase
 from tests.memory import roomy_folder
 
 TESTS = Path(__file__).parent
-TEMPLATE = "quotewell_template"
 MOST_PROCESSES = 4  # of pytest, each with stores of its own
 TOGETHER = ("faults", "e2e")  # these run a dozen processes each, and look at the time: never two of them at once
 SLOW = (*TOGETHER, "policy", "pages", "deploy", "api")  # in this order, before all the others
-_names = itertools.count()
 
 
 class _Response(ClientResponse):
@@ -101,55 +97,34 @@ def store_urls() -> Iterator[dict[str, str]]:
         stores(Path(home), {**os.environ, "QUOTEWELL_ENV": "testing"}, throwaway=True) as started,
     ):
         urls = {name: started.get(name) or os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}
-        _create(urls["DATABASE_URL"], TEMPLATE, template="template1")
-        migrate(named(urls["DATABASE_URL"], TEMPLATE))
+        migrate(database.create(urls["DATABASE_URL"], TEMPLATE, template="template1"))
         yield urls
-
-
-def named(url: str, database: str) -> str:
-    """The URL of another database on the same server."""
-    return urlsplit(url)._replace(path=f"/{database}").geturl()
-
-
-def _create(url: str, database: str, *, template: str) -> None:
-    with psycopg.connect(url, autocommit=True) as server:
-        name = sql.Identifier(database)
-        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-        server.execute(sql.SQL(_copying(server.info.server_version)).format(name, sql.Identifier(template)))
-
-
-def _copying(version: int) -> LiteralString:
-    """PostgreSQL 15 and later copy through the log unless told otherwise, which takes twice as long."""
-    copying = "CREATE DATABASE {} TEMPLATE {}"
-    return f"{copying} STRATEGY file_copy" if version >= 15_00_00 else copying
-
-
-def make_database(server: str) -> str:
-    """The URL of a fresh, migrated database of a server with a template."""
-    name = f"quotewell_test_{os.getpid()}_{next(_names)}"
-    _create(server, name, template=TEMPLATE)
-    return named(server, name)
 
 
 @pytest.fixture
 def new_database(store_urls: dict[str, str]) -> Iterator[Callable[[], str]]:
     """Makes databases, which are dropped after the test."""
-    made: list[str] = []
+    server, made = store_urls["DATABASE_URL"], list[str]()
 
     def make() -> str:
-        made.append(make_database(store_urls["DATABASE_URL"]))
+        made.append(database.create_next(server))
         return made[-1]
 
     yield make
-    with psycopg.connect(store_urls["DATABASE_URL"], autocommit=True) as server:
-        for url in made:
-            name = sql.Identifier(urlsplit(url).path[1:])
-            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+    for url in made:
+        database.drop(server, url)
+
+
+@pytest.fixture(scope="session")
+def shared_database(store_urls: dict[str, str]) -> Iterator[SharedDatabase]:
+    with closing(SharedDatabase(store_urls["DATABASE_URL"])) as shared:
+        yield shared
 
 
 @pytest.fixture
-def database_url(new_database: Callable[[], str]) -> str:
-    return new_database()
+def database_url(shared_database: SharedDatabase) -> str:
+    """The URL of an empty, migrated database."""
+    return shared_database.prepare()
 
 
 @pytest.fixture

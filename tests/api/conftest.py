@@ -1,14 +1,12 @@
 """API processes over real stores, the simulator under control, and accounts that are logged in."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
-import psycopg
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -25,21 +23,9 @@ from common.store.budget.queue import MAX_WAITING, enqueue
 from common.store.connection.pool import acquire
 from simulator.app import create_app as create_simulator
 from simulator.config import Config
-from tests.conftest import make_database
 
 Client = TestClient[web.Request, web.Application]
 PASSWORD = "correct horse battery"
-EMPTY = """
-DO $$
-DECLARE name text;
-BEGIN
-    SET LOCAL session_replication_role = replica; -- in any order, whichever refers to which
-    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename !~ 'yoyo' LOOP
-        EXECUTE format('DELETE FROM %I', name);
-    END LOOP;
-    PERFORM setval(sequencename::regclass, start_value, false) FROM pg_sequences WHERE schemaname = 'public';
-END $$
-"""
 
 
 class OpenApi(Protocol):
@@ -79,25 +65,6 @@ class User:
     name: str
     headers: dict[str, str]
     refresh_token: str = ""
-
-
-@pytest.fixture(scope="session")
-def kept(store_urls: dict[str, str]) -> str:
-    """The URL of the one database of these tests."""
-    return make_database(store_urls["DATABASE_URL"])
-
-
-@pytest.fixture
-def database_url(kept: str) -> str:
-    """An emptied database: quicker than a new one for each of some hundred tests."""
-    empty(kept)
-    return kept
-
-
-def empty(url: str) -> None:
-    """As TRUNCATE with RESTART IDENTITY on all tables, which makes some hundred files anew."""
-    with psycopg.connect(url, autocommit=True) as server:
-        server.execute(EMPTY)
 
 
 @pytest.fixture
@@ -196,11 +163,3 @@ async def price_of(client: Client, symbol: str) -> float | None:
     """The price that is served at once, or None."""
     response = await client.get(f"/api/stock/{symbol}?wait=0")
     return float((await response.json())["price"]) if response.status == 200 else None
-
-
-async def eventually(met: Callable[[], Awaitable[bool]], *, seconds: float = 5.0) -> None:
-    """Poll until a condition is met; fail when it is not within the time."""
-    deadline = time.monotonic() + seconds
-    while not await met():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s"
-        await asyncio.sleep(0.02)

@@ -14,7 +14,8 @@ from api.quotes.memory import MEMORY, Memory
 from api.streams.fanout import Streams
 from api.streams.public import STREAMS
 from common.store.market import feed
-from tests.api.conftest import Client, a_quote, eventually, followed
+from tests.api.conftest import Client, a_quote, followed
+from tests.harness.polling import eventually
 
 READ = 5.0  # seconds
 

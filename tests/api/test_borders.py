@@ -4,7 +4,8 @@ import pytest
 
 from api.http.answers import ALWAYS
 from api.quotes.memory import MEMORY
-from tests.api.conftest import Client, User, eventually, followed
+from tests.api.conftest import Client, User, followed
+from tests.harness.polling import eventually
 
 JSON = {"Content-Type": "application/json"}
 

@@ -24,19 +24,9 @@ from common.store.connection.pool import acquire, open_pool
 from common.store.market import feed
 from common.store.market.quotes import upsert_quote
 from db.migrate import migrate
-from tests.api.conftest import (
-    PASSWORD,
-    Client,
-    OpenApi,
-    Provider,
-    User,
-    a_quote,
-    empty,
-    eventually,
-    followed,
-    price_of,
-    register,
-)
+from tests.api.conftest import PASSWORD, Client, OpenApi, Provider, User, a_quote, followed, price_of, register
+from tests.harness.database import empty
+from tests.harness.polling import eventually
 
 HEALED = 5.0  # seconds after a store's return
 AT_ONCE = 1.0  # seconds
@@ -147,7 +137,7 @@ async def until_healthy(client: Client) -> None:
     async def well() -> bool:
         return (200, "healthy", "connected", "connected") == await seen(client) and await followed(client)
 
-    await eventually(well, seconds=HEALED)
+    await eventually(well, within=HEALED)
 
 
 async def test_with_both_stores_it_is_healthy(api: Client) -> None:
@@ -392,7 +382,7 @@ async def test_a_short_freeze_of_redis_is_forgotten_when_it_is_over(api: Client,
     async def up() -> bool:
         return process.is_up("redis")
 
-    await eventually(up, seconds=HEALED)
+    await eventually(up, within=HEALED)
 
 
 async def test_a_frozen_database_holds_nobody_up(api: Client, stores: Stores) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from db.applied import Applied, note_applied, select_applied
 from db.migrate import migrate, rollback
-from tests.conftest import named
+from tests.harness.database import named
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from common.core.limits import LEASE
 from common.market_calendar import nyse
 from db.applied import MIGRATIONS
 from db.migrate import migrate
-from tests.conftest import named
+from tests.harness.database import named
 
 WANTED, NEXT = 1000, 25
 NOW, RESTS_UNTIL = datetime(2026, 11, 23, 16, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)

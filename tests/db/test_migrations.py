@@ -8,7 +8,7 @@ import pytest
 
 from db.applied import MIGRATIONS
 from db.migrate import migrate, rollback
-from tests.conftest import named
+from tests.harness.database import named
 
 HASHES = Path(__file__).with_name("migrations.sha256")
 UP = sorted(path for path in MIGRATIONS.glob("*.sql") if not path.name.endswith(".rollback.sql"))

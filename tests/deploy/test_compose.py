@@ -13,7 +13,7 @@ from honcho.environ import parse_procfile
 from common.process.broker import open_celery
 from common.process.settings import Settings
 from tests.deploy.composition import PATH, ROOT, compose, ours, services
-from tests.e2e.stack import BIN
+from tests.harness.processes import BIN
 
 SERVICES = sorted(services())
 STORES = {"postgres", "redis"}

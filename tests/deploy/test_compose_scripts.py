@@ -15,7 +15,7 @@ from redis.retry import Retry
 
 from common.process.ports import free_port
 from tests.deploy.composition import command, environment, services
-from tests.e2e.stack import BIN
+from tests.harness.processes import BIN
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from common.process.ports import free_port
 from common.process.servers import Redis
 from tests.deploy.composition import command, services
 from tests.deploy.overlays import OVERLAYS, containers, read
-from tests.e2e.stack import BEAT, WORKER, eventually
+from tests.harness.polling import eventually
+from tests.harness.processes import BEAT, WORKER
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 TEST = services()["beat"]["healthcheck"]["test"]

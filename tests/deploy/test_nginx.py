@@ -20,7 +20,8 @@ from redis.asyncio import Redis
 from common.process.ports import free_port
 from common.store.market import feed
 from tests.api.conftest import PASSWORD, a_quote
-from tests.e2e.stack import Stack, eventually, open_stack
+from tests.harness.polling import eventually
+from tests.harness.stack import Stack, open_stack
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 pytestmark = [

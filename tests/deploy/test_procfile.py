@@ -20,7 +20,9 @@ from redis.asyncio import Redis
 
 from common.process.ports import free_port
 from common.process.resources import POOL_SIZE, REDIS_POOL_SIZE
-from tests.e2e.stack import BIN, Stack, eventually, open_stack
+from tests.harness.polling import eventually
+from tests.harness.processes import BIN
+from tests.harness.stack import Stack, open_stack
 from tests.test_readme import product
 
 ROOT = Path(__file__).parents[2]

@@ -17,8 +17,8 @@ import psycopg
 from psycopg import sql
 from redis import Redis
 
-EDGE = 16  # characters of a secret's either end: a part of it is a leak too
-SEEN = 60  # characters on either side of a find that are shown
+MIN_LEAK = 16  # characters of a secret's either end: a part of it is a leak too
+MAX_CONTEXT = 60  # characters on either side of a find that are shown
 TABLES = """
     SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'm') ORDER BY 1
@@ -40,9 +40,9 @@ class Canaries:
         self._spell(name, core)
         return shape.format(core)
 
-    def hold(self, name: str, secret: str) -> None:
+    def add(self, name: str, secret: str) -> None:
         """A secret that somebody else made: random from its first character to its last."""
-        for part in (secret[:EDGE], secret[-EDGE:]):
+        for part in (secret[:MIN_LEAK], secret[-MIN_LEAK:]):
             self._spell(name, part)
 
     def _spell(self, name: str, text: str) -> None:
@@ -57,7 +57,7 @@ class Canaries:
         found: dict[str, bytes] = {}
         for place, text in written:
             for name, at in (*_find(self._plain, text.lower()), *_find(self._coded, text)):
-                found.setdefault(f"{name} in {place}", text[max(0, at - SEEN) : at + SEEN])
+                found.setdefault(f"{name} in {place}", text[max(0, at - MAX_CONTEXT) : at + MAX_CONTEXT])
         return [f"{where}: {around!r}" for where, around in found.items()]
 
 

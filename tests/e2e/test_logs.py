@@ -1,13 +1,12 @@
 """Logs as in production: each line of each process is one event, and one id leads from a request over the task to the call."""
 
 import json
-import sys
 from typing import Any
 
-from common.process.ports import free_port
-from tests.e2e.stack import BEAT, WORKER, Stack, eventually, open_stack
+from tests.harness.polling import eventually
+from tests.harness.processes import BEAT, WORKER
+from tests.harness.stack import Stack, open_stack
 
-GUNICORN = [sys.executable, "-m", "gunicorn", "--config", "python:api.serve", "api.serve:open_app"]
 AS_ROOT = "ignore:You're running the worker with superuser privileges"  # a warning of Celery's for tests alone
 TRACE = "trace-1"
 
@@ -30,10 +29,8 @@ async def add(stack: Stack, url: str, symbol: str) -> None:
 
 async def test_one_id_leads_from_a_request_over_the_task_to_the_call_and_every_line_is_an_event() -> None:
     async with open_stack("100/4s") as stack:
-        port = free_port()
-        stack.start("api", GUNICORN, PORT=str(port), HOST="127.0.0.1", WEB_CONCURRENCY="2")
+        url = stack.start_gunicorn("api")
         stack.start("worker", WORKER, PYTHONWARNINGS=AS_ROOT)
-        url = f"http://127.0.0.1:{port}"
         await stack.serves(url)
         await add(stack, url, "ORCL")
 

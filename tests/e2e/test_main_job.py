@@ -4,7 +4,9 @@ import asyncio
 import signal
 import time
 
-from tests.e2e.stack import BEAT, WORKER, Stack, eventually, open_stack
+from tests.harness.polling import eventually
+from tests.harness.processes import BEAT, WORKER
+from tests.harness.stack import Stack, open_stack
 
 
 async def read_cold(stack: Stack, urls: list[str], symbol: str, readers: int) -> list[int]:

@@ -1,16 +1,13 @@
 """The service as in production: gunicorn, several processes on one port, each with a memory of its own that the stream keeps right."""
 
 import signal
-import sys
 
 from redis.asyncio import Redis
 
-from common.process.ports import free_port
 from common.store.market import feed
 from tests.api.conftest import a_quote
-from tests.e2e.stack import Stack, eventually, open_stack
-
-GUNICORN = [sys.executable, "-m", "gunicorn", "--config", "python:api.serve", "api.serve:open_app"]
+from tests.harness.polling import eventually
+from tests.harness.stack import Stack, open_stack
 
 
 async def prices(stack: Stack, url: str, times: int) -> set[float]:
@@ -24,9 +21,7 @@ async def prices(stack: Stack, url: str, times: int) -> set[float]:
 
 async def test_two_processes_on_one_port_answer_alike_and_end_in_good_order() -> None:
     async with open_stack("1000/4s") as stack:
-        port = free_port()
-        stack.start("api", GUNICORN, PORT=str(port), HOST="127.0.0.1", WEB_CONCURRENCY="2")
-        url = f"http://127.0.0.1:{port}"
+        url = stack.start_gunicorn("api")
         await stack.serves(url)
         assert 200 == (await stack.get(f"{url}/api/stock/AAPL?wait=15"))[0]
         await prices(stack, f"{url}/api/stock/AAPL", 20)
@@ -45,10 +40,9 @@ async def test_two_processes_on_one_port_answer_alike_and_end_in_good_order() ->
 
 async def test_a_logout_holds_in_every_process_within_a_second() -> None:
     async with open_stack("1000/4s") as stack:
-        port = free_port()
-        stack.start("api", GUNICORN, PORT=str(port), HOST="127.0.0.1", WEB_CONCURRENCY="2")
-        url = f"http://127.0.0.1:{port}/api/auth"
-        await stack.serves(f"http://127.0.0.1:{port}")
+        site = stack.start_gunicorn("api")
+        url = f"{site}/api/auth"
+        await stack.serves(site)
         account = {"username": "ada", "email": "ada@example.com", "password": "correct horse battery"}
         async with stack.http.post(f"{url}/register", json=account) as answer:
             body = await answer.json()

@@ -1,11 +1,11 @@
-"""Secrets stay where they belong: real processes are driven down every path that fails, then all that was written is looked through."""
+"""No secret leaks: real processes go through every failure, and then all that they wrote is searched for planted secrets."""
 
 import asyncio
 import re
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -17,16 +17,16 @@ from redis import Redis
 from common.errors import InvalidSettings
 from common.process.settings import Settings
 from tests.e2e.canaries import Canaries, Written, command_lines, logs, rows, values
-from tests.e2e.mishaps import MISHAPS, all_end
-from tests.e2e.mistakes import MISTAKES
-from tests.e2e.scene import API, open_scene
-from tests.e2e.stack import BEAT, WORKER
+from tests.e2e.client_errors import CLIENT_ERRORS
+from tests.e2e.environment import open_environment
+from tests.e2e.server_faults import SERVER_FAULTS, end_all
+from tests.harness.processes import API, BEAT, WORKER
 
 HASH = re.compile(rb"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}")
 TESTING = {"QUOTEWELL_ENV": "testing", "DATABASE_URL": "postgresql:///q", "REDIS_URL": "redis://h/0"}
 KINDS = ("logs", "answers", "Redis", "tables", "command lines")
-# What must stand in which log if the paths led where they should.
-TRACES = [
+# Log lines that show that each failure took place.
+EXPECTED_LINES = [
     ("web.log", "request_failed"),
     ("web.log", "request_malformed"),
     ("web.log", "call_refused"),
@@ -38,12 +38,12 @@ TRACES = [
     ("worker.log", "call_refused"),
     ("worker.log", "WorkerLostError"),
     ("worker.log", "TaskPool: Apply"),  # Celery's, at the level DEBUG
-    ("strange-api.log", "AuthenticationError"),
-    ("strange-worker.log", ".> transport:"),
-    ("strange-beat.log", "invalid username-password pair"),
-    ("strange-migrate.log", "password authentication failed"),
-    ("look-conf.log", "broker_url"),
-    ("look-report.log", "broker_url"),
+    ("refused-api.log", "AuthenticationError"),
+    ("refused-worker.log", ".> transport:"),
+    ("refused-beat.log", "invalid username-password pair"),
+    ("refused-migrate.log", "password authentication failed"),
+    ("inspect-conf.log", "broker_url"),
+    ("inspect-report.log", "broker_url"),
     ("operator.log", "user created"),
     ("postgres.log", "password authentication failed"),
     ("commands.log", '"celery:quotewell'),
@@ -53,50 +53,50 @@ TRACES = [
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What was written on the way, by kind, and the secrets that must not be in it."""
+class WrittenTexts:
+    """What was written during the run, by kind, and the secrets that must not be in it."""
 
     written: dict[str, list[Written]]
     canaries: Canaries
 
 
-async def walk() -> Seen:
-    """Down every path, one after another."""
-    async with open_scene() as scene:
-        for path in (*MISTAKES, *MISHAPS):
-            await path(scene)
-        shown = list(command_lines(scene.stack.processes))
-        await all_end(scene)
+async def run_all() -> WrittenTexts:
+    """Every failure, one after another."""
+    async with open_environment() as environment:
+        for failure in (*CLIENT_ERRORS, *SERVER_FAULTS):
+            await failure(environment)
+        shown = list(command_lines(environment.stack.processes))
+        await end_all(environment)
         written = (
-            list(logs(scene.stack.folder)),
-            scene.answers,
-            [*scene.held, *values(scene.stack.redis.url())],
-            list(rows(scene.stack.postgres.url())),
+            list(logs(environment.stack.folder)),
+            environment.answers,
+            [*environment.redis_values, *values(environment.stack.redis.url())],
+            list(rows(environment.stack.postgres.url())),
             shown,
         )
-        return Seen(dict(zip(KINDS, written, strict=True)), scene.canaries)
+        return WrittenTexts(dict(zip(KINDS, written, strict=True)), environment.canaries)
 
 
 @pytest.fixture(scope="module")
-def seen() -> Seen:
-    return asyncio.run(walk())
+def seen() -> WrittenTexts:
+    return asyncio.run(run_all())
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_secret_stands_in_what_was_written_on_paths_that_fail(kind: str, seen: Seen) -> None:
+def test_no_secret_stands_in_what_was_written_on_paths_that_fail(kind: str, seen: WrittenTexts) -> None:
     found = seen.canaries.find(seen.written[kind])
 
     assert [] == found, "\n".join(found)
 
 
-def test_the_paths_led_where_they_should(seen: Seen) -> None:
+def test_the_paths_led_where_they_should(seen: WrittenTexts) -> None:
     told = dict(seen.written["logs"])
 
-    assert [] == [(name, text) for name, text in TRACES if text.encode() not in told[name]]
+    assert [] == [(name, text) for name, text in EXPECTED_LINES if text.encode() not in told[name]]
     assert all(seen.written.values())
 
 
-def test_no_hash_of_a_password_leaves_its_table(seen: Seen) -> None:
+def test_no_hash_of_a_password_leaves_its_table(seen: WrittenTexts) -> None:
     theirs = ("postgres.log", "the table users")  # what PostgreSQL writes for itself, its own settings say
     written = [each for kind in seen.written.values() for each in kind]
 
@@ -104,7 +104,7 @@ def test_no_hash_of_a_password_leaves_its_table(seen: Seen) -> None:
 
 
 @pytest.mark.parametrize("command", [API, WORKER, BEAT], ids=["api", "worker", "beat"])
-def test_a_process_does_not_repeat_a_password_that_it_takes_for_a_port(command: list[str]) -> None:
+def test_a_process_does_not_repeat_a_password_that_it_takes_for_a_port(command: Sequence[str]) -> None:
     canaries = Canaries()
     env = {**TESTING, "REDIS_URL": f"redis://u:{canaries.plant('a password', '{0}/{0}')}@h/0"}
 
@@ -154,7 +154,7 @@ def test_a_secret_is_found_in_each_spelling(spell: Callable[[str], bytes]) -> No
 def test_a_token_is_found_by_either_end(part: slice) -> None:
     canaries = Canaries()
     token = "GqZ3vXw9kB1nYt7uRc5sLd2fHj8mQe4a0PzVxTiKo6W"  # pragma: allowlist secret
-    canaries.hold("a token", token)
+    canaries.add("a token", token)
 
     assert 1 == len(canaries.find([("an answer", token[part].encode())]))
 

@@ -1,8 +1,7 @@
-"""People who ask for more than their part, a provider that fails while people wait, and the simulator's own log of what it all cost.
+"""Clients that request more than their share, a provider that fails while clients wait, and the simulator's log of all calls.
 
-It knows how to attack and how to read the log; it does not judge. The limits are those of a plan with the rate scaled from 5 to 30 calls a
-minute: within a minute or two a fifth of 5 a minute is one call or two, and says nothing. The window of a minute is not scaled, as in
-bench/: shares and holds are of it.
+The limits are those of a plan with the rate scaled from 5 to 30 calls a minute: in a minute or two a fifth of 5 a minute is one or two
+calls, too few to measure. The window of a minute is not scaled, as in bench/, because shares and holds depend on it.
 """
 
 import asyncio
@@ -15,15 +14,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import psycopg
-
-from tests.e2e.stack import BEAT, WORKER, Stack, eventually, open_stack
+from tests.harness.polling import eventually
+from tests.harness.processes import BEAT, WORKER
+from tests.harness.stack import Stack, open_stack
 
 CALLS, MINUTE = 30, 60.0
 LIMITS, FREE_LIMITS = f"2/1s,{CALLS}/1min", "1/2s,5/1min,25/1d"
 WATCHED = ("AAPL", "GOOGL", "MSFT", "TSLA", "AMZN", "META", "NVDA", "NFLX")
-EXTRA = 5000  # symbols of the listing that nobody has heard of
-BEGIN = 60.0  # seconds until what is watched has quotes, and the listing is there
+EXTRA = 5000  # symbols of the listing that nobody has requested yet
+START_TIMEOUT = 60.0  # seconds until watched symbols have quotes, and the listing is there
 PASSWORD = "correct horse battery"
 SETTINGS = {
     "SIMULATOR_EXTRA_SYMBOLS": str(EXTRA),
@@ -35,8 +34,8 @@ SETTINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """An answer: when it was asked for (monotonic seconds), how long it took, and when to come again, in seconds too."""
+class Answer:
+    """An answer: when its request was sent (monotonic seconds), how many seconds it took, and its `Retry-After` in seconds."""
 
     what: str
     at: float
@@ -105,70 +104,60 @@ def most_in_a_minute(calls: Sequence[Call]) -> int:
 
 @dataclass
 class Site:
-    """One API, one worker, one beat, and all that was answered."""
+    """One API, one worker, one beat, and all answers."""
 
     stack: Stack
     url: str
-    heard: list[Heard] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
     _networks: Iterator[int] = field(default_factory=lambda: itertools.count(10_000))
 
-    async def ask(
+    async def request(
         self, method: str, path: str, *, network: int, key: dict[str, str] | None = None, body: object = None
-    ) -> Heard:
+    ) -> Answer:
         began = time.monotonic()
         headers = {"X-Forwarded-For": address(network), **(key or {})}
-        async with self.stack.http.request(method, self.url + path, headers=headers, json=body) as answer:
-            told = await answer.json() if answer.content_type == "application/json" else None
-        after = answer.headers.get("Retry-After")
+        async with self.stack.http.request(method, self.url + path, headers=headers, json=body) as response:
+            content = await response.json() if response.content_type == "application/json" else None
+        after = response.headers.get("Retry-After")
         took, retry_after = time.monotonic() - began, None if after is None else float(after)
-        heard = Heard(f"{method} {path}", began, took, answer.status, told, retry_after)
-        self.heard.append(heard)
-        return heard
+        answer = Answer(f"{method} {path}", began, took, response.status, content, retry_after)
+        self.answers.append(answer)
+        return answer
 
-    async def get_as(self, person: Person, path: str) -> Heard:
-        return await self.ask("GET", path, network=person.network, key=person.key)
+    async def get_as(self, person: Person, path: str) -> Answer:
+        return await self.request("GET", path, network=person.network, key=person.key)
 
-    async def change(self, person: Person, method: str, symbol: str) -> Heard:
+    async def change(self, person: Person, method: str, symbol: str) -> Answer:
         """Add to a list, or remove from it."""
         if method == "POST":
             path, body = "/api/watchlist", {"symbol": symbol}
-            return await self.ask(method, path, network=person.network, key=person.key, body=body)
-        return await self.ask(method, f"/api/watchlist/{symbol}", network=person.network, key=person.key)
+            return await self.request(method, path, network=person.network, key=person.key, body=body)
+        return await self.request(method, f"/api/watchlist/{symbol}", network=person.network, key=person.key)
 
     async def register(self, name: str) -> Person:
         """A new account, from a network of its own."""
         network = next(self._networks)
         account = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
-        heard = await self.ask("POST", "/api/auth/register", network=network, body=account)
-        assert 201 == heard.status, heard
-        return Person(name, network, {"Authorization": f"Bearer {heard.body['access_token']}"})
+        answer = await self.request("POST", "/api/auth/register", network=network, body=account)
+        assert 201 == answer.status, answer
+        return Person(name, network, {"Authorization": f"Bearer {answer.body['access_token']}"})
 
     async def register_all(self, name: str, count: int) -> list[Person]:
         return [await self.register(f"{name}{n}") for n in range(1, count + 1)]
 
     async def register_operator(self) -> Person:
-        """An account with the scope; a login after it was given has it."""
+        """An account with the scope of an operator, which the next login gives it."""
         person = await self.register("operator")
-        await asyncio.to_thread(self._promote)
+        await asyncio.to_thread(self.stack.execute, "UPDATE users SET scope = 'operator' WHERE username = 'operator'")
         account = {"username": person.name, "password": PASSWORD}
-        heard = await self.ask("POST", "/api/auth/login", network=person.network, body=account)
-        assert 200 == heard.status, heard
-        return Person(person.name, person.network, {"Authorization": f"Bearer {heard.body['access_token']}"})
-
-    def _promote(self) -> None:
-        with psycopg.connect(self.stack.postgres.url(), autocommit=True) as connection:
-            connection.execute("UPDATE users SET scope = 'operator' WHERE username = 'operator'")
+        answer = await self.request("POST", "/api/auth/login", network=person.network, body=account)
+        assert 200 == answer.status, answer
+        return Person(person.name, person.network, {"Authorization": f"Bearer {answer.body['access_token']}"})
 
     async def log(self) -> Log:
         seen = await self.stack.calls()
         calls = [Call(call["at"], call["function"], call["symbol"], call["outcome"]) for call in seen["calls"]]
         return Log(calls, seen["over_limit"])
-
-    async def set_fault(self, kind: str | None) -> None:
-        """At the provider, for every call; None: none."""
-        url = f"{self.stack.simulator}/_fault"
-        async with self.stack.http.request("PUT" if kind else "DELETE", url, json=kind and {"kind": kind}) as told:
-            assert told.status in (200, 204), await told.text()
 
     async def is_quoted(self, symbols: Sequence[str], since: float = 0.0) -> bool:
         """Whether each has been asked for with success since then."""
@@ -190,7 +179,7 @@ def address(network: int) -> str:
 async def open_site(
     watched: Sequence[str] = WATCHED, limits: str = LIMITS, **settings: str
 ) -> AsyncIterator[tuple[Site, list[Person]]]:
-    """All of it healthy, with two accounts that watch every second of these symbols each; all of them have quotes."""
+    """A healthy site with two accounts that watch half of these symbols each; all symbols have quotes."""
     async with open_stack(limits, throwaway=True, **{**SETTINGS, **settings}) as stack:
         stack.start("worker", WORKER)
         stack.start("beat", BEAT)
@@ -200,13 +189,13 @@ async def open_site(
         for n, symbol in enumerate(watched):
             added = await site.change(people[n % 2], "POST", symbol)
             assert 201 == added.status, added
-        await eventually(lambda: site._is_ready(watched), within=BEGIN, what="quotes and the listing are there")
-        site.heard.clear()
+        await eventually(lambda: site._is_ready(watched), within=START_TIMEOUT, what="quotes and the listing are there")
+        site.answers.clear()
         yield site, people
 
 
 async def pester(site: Site, *, networks: int, seconds: float, every: float, first: int = 0) -> None:
-    """Strangers of so many networks in turn ask for what costs a call, and wait for no answer before they ask again."""
+    """Anonymous clients of so many networks request in turn what costs a call, without waiting for the answers."""
     chance = random.Random(7)
     end = time.monotonic() + seconds
     async with asyncio.TaskGroup() as asking:
@@ -214,7 +203,7 @@ async def pester(site: Site, *, networks: int, seconds: float, every: float, fir
             if time.monotonic() >= end:
                 return
             network = first + turn % networks
-            asking.create_task(site.ask("GET", _costly_path(turn, chance), network=network))
+            asking.create_task(site.request("GET", _costly_path(turn, chance), network=network))
             await asyncio.sleep(every)
 
 
@@ -238,7 +227,7 @@ def nonsense_symbol(n: int) -> str:
 
 
 async def rotate_nonsense(site: Site, person: Person, *, seconds: float, pause: float, size: int = 50) -> None:
-    """A list that is full of symbols that do not exist, others each time."""
+    """Fill a list with symbols that do not exist, with others each time."""
     end, nonsense = time.monotonic() + seconds, map(nonsense_symbol, itertools.count())
     mine: list[str] = []
     while time.monotonic() < end:
@@ -251,7 +240,7 @@ async def rotate_nonsense(site: Site, person: Person, *, seconds: float, pause: 
 
 
 async def hoard_nonsense(site: Site, person: Person, first: int, *, seconds: float, size: int = 50) -> None:
-    """A list full of symbols that do not exist at once, and then a wait for one after the other."""
+    """Fill a list with symbols that do not exist, then request one after the other."""
     end, mine = time.monotonic() + seconds, [nonsense_symbol(first + n) for n in range(size)]
     for symbol in mine:
         await site.change(person, "POST", symbol)
@@ -262,11 +251,11 @@ async def hoard_nonsense(site: Site, person: Person, first: int, *, seconds: flo
         await asyncio.sleep(1.0)
 
 
-async def come_back(site: Site, person: Person, path: str, heard: list[Heard]) -> None:
-    """Ask until there is an answer, each time when it was said."""
+async def come_back(site: Site, person: Person, path: str, answers: list[Answer]) -> None:
+    """Repeat a request after each `Retry-After` until it is answered."""
     while True:
-        heard.append(await site.get_as(person, path))
-        if heard[-1].status != 503:
+        answers.append(await site.get_as(person, path))
+        if answers[-1].status != 503:
             return
-        assert heard[-1].retry_after is not None, heard[-1]
-        await asyncio.sleep(heard[-1].retry_after)
+        assert answers[-1].retry_after is not None, answers[-1]
+        await asyncio.sleep(answers[-1].retry_after)

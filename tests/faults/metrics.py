@@ -1,4 +1,4 @@
-"""What an API counts of itself, as Prometheus reads it. Its clock is fair where the witnesses' is not: they share a loop with all wires."""
+"""The metrics of an API. Its own clock is fair; that of the observers is not, because they share a loop with all proxies."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from prometheus_client.samples import Sample
 
 from tests.faults.cluster import Cluster
 
-AT_ONCE = "1.0"  # the bucket of a second, within which everything is answered that does not wait
-ROUTES = ("/api/stocks", "/api/market/overview", "/api/watchlist", "/api/ops/")  # how those begin that do not wait
+FAST_BUCKET = "1.0"  # seconds within which every request is answered that does not wait for a call
+FAST_ROUTES = ("/api/stocks", "/api/market/overview", "/api/watchlist", "/api/ops/")  # prefixes of those
 ALL = "all"
 TOOK = "quotewell_http_request_duration_seconds_bucket"
 CAUGHT_UP = "quotewell_stream_caught_up_timestamp_seconds"
@@ -23,17 +23,19 @@ async def scrape(cluster: Cluster, name: str) -> Iterator[Sample]:
 
 
 async def count_slow(cluster: Cluster, name: str) -> Counter[str]:
-    """How many requests of each kind were not answered at once, since the process began; and of all kinds, how many there were."""
+    """Requests by kind that took longer than that since the process started; under `ALL`, the number of all requests."""
     slow = Counter[str]()
-    for metric, told, value, *_ in await scrape(cluster, name):
-        if metric == TOOK and told["route"].startswith(ROUTES) and told["le"] in (AT_ONCE, "+Inf"):
-            slow[f"{told['method']} {told['route']} {told['status']}"] += int(value if told["le"] == "+Inf" else -value)
-            slow[ALL] += int(value) if told["le"] == "+Inf" else 0
+    for metric, labels, value, *_ in await scrape(cluster, name):
+        if metric == TOOK and labels["route"].startswith(FAST_ROUTES) and labels["le"] in (FAST_BUCKET, "+Inf"):
+            slow[f"{labels['method']} {labels['route']} {labels['status']}"] += int(
+                value if labels["le"] == "+Inf" else -value
+            )
+            slow[ALL] += int(value) if labels["le"] == "+Inf" else 0
     return slow
 
 
 async def caught_up_at(cluster: Cluster, name: str) -> float:
-    """When it last had all news (unix seconds)."""
+    """When it had last read the stream to its end (unix seconds)."""
     return next(sample.value for sample in await scrape(cluster, name) if sample.name == CAUGHT_UP)
 
 

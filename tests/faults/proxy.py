@@ -1,4 +1,4 @@
-"""A wire that can be cut: between one process and one of its servers. It knows bytes, no protocol."""
+"""A TCP or Unix proxy between one process and one of its servers, which can be cut. It passes bytes and knows no protocol."""
 
 import asyncio
 import time
@@ -8,67 +8,67 @@ from pathlib import Path
 from typing import Literal
 from weakref import WeakSet
 
-Mood = Literal["whole", "slow", "silent", "deaf", "reset"]
+Mode = Literal["open", "slow", "silent", "no_replies", "reset"]
 Address = Path | int  # a unix socket, or a port of 127.0.0.1
-SLOW = 0.03  # seconds for each piece that is sent: a store in another region
+SLOW_DELAY = 0.03  # seconds for each piece, as of a store in another region
 
 
 @dataclass(slots=True)
-class Wire:
-    """`silent`: nothing passes, and what was said meanwhile is lost; `deaf`: so are the answers alone; `reset`: no connection holds.
+class Proxy:
+    """`silent` loses all bytes, `no_replies` those of the server, `reset` ends every connection, `slow` delays each piece.
 
-    A connection that was silenced stays so: its ends go on believing in it, as they do when a firewall forgets them. `rang`: when
-    `bell`, a word of whoever asks, last passed (monotonic seconds).
+    A connection that lost bytes loses all later ones too, and stays open: both ends believe in it, as after a firewall has dropped its
+    entry. `marked_at` is when a client last sent `marker` (monotonic seconds).
     """
 
-    near: Address
-    far: Address
-    mood: Mood = "whole"
-    bell: bytes = b"LPUSH"
-    rang: float = 0.0
-    lines: set[asyncio.Task[None]] = field(default_factory=set)
-    ends: WeakSet[asyncio.WriteTransport] = field(default_factory=WeakSet)
+    address: Address
+    upstream: Address
+    mode: Mode = "open"
+    marker: bytes = b"LPUSH"
+    marked_at: float = 0.0
+    connections: set[asyncio.Task[None]] = field(default_factory=set)
+    server_sides: WeakSet[asyncio.WriteTransport] = field(default_factory=WeakSet)
 
     async def open(self) -> asyncio.Server:
-        if isinstance(self.near, Path):
-            return await asyncio.start_unix_server(self._take, str(self.near))
-        return await asyncio.start_server(self._take, "127.0.0.1", self.near)
+        if isinstance(self.address, Path):
+            return await asyncio.start_unix_server(self._accept, str(self.address))
+        return await asyncio.start_server(self._accept, "127.0.0.1", self.address)
 
     def reset(self) -> None:
-        """End what is connected now."""
-        for line in self.lines:
-            line.cancel()
+        """End the connections that are open now."""
+        for connection in self.connections:
+            connection.cancel()
 
     async def close(self) -> None:
-        """End what is connected. A closed transport waits until its last bytes are taken, and a frozen server takes none: it is aborted."""
+        """End the open connections. A closed transport waits until its peer has read all; a frozen server never does, so it is aborted."""
         self.reset()
-        await asyncio.gather(*self.lines, return_exceptions=True)
-        for end in self.ends:
-            end.abort()
+        await asyncio.gather(*self.connections, return_exceptions=True)
+        for transport in self.server_sides:
+            transport.abort()
         await asyncio.sleep(0)  # an aborted transport closes its socket in the loop's next turn
 
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = asyncio.current_task()
-        assert line is not None
-        self.lines.add(line)
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.current_task()
+        assert connection is not None
+        self.connections.add(connection)
         with suppress(OSError, asyncio.CancelledError), closing(writer):
             try:
-                await self._join(reader, writer)
+                await self._connect(reader, writer)
             finally:
-                self.lines.discard(line)
+                self.connections.discard(connection)
                 writer.transport.abort()
 
-    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.mood in ("silent", "reset"):
-            return await self._hush()
-        if isinstance(self.far, Path):
-            answers, asks = await asyncio.open_unix_connection(str(self.far))
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.mode in ("silent", "reset"):
+            return await self._wait_in_silence()
+        if isinstance(self.upstream, Path):
+            replies, requests = await asyncio.open_unix_connection(str(self.upstream))
         else:
-            answers, asks = await asyncio.open_connection("127.0.0.1", self.far)
-        self.ends.add(asks.transport)
-        lost = {"asks": False, "answers": False}
-        with closing(asks):
-            ways = self._pass(reader, asks, lost, "asks"), self._pass(answers, writer, lost, "answers")
+            replies, requests = await asyncio.open_connection("127.0.0.1", self.upstream)
+        self.server_sides.add(requests.transport)
+        lost = {"requests": False, "replies": False}
+        with closing(requests):
+            ways = self._forward(reader, requests, lost, "requests"), self._forward(replies, writer, lost, "replies")
             tasks = [asyncio.create_task(way) for way in ways]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -77,23 +77,23 @@ class Wire:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _pass(
-        self, heard: asyncio.StreamReader, said: asyncio.StreamWriter, lost: dict[str, bool], way: str
+    async def _forward(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, lost: dict[str, bool], way: str
     ) -> None:
-        while data := await heard.read(1 << 16):
-            lost[way] |= self.mood == "silent" or (self.mood == "deaf" and way == "answers")
+        while data := await source.read(1 << 16):
+            lost[way] |= self.mode == "silent" or (self.mode == "no_replies" and way == "replies")
             if lost[way]:
                 continue
-            if self.mood == "slow":
-                await asyncio.sleep(SLOW)
-            if way == "asks" and self.bell in data:
-                self.rang = time.monotonic()
-            said.write(data)
-            await said.drain()
+            if self.mode == "slow":
+                await asyncio.sleep(SLOW_DELAY)
+            if way == "requests" and self.marker in data:
+                self.marked_at = time.monotonic()
+            target.write(data)
+            await target.drain()
         if lost[way]:
-            await self._hush()
+            await self._wait_in_silence()
 
-    async def _hush(self) -> None:
-        """A beginning or an end is not heard either, for as long as it is silent."""
-        while self.mood == "silent":  # noqa: ASYNC110  a mood is set, not told
+    async def _wait_in_silence(self) -> None:
+        """Neither end learns that a connection was opened or closed while the proxy is silent."""
+        while self.mode == "silent":  # noqa: ASYNC110  the mode is a plain value
             await asyncio.sleep(0.1)

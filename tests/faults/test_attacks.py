@@ -1,7 +1,7 @@
-"""Whoever attacks, watched symbols are refreshed, and nobody takes more than their part: by the simulator's log, on real processes.
+"""Under every attack watched symbols are refreshed, and no client takes more than its share: by the simulator's log, on real processes.
 
-Promises are those of "Whose calls they are" in docs/architecture.md. A share is judged in every minute of the log, for it is a share of the
-rule of a minute: whoever takes it at once may take it again a minute later.
+Promises are those of "Whose calls they are" in docs/architecture.md. A share is checked in every minute of the log, because
+it is a share of the limit of a minute: a client that takes it at once may take it again a minute later.
 """
 
 import asyncio
@@ -11,14 +11,13 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from tests.e2e.stack import eventually
 from tests.faults.attacks import (
     CALLS,
     FREE_LIMITS,
     MINUTE,
     WATCHED,
+    Answer,
     Call,
-    Heard,
     Log,
     Person,
     Site,
@@ -30,6 +29,7 @@ from tests.faults.attacks import (
     pester,
     rotate_nonsense,
 )
+from tests.harness.polling import eventually
 
 ATTACK = 75.0  # seconds: longer than the window
 FIFTH, TWENTIETH = CALLS // 5, max(1, CALLS // 20)  # calls a minute
@@ -38,15 +38,13 @@ CREDIT = 5  # symbols that the listing lacks, of one account
 REST = 0.8  # of the calls, which is left for what is watched
 GAP = 2.5  # times what a round robin of the rest needs: who attacks takes a fifth at once, and the order is by weight and age
 USUAL = {200, 201, 404, 409, 429, 503}
-CLOSES_AFTER, IN_FLIGHT = (
-    3,
-    1,
-)  # failed calls that close the gate; calls that were granted before the last of these failed
+CLOSES_AFTER = 3  # failed calls that close the gate
+IN_FLIGHT = 1  # calls that were granted before the last of these failed
 OUTAGE, FIRST_PROBE, SECOND_PROBE = 40.0, 15.0, 30.0  # seconds
 AT_ONCE = 1.0  # seconds
 RELEASED = 10.0  # seconds
 
-Told = Callable[[str, object], None]
+RecordProperty = Callable[[str, object], None]
 
 
 def longest_gap_allowed(symbols: int) -> float:
@@ -54,14 +52,14 @@ def longest_gap_allowed(symbols: int) -> float:
     return GAP * symbols / (REST * CALLS / MINUTE)
 
 
-def judge(site: Site, log: Log, told: Told, **figures: object) -> None:
-    """What holds whatever is done: no call too many, no answer but the usual ones."""
-    odd = [heard for heard in site.heard if heard.status not in USUAL]
-    bare = [heard for heard in site.heard if heard.status == 503 and heard.retry_after is None]
-    broken = sum(heard.status == 500 for heard in site.heard)
-    statuses = dict(Counter(heard.status for heard in site.heard))
-    told("counts", {"over_limit_calls": log.over_limit, "status_500": broken})
-    told("figures", {"calls": len(log.calls), **figures, "statuses": statuses})
+def check(site: Site, log: Log, record_property: RecordProperty, **figures: object) -> None:
+    """What holds under every attack: no call over the limit, no unexpected answer."""
+    odd = [answer for answer in site.answers if answer.status not in USUAL]
+    bare = [answer for answer in site.answers if answer.status == 503 and answer.retry_after is None]
+    broken = sum(answer.status == 500 for answer in site.answers)
+    statuses = dict(Counter(answer.status for answer in site.answers))
+    record_property("counts", {"over_limit_calls": log.over_limit, "status_500": broken})
+    record_property("figures", {"calls": len(log.calls), **figures, "statuses": statuses})
     assert (0, [], []) == (log.over_limit, odd[:5], bare[:5])
 
 
@@ -69,7 +67,7 @@ def gaps(log: Log, begin: float, end: float) -> dict[str, float]:
     return {symbol: round(log.longest_gap(symbol, begin, end), 1) for symbol in WATCHED}
 
 
-def judge_watched(log: Log, begin: float, end: float) -> None:
+def check_watched(log: Log, begin: float, end: float) -> None:
     late = {symbol: gap for symbol, gap in gaps(log, begin, end).items() if gap > longest_gap_allowed(len(WATCHED))}
     assert {} == late, in_order(log.calls, begin)
 
@@ -85,7 +83,7 @@ def asked_first(calls: Sequence[Call]) -> list[Call]:
     return sorted(first.values(), key=lambda call: call.at)
 
 
-async def attack_as_strangers(networks: int, told: Told) -> None:
+async def attack_as_strangers(networks: int, record_property: RecordProperty) -> None:
     async with open_site() as (site, _):
         begin = time.monotonic()
         await pester(site, networks=networks, seconds=ATTACK, every=0.2)
@@ -96,24 +94,26 @@ async def attack_as_strangers(networks: int, told: Told) -> None:
         worst = max(gaps(log, begin, end).values())
         asked, most = asked_first(strange), most_in_a_minute(strange)
         figures = {"most_a_minute": most, "refreshed_again": len(strange) - len(asked), "longest_gap_s": worst}
-        judge(site, log, told, during=during, strange=len(strange), **figures)
+        check(site, log, record_property, during=during, strange=len(strange), **figures)
         assert 0 < most_in_a_minute(asked) <= FIFTH + 1, in_order(log.calls, begin)
         assert most <= FIFTH + UNWATCHED + 1, in_order(log.calls, begin)
-        judge_watched(log, begin, end)
+        check_watched(log, begin, end)
 
 
 @pytest.mark.faults
-async def test_one_stranger_who_asks_all_the_time_takes_a_fifth_of_the_calls(record_property: Told) -> None:
+async def test_one_stranger_who_asks_all_the_time_takes_a_fifth_of_the_calls(record_property: RecordProperty) -> None:
     await attack_as_strangers(1, record_property)
 
 
 @pytest.mark.faults
-async def test_strangers_of_a_thousand_networks_take_a_fifth_of_the_calls_together(record_property: Told) -> None:
+async def test_strangers_of_a_thousand_networks_take_a_fifth_of_the_calls_together(
+    record_property: RecordProperty,
+) -> None:
     await attack_as_strangers(1000, record_property)
 
 
 @pytest.mark.faults
-async def test_an_account_with_ever_new_nonsense_has_its_credit_and_trials(record_property: Told) -> None:
+async def test_an_account_with_ever_new_nonsense_has_its_credit_and_trials(record_property: RecordProperty) -> None:
     async with open_site() as (site, _):
         attacker = await site.register("attacker")
         begin = time.monotonic()
@@ -122,14 +122,16 @@ async def test_an_account_with_ever_new_nonsense_has_its_credit_and_trials(recor
 
         wasted = log.for_nobody(WATCHED, begin)
         worst = max(gaps(log, begin, end).values())
-        judge(site, log, record_property, wasted=len(wasted), longest_gap_s=worst, took=round(end - begin))
+        check(site, log, record_property, wasted=len(wasted), longest_gap_s=worst, took=round(end - begin))
         trials = TWENTIETH * (1 + int((end - begin) / MINUTE))
         assert 0 < len(wasted) <= CREDIT + trials, in_order(log.calls, begin)
-        judge_watched(log, begin, end)
+        check_watched(log, begin, end)
 
 
 @pytest.mark.faults
-async def test_sixty_accounts_with_fifty_symbols_of_nonsense_each_take_a_fifth_together(record_property: Told) -> None:
+async def test_sixty_accounts_with_fifty_symbols_of_nonsense_each_take_a_fifth_together(
+    record_property: RecordProperty,
+) -> None:
     async with open_site() as (site, _):
         attackers = await site.register_all("attacker", 60)
         begin = time.monotonic()
@@ -140,23 +142,23 @@ async def test_sixty_accounts_with_fifty_symbols_of_nonsense_each_take_a_fifth_t
 
         wasted = log.for_nobody(WATCHED, begin)
         worst, most = max(gaps(log, begin, end).values()), most_in_a_minute(wasted)
-        judge(site, log, record_property, wasted=len(wasted), most_a_minute=most, longest_gap_s=worst)
+        check(site, log, record_property, wasted=len(wasted), most_a_minute=most, longest_gap_s=worst)
         assert 0 < most <= FIFTH + TWENTIETH + 1, in_order(log.calls, begin)
-        judge_watched(log, begin, end)
+        check_watched(log, begin, end)
 
 
 @pytest.mark.faults
-async def test_an_outage_with_readers_waiting_costs_three_calls_and_a_probe(record_property: Told) -> None:
+async def test_an_outage_with_readers_waiting_costs_three_calls_and_a_probe(record_property: RecordProperty) -> None:
     async with open_site() as (site, _):
         readers = await site.register_all("reader", 10)
-        heard = list[Heard]()
-        await site.set_fault("http_503")
+        answers = list[Answer]()
+        await site.stack.set_fault(kind="http_503")
         begin = time.monotonic()
         async with asyncio.TaskGroup() as reading:
             for n, reader in enumerate(readers):
-                reading.create_task(come_back(site, reader, f"/api/stock/{listed_symbol(n)}", heard))
+                reading.create_task(come_back(site, reader, f"/api/stock/{listed_symbol(n)}", answers))
             impatient = await _keep_asking(site, readers[0], seconds=OUTAGE)
-            await site.set_fault(None)
+            await site.stack.set_fault()
             end = time.monotonic()
 
             async def is_refreshed() -> bool:
@@ -168,50 +170,52 @@ async def test_an_outage_with_readers_waiting_costs_three_calls_and_a_probe(reco
 
         failed = [call for call in log.calls if call.outcome == "fault:http_503"]
         closed = failed[CLOSES_AFTER - 1].at + AT_ONCE
-        meanwhile = [each for each in [*heard, *impatient] if closed < each.at < end - AT_ONCE]
+        meanwhile = [each for each in [*answers, *impatient] if closed < each.at < end - AT_ONCE]
         slowest = max((each.took for each in meanwhile), default=0.0)
         figures = {"failed": [round(call.at - begin, 1) for call in failed], "recovered_s": round(recovered, 1)}
-        judge(site, log, record_property, **figures, heard=len(meanwhile), slowest_s=round(slowest, 2))
+        check(site, log, record_property, **figures, heard=len(meanwhile), slowest_s=round(slowest, 2))
         assert len(failed) <= CLOSES_AFTER + IN_FLIGHT + 1, in_order(log.calls, begin)
-        judge_told(meanwhile)
-        assert {200} == {each.status for each in heard if each.at > end + SECOND_PROBE + MINUTE} | {heard[-1].status}
+        check_refusals(meanwhile)
+        assert {200} == {each.status for each in answers if each.at > end + SECOND_PROBE + MINUTE} | {
+            answers[-1].status
+        }
 
 
-def judge_told(heard: Sequence[Heard]) -> None:
-    """Readers hear at once that the provider is away, and when to come again."""
-    assert heard
+def check_refusals(answers: Sequence[Answer]) -> None:
+    """Each answer says at once that the provider is away, and has `Retry-After`."""
+    assert answers
     expected = (503, "provider_unavailable", True, True)
-    seen = [(each.status, each.code, each.retry_after is not None, each.took <= AT_ONCE) for each in heard]
-    assert [] == [each for each, was in zip(heard, seen, strict=True) if was != expected]
+    seen = [(each.status, each.code, each.retry_after is not None, each.took <= AT_ONCE) for each in answers]
+    assert [] == [each for each, was in zip(answers, seen, strict=True) if was != expected]
 
 
 @pytest.mark.parametrize(
     "seconds", [pytest.param(5.0, id="5 s"), pytest.param(MINUTE, id="a minute", marks=pytest.mark.faults)]
 )
 async def test_a_refused_key_is_tried_no_more_until_an_operator_releases_it(
-    seconds: float, record_property: Told
+    seconds: float, record_property: RecordProperty
 ) -> None:
     watched = WATCHED[:3]
     async with open_site(watched) as (site, _):
         operator, reader = await site.register_operator(), await site.register("reader")
-        await site.set_fault("notice:bad_key")
+        await site.stack.set_fault(kind="notice:bad_key")
         await eventually(lambda: _is_refused(site), within=RELEASED, what="the key is refused")
         await asyncio.sleep(AT_ONCE)  # a call that was granted before has arrived by then
         refused = len((await site.log()).calls)
         begin = time.monotonic()
-        heard = await _keep_asking(site, reader, seconds=seconds)
+        answers = await _keep_asking(site, reader, seconds=seconds)
         quiet = (await site.log()).calls[refused:]
-        await site.set_fault(None)
+        await site.stack.set_fault()
         released = time.monotonic()
-        told = await site.ask("DELETE", "/api/ops/hold", network=operator.network, key=operator.key)
+        told = await site.request("DELETE", "/api/ops/hold", network=operator.network, key=operator.key)
         back = await _seconds_until_quoted(site, watched, released)
         log = await site.log()
 
         refusals = sum(call.outcome == "fault:notice:bad_key" for call in log.calls)
-        judge(site, log, record_property, refusals=refusals, while_closed=len(quiet), heard=len(heard), back_s=back)
+        check(site, log, record_property, refusals=refusals, while_closed=len(quiet), heard=len(answers), back_s=back)
         assert [] == quiet, in_order(log.calls, begin)
         assert refusals <= 1 + IN_FLIGHT
-        judge_told(heard)
+        check_refusals(answers)
         assert 200 == told.status
         assert back <= RELEASED
 
@@ -220,13 +224,13 @@ async def _is_refused(site: Site) -> bool:
     return any(call.outcome == "fault:notice:bad_key" for call in (await site.log()).calls)
 
 
-async def _keep_asking(site: Site, reader: Person, *, seconds: float) -> list[Heard]:
+async def _keep_asking(site: Site, reader: Person, *, seconds: float) -> list[Answer]:
     """For a symbol without a quote, each second."""
-    heard, end = list[Heard](), time.monotonic() + seconds
+    answers, end = list[Answer](), time.monotonic() + seconds
     while time.monotonic() < end:
-        heard.append(await site.get_as(reader, f"/api/stock/{listed_symbol(0)}"))
+        answers.append(await site.get_as(reader, f"/api/stock/{listed_symbol(0)}"))
         await asyncio.sleep(1.0)
-    return heard
+    return answers
 
 
 async def _seconds_until_quoted(site: Site, watched: Sequence[str], since: float) -> float:
@@ -238,29 +242,29 @@ async def _seconds_until_quoted(site: Site, watched: Sequence[str], since: float
 
 
 @pytest.mark.faults
-async def test_strangers_get_five_of_a_free_keys_day_and_the_budget_says_so(record_property: Told) -> None:
+async def test_strangers_get_five_of_a_free_keys_day_and_the_budget_says_so(record_property: RecordProperty) -> None:
     watched = WATCHED[:3]
     async with open_site(watched, FREE_LIMITS, ALPHA_VANTAGE_PLAN="free") as (site, _):
         operator, reader = await site.register_operator(), await site.register("reader")
-        begin, heard = time.monotonic(), list[Heard]()
+        begin, answers = time.monotonic(), list[Answer]()
         async with asyncio.TaskGroup() as attack:
             attack.create_task(pester(site, networks=1, seconds=ATTACK, every=0.5, first=5000))
             attack.create_task(pester(site, networks=1000, seconds=ATTACK, every=0.06))
             await asyncio.sleep(10)  # the strangers are first
-            attack.create_task(come_back(site, reader, f"/api/stock/{listed_symbol(0)}?wait=15", heard))
+            attack.create_task(come_back(site, reader, f"/api/stock/{listed_symbol(0)}?wait=15", answers))
         budget, log = await site.get_as(operator, "/api/ops/budget"), await site.log()
 
         asked_by_user = [call for call in log.calls if call.symbol == listed_symbol(0)]
         strange = [call for call in log.for_nobody(watched, begin) if call not in asked_by_user]
         spent = _spent_a_day(budget)
-        waited = round(heard[-1].at + heard[-1].took - heard[0].at, 1)
-        judge(site, log, record_property, strange=len(strange), user_waited_s=waited, spent=dict(spent))
+        waited = round(answers[-1].at + answers[-1].took - answers[0].at, 1)
+        check(site, log, record_property, strange=len(strange), user_waited_s=waited, spent=dict(spent))
         assert 0 < len(strange) <= 5, in_order(log.calls, begin)
         assert (len(asked_first(strange)), len(log.calls)) == (spent["stranger"], spent.total())
-        assert 200 == heard[-1].status
+        assert 200 == answers[-1].status
 
 
-def _spent_a_day(budget: Heard) -> Counter[str]:
+def _spent_a_day(budget: Answer) -> Counter[str]:
     """Calls of the last day, by class."""
     assert 200 == budget.status, budget
     spent = Counter[str]()

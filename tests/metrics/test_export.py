@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from common.metrics import export as metrics_export
 from common.metrics.export import export
 from common.process.ports import free_port
-from tests.e2e.stack import eventually
+from tests.harness.polling import eventually
 
 FAMILY = """
 import os, signal, sys

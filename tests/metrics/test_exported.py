@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from common.process.ports import free_port
-from tests.e2e.stack import BEAT, WORKER, Stack, eventually, open_stack
+from tests.harness.polling import eventually
+from tests.harness.processes import BEAT, WORKER
+from tests.harness.stack import Stack, open_stack
 from tests.metrics.exposition import Asked, asked, documented, exported, families, panels, rules
 
 GUNICORN = [sys.executable, "-m", "gunicorn", "--config", "python:api.serve", "api.serve:open_app"]

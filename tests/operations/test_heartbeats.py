@@ -2,7 +2,9 @@
 
 import asyncpg
 
-from tests.e2e.stack import BEAT, WORKER, eventually, open_stack
+from tests.harness.polling import eventually
+from tests.harness.processes import BEAT, WORKER
+from tests.harness.stack import open_stack
 
 
 async def test_beats_tick_is_told_by_its_header_and_a_worker_by_its_name() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from common.core.budget.staleness import lower_bound, zipf
 from ops.cli import COMMANDS, load
-from tests.conftest import named
+from tests.harness.database import named
 from tests.ops.conftest import NOWHERE, Shell
 from tests.ops.prompt import Prompt
 

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from db.applied import MIGRATIONS, select_applied
-from tests.conftest import named
+from tests.harness.database import named
 from tests.ops.conftest import NOWHERE, Shell
 
 UP = sorted(path.stem for path in MIGRATIONS.glob("*.sql") if not path.name.endswith(".rollback.sql"))

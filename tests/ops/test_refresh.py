@@ -17,7 +17,7 @@ from common.store.connection.pool import open_pool
 from ops.arguments import actor
 from ops.commands.refresh import follow
 from ops.render import AWAY
-from tests.api.conftest import eventually
+from tests.harness.polling import eventually
 from tests.ops.conftest import NOWHERE, QUOTEWELL, Shell, Work, interrupt, typed
 
 AT_A_TERMINAL = "import pty, os, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
@@ -70,7 +70,7 @@ async def test_all_that_are_wanted_are_refreshed_or_only_the_stale(beside: Shell
     watched = beside.do("refresh", "--watched", "--no-wait")
     async with work():
         await beside.ado("job", str(watched["id"]))
-        await eventually(lambda: has_the_overview(beside), seconds=20)
+        await eventually(lambda: has_the_overview(beside), within=20)
         stale = await asyncio.to_thread(beside.say, "refresh", "--stale")
 
     assert ["IBM", "ORCL"] == [item["symbol"] for item in watched["items"]]

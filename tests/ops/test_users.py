@@ -16,7 +16,8 @@ from redis.asyncio import Redis
 from api.app import create_app
 from common.passwords import SCHEME, Passwords
 from common.process.settings import Settings
-from tests.api.conftest import Client, close, eventually
+from tests.api.conftest import Client, close
+from tests.harness.polling import eventually
 from tests.ops.conftest import QUOTEWELL, Shell
 
 ADA = ("ada", "ada@example.com")
@@ -119,7 +120,7 @@ async def test_a_lock_holds_at_the_api_within_a_second_and_until_it_is_opened(sh
 
     assert not await is_out()
     await asyncio.to_thread(shell.do, "user", "lock", "ada")
-    await eventually(is_out, seconds=1)
+    await eventually(is_out, within=1)
     while_locked = await api.post("/api/auth/login", json=credentials)
     await asyncio.to_thread(shell.do, "user", "unlock", "ada")
     unlocked = await api.post("/api/auth/login", json=credentials)

@@ -7,13 +7,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-import psycopg
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Browser, ConsoleMessage, Page, ViewportSize, async_playwright, expect
-from psycopg import sql
 
 from api.app import create_app
 from common.core.limits import parse_limits
@@ -22,7 +20,7 @@ from common.process.settings import Settings
 from simulator.app import create_app as create_simulator
 from simulator.config import Config
 from tests.api.conftest import Client, Provider, close
-from tests.conftest import TEMPLATE, named
+from tests.harness.database import create_next
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PHONE, DESK = ViewportSize(width=360, height=740), ViewportSize(width=1280, height=900)
@@ -77,7 +75,7 @@ async def site(store_urls: dict[str, str], request: pytest.FixtureRequest) -> As
         settings = Settings.from_env(
             {
                 "QUOTEWELL_ENV": "testing",
-                "DATABASE_URL": _own_database(store_urls["DATABASE_URL"], request.module.__name__.rpartition(".")[2]),
+                "DATABASE_URL": create_next(store_urls["DATABASE_URL"]),
                 "REDIS_URL": store_urls["REDIS_URL"],
                 "ALPHA_VANTAGE_BASE_URL": provider.url,
                 "PROVIDER_LIMITS": request.module.LIMITS,
@@ -91,14 +89,6 @@ async def site(store_urls: dict[str, str], request: pytest.FixtureRequest) -> As
         stack.push_async_callback(close, api)
         await api.start_server()
         yield Site(api, provider, resources)
-
-
-def _own_database(url: str, name: str) -> str:
-    with psycopg.connect(url, autocommit=True) as server:
-        database = sql.Identifier(name)
-        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(database))
-        server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(database, sql.Identifier(TEMPLATE)))
-    return named(url, name)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

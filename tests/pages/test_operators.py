@@ -14,7 +14,8 @@ from common.process.resources import open_resources
 from common.store.accounts.users import update_scope
 from common.store.connection.pool import acquire
 from common.store.market import feed
-from tests.api.conftest import PASSWORD, a_quote, eventually, register
+from tests.api.conftest import PASSWORD, a_quote, register
+from tests.harness.polling import eventually
 from tests.pages.conftest import OpenPage, Site, barriers
 from worker.jobs import work_queue
 

@@ -1,6 +1,7 @@
 """A database whose ledger tells the time that a test sets."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -18,6 +19,7 @@ class Clock:
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self.connection = connection
+        self._ledger_now = connection.execute("SELECT pg_get_functiondef('ledger_now'::regproc)").fetchone()
         self.now = START
         connection.execute(TABLE, [START])
         connection.execute(CLOCK)
@@ -25,6 +27,12 @@ class Clock:
     def set(self, now: datetime) -> None:
         self.now = now
         self.connection.execute("UPDATE test_clock SET at = %s", [now])
+
+    def restore(self) -> None:
+        """Give the ledger its own time again."""
+        assert self._ledger_now is not None
+        self.connection.execute(self._ledger_now[0])
+        self.connection.execute("DROP TABLE test_clock")
 
     def pass_(self, time: timedelta | float) -> None:
         """Let time pass: a duration, or seconds."""
@@ -35,4 +43,8 @@ class Clock:
 def clock(database_url: str) -> Iterator[Clock]:
     """Replaces the ledger's time in this test's database."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        yield Clock(connection)
+        connection.execute("SET lock_timeout = '1s'")
+        clock = Clock(connection)
+        yield clock
+        with suppress(psycopg.errors.LockNotAvailable):  # the next test gets a new database then
+            clock.restore()

@@ -13,7 +13,8 @@ from api.accounts.revocations import REVOCATIONS
 from common.store.accounts.logins import delete_old_logins, end_logins
 from common.store.accounts.users import update_locked
 from common.store.connection.pool import acquire
-from tests.api.conftest import PASSWORD, Client, OpenApi, eventually
+from tests.api.conftest import PASSWORD, Client, OpenApi
+from tests.harness.polling import eventually
 
 ANOTHER = "another correct horse"
 
@@ -62,7 +63,7 @@ async def out(client: Client, device: Device) -> None:
     async def refused() -> bool:
         return await me(client, device) == 401
 
-    await eventually(refused, seconds=1)
+    await eventually(refused, within=1)
 
 
 async def refresh(client: Client, device: Device) -> tuple[int, dict[str, Any]]:

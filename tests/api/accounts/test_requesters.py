@@ -18,7 +18,8 @@ from api.http.middlewares import public
 from api.quotes.memory import MEMORY
 from api.quotes.reads import READS
 from common.process.settings import Settings
-from tests.api.conftest import Client, User, close, eventually, register
+from tests.api.conftest import Client, User, close, register
+from tests.harness.polling import eventually
 
 Open = Callable[..., Awaitable[Client]]
 STRANGER = "network:e7e13cb2ace4ff33"  # sha256 of 127.0.0.0/24

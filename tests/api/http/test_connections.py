@@ -11,7 +11,8 @@ import pytest
 from api.http import connections
 from api.http.answers import ALWAYS
 from api.http.connections import Connection
-from tests.api.conftest import Client, eventually
+from tests.api.conftest import Client
+from tests.harness.polling import eventually
 
 QUICK = 0.3  # seconds in the place of eight
 SOON = 5.0  # seconds within which a test wants to see a connection closed

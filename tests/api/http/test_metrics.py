@@ -15,8 +15,9 @@ from api.http.answers import Answer
 from api.http.keys import RESOURCES
 from api.http.metrics import AGE, Ages, Hot, note_request
 from api.quotes.reads import READS
-from tests.api.conftest import PASSWORD, Client, OpenApi, User, eventually
+from tests.api.conftest import PASSWORD, Client, OpenApi, User
 from tests.api.listening import listening, tell, until_clients, until_followed
+from tests.harness.polling import eventually
 
 STOCK = {"method": "GET", "route": "/api/stock/{symbol}"}
 REQUESTS = "quotewell_http_request_duration_seconds_count"

@@ -9,7 +9,8 @@ from api.http import rate_limits
 from api.http.rate_limits import MINUTE, Allowance, Standing
 from api.quotes.memory import MEMORY
 from common.core.limits import parse_limits
-from tests.api.conftest import PASSWORD, Client, OpenApi, User, eventually, followed, register
+from tests.api.conftest import PASSWORD, Client, OpenApi, User, followed, register
+from tests.harness.polling import eventually
 
 NOWHERE = "/api/nothing"
 POLICY = '"requests";q={};w=60'

@@ -24,7 +24,8 @@ from common.errors import StoreUnavailable
 from common.store.connection.pool import acquire
 from common.store.market import bars, feed
 from common.store.market.quotes import upsert_quote
-from tests.api.conftest import Client, OpenApi, Provider, eventually, followed
+from tests.api.conftest import Client, OpenApi, Provider, followed
+from tests.harness.polling import eventually
 
 FRIDAY, MONDAY = date(2026, 11, 20), date(2026, 11, 23)  # sessions from 14:30 to 21:00
 NOON = datetime(2026, 11, 23, 17, tzinfo=UTC)

@@ -13,7 +13,8 @@ from common.provider import Permit
 from common.store.budget import queue as rows
 from common.store.connection.pool import acquire
 from common.store.market import feed
-from tests.api.conftest import Client, OpenApi, Provider, a_quote, eventually, followed, price_of
+from tests.api.conftest import Client, OpenApi, Provider, a_quote, followed, price_of
+from tests.harness.polling import eventually
 
 
 async def body(api: Client, path: str) -> tuple[int, object]:

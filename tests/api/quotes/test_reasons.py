@@ -21,7 +21,8 @@ from common.process.resources import Resources
 from common.store.budget import gate
 from common.store.connection.pool import acquire
 from common.store.market.quotes import upsert_quote
-from tests.api.conftest import Client, OpenApi, Provider, a_quote, eventually
+from tests.api.conftest import Client, OpenApi, Provider, a_quote
+from tests.harness.polling import eventually
 
 HOUR = timedelta(hours=1)
 PAGES = Path(__file__).parents[3] / "api" / "pages"

@@ -23,7 +23,8 @@ from common.store.budget.queue import enqueue
 from common.store.connection.pool import acquire
 from common.store.market import feed
 from common.store.market.quotes import upsert_quote
-from tests.api.conftest import Client, OpenApi, Provider, a_quote, eventually, fill_line, price_of
+from tests.api.conftest import Client, OpenApi, Provider, a_quote, fill_line, price_of
+from tests.harness.polling import eventually
 
 SLACK = 1.0  # seconds that a busy machine may take beyond a bound
 

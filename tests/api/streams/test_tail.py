@@ -13,7 +13,8 @@ from common.process.settings import Settings
 from common.store.connection.pool import acquire
 from common.store.market import feed
 from common.store.market.quotes import upsert_quote
-from tests.api.conftest import Client, OpenApi, a_quote, eventually, followed, price_of
+from tests.api.conftest import Client, OpenApi, a_quote, followed, price_of
+from tests.harness.polling import eventually
 
 
 async def tell(redis: Redis, quote: Quote) -> None:
@@ -25,7 +26,7 @@ async def until_price(client: Client, symbol: str, price: float, *, seconds: flo
     async def served() -> bool:
         return await price_of(client, symbol) == price
 
-    await eventually(served, seconds=seconds)
+    await eventually(served, within=seconds)
 
 
 async def until_followed(client: Client) -> None:

@@ -25,7 +25,7 @@ from common.store.accounts.watchlists import select_lists
 from common.store.connection.pool import acquire
 from common.store.market import feed
 from db.migrate import migrate
-from tests.api.conftest import PASSWORD, Client, OpenApi, User, a_quote, close, eventually, register
+from tests.api.conftest import PASSWORD, Client, OpenApi, User, a_quote, close, register
 from tests.api.listening import (
     READ,
     Listener,
@@ -36,6 +36,7 @@ from tests.api.listening import (
     until_clients,
     until_followed,
 )
+from tests.harness.polling import eventually
 
 PATH = "/api/watchlist/stream"
 SOON = 1.0  # second that a change and an end may take

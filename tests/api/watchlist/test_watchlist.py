@@ -20,7 +20,8 @@ from common.store.budget.ledger import Grant, Wait, grant_call
 from common.store.budget.queue import ADDED_TTL
 from common.store.connection.pool import acquire, transaction
 from common.store.market import feed
-from tests.api.conftest import Client, OpenApi, Provider, User, a_quote, eventually, fill_line, register
+from tests.api.conftest import Client, OpenApi, Provider, User, a_quote, fill_line, register
+from tests.harness.polling import eventually
 
 Answer = tuple[int, dict[str, Any]]
 

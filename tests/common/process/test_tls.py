@@ -21,7 +21,7 @@ from common.process.broker import QUEUE, WORK_LINE, open_celery
 from common.process.environment import redis_url
 from common.process.resources import open_redis, open_resources
 from common.process.settings import Settings
-from tests.e2e.stack import eventually
+from tests.harness.polling import eventually
 
 OPENSSL = shutil.which("openssl")
 pytestmark = pytest.mark.skipif(OPENSSL is None, reason="no certificate can be made here: there is no openssl command")

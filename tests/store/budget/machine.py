@@ -12,6 +12,7 @@ import psycopg
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from common.core.limits import LEASE, Rule, longest_period, parse_limits
+from tests.harness.database import EMPTY
 from tests.store.conftest import START
 
 GRANT = """
@@ -41,7 +42,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @initialize(limits=st.sampled_from(RULES))
     def begin(self, limits: str) -> None:
-        self.connection.execute("TRUNCATE calls, ledgers, demand, symbols CASCADE")
+        self.connection.execute(EMPTY)
         self.limits: tuple[Rule, ...] = parse_limits(limits, "limits")
         self.true = timedelta()
         self.offset = timedelta()

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from common.core.budget.shares import Shares, ceilings, most_of_one
 from common.core.limits import DAY, LEASE, Rule, longest_period, parse_limits, slowest
+from tests.harness.database import EMPTY
 from tests.store.conftest import START
 
 GRANT = """
@@ -45,7 +46,7 @@ class SharesMachine(RuleBasedStateMachine):
 
     @initialize(limits=st.sampled_from(LIMITS), refreshed=st.sampled_from((0, REFRESHED)))
     def begin(self, limits: str, refreshed: int) -> None:
-        self.connection.execute("TRUNCATE calls, ledgers, demand, symbols, users, listings, credits CASCADE")
+        self.connection.execute(EMPTY)
         self.limits: tuple[Rule, ...] = parse_limits(limits, "limits")
         self.ceilings = ceilings(self.limits, Shares(), reserve=0.2, quoted=refreshed)
         self.refreshed = refreshed

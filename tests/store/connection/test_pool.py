@@ -9,7 +9,7 @@ import pytest
 from common.errors import StoreUnavailable
 from common.store.budget.ledger import lock_ledger
 from common.store.connection.pool import acquire, open_pool, transaction
-from tests.e2e.stack import eventually
+from tests.harness.polling import eventually
 
 LETS_GO = 8.0  # seconds: five are set, the server looks when they are over
 

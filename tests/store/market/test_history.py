@@ -1,12 +1,13 @@
 """Collected quotes: thinned once, forgotten by an index, in batches."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import asyncpg
+import psycopg
 import pytest
 
 from common.core.models import Price, Quote
@@ -14,6 +15,7 @@ from common.store.budget import ledger
 from common.store.connection.pool import Connection, acquire
 from common.store.market import history
 from common.store.market.history import Thinned
+from tests.harness.database import create_next, drop
 from tests.store.conftest import START, Clock
 
 SOURCE, OTHER = "simulated", "alphavantage"
@@ -153,48 +155,55 @@ class Explained:
 
 
 FILL = """
-INSERT INTO quote_history SELECT 'S' || n % 100, $1::timestamptz + n * interval '20 s', 'simulated', 10, 7, $1::timestamptz::date
-FROM generate_series(1, 200000) AS n
+INSERT INTO quote_history
+SELECT 'S' || mod(n, 100), at, 'simulated', 10, 7, %(start)s::timestamptz::date
+FROM generate_series(1, 200000) AS n, LATERAL (SELECT %(start)s::timestamptz + n * interval '20 s' AS at) AS moment
 """
 FILL_CALLS = """
 INSERT INTO calls (account, function, subjects, class, granted_at, ends_at, outcome, caller)
 SELECT 'a', 'GLOBAL_QUOTE', ARRAY['IBM'], 'refresh', at, at + interval '1 s', 'ok', 'test'
-FROM generate_series(1, 200000) AS n, LATERAL (SELECT $1::timestamptz + n * interval '20 s' AS at) AS moment
+FROM generate_series(1, 200000) AS n, LATERAL (SELECT %(start)s::timestamptz + n * interval '20 s' AS at) AS moment
 """
 
 
+@pytest.fixture(scope="module")
+def filled_url(store_urls: dict[str, str]) -> Iterator[str]:
+    """A database with 46 days of calls and of quotes, the last one just now."""
+    server = store_urls["DATABASE_URL"]
+    url = create_next(server)
+    with psycopg.connect(url, autocommit=True) as connection:
+        Clock(connection).pass_(200_001 * timedelta(seconds=20))
+        connection.execute(FILL, {"start": START})
+        connection.execute(FILL_CALLS, {"start": START})
+        connection.execute("ANALYZE quote_history, calls")
+    yield url
+    drop(server, url)
+
+
 @pytest.fixture
-async def filled(db: asyncpg.Pool, clock: Clock) -> asyncpg.Pool:
-    """46 days of calls and of quotes, the last one just now."""
-    clock.pass_(200_001 * timedelta(seconds=20))
-    async with acquire(db) as connection:
-        await connection.execute(FILL, START)
-        await connection.execute(FILL_CALLS, START)
-        await connection.execute("ANALYZE quote_history")
-        await connection.execute("ANALYZE calls")
-    return db
+async def explained(filled_url: str) -> AsyncIterator[Explained]:
+    """In a transaction that is rolled back."""
+    async with asyncpg.create_pool(filled_url, min_size=1, max_size=1) as pool, acquire(pool) as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        yield Explained(connection)
+        await transaction.rollback()
 
 
-async def test_old_calls_are_found_by_an_index(filled: asyncpg.Pool) -> None:
-    async with acquire(filled) as connection:
-        explained = Explained(connection)
-        assert 1000 == await ledger.delete_old_calls(explained, keep=30 * DAY, most=1000)
+async def test_old_calls_are_found_by_an_index(explained: Explained) -> None:
+    assert 1000 == await ledger.delete_old_calls(explained, keep=30 * DAY, most=1000)
 
     assert {("calls", "calls_granted"), ("calls", "calls_pkey")} == set(explained.scans)
 
 
-async def test_old_quotes_are_found_by_an_index(filled: asyncpg.Pool) -> None:
-    async with acquire(filled) as connection:
-        explained = Explained(connection)
-        assert 1000 == await history.delete_old_history(explained, keep=30 * DAY, most=1000)
+async def test_old_quotes_are_found_by_an_index(explained: Explained) -> None:
+    assert 1000 == await history.delete_old_history(explained, keep=30 * DAY, most=1000)
 
     assert {("quote_history", "quote_history_times"), ("quote_history", "Tid Scan")} == set(explained.scans)
 
 
-async def test_quotes_to_be_thinned_are_found_by_an_index(filled: asyncpg.Pool) -> None:
-    async with acquire(filled) as connection:
-        explained = Explained(connection)
-        assert Thinned(1000, 0) != await history.thin_history(explained, age=WEEK, most=1000)
+async def test_quotes_to_be_thinned_are_found_by_an_index(explained: Explained) -> None:
+    assert Thinned(1000, 0) != await history.thin_history(explained, age=WEEK, most=1000)
 
     assert {
         ("quote_history", "quote_history_times"),
@@ -204,11 +213,7 @@ async def test_quotes_to_be_thinned_are_found_by_an_index(filled: asyncpg.Pool) 
     } == set(explained.scans)
 
 
-async def test_the_last_quote_of_a_symbol_is_found_by_an_index(filled: asyncpg.Pool) -> None:
-    async with acquire(filled) as connection:
-        explained = Explained(connection)
-        await history.insert_history(
-            explained, [quote(START + n * MINUTE, symbol="S1") for n in range(100)], gap=MINUTE
-        )
+async def test_the_last_quote_of_a_symbol_is_found_by_an_index(explained: Explained) -> None:
+    await history.insert_history(explained, [quote(START + n * MINUTE, symbol="S1") for n in range(100)], gap=MINUTE)
 
     assert {("quote_history", "quote_history_pkey")} == set(explained.scans)

@@ -1,9 +1,10 @@
-"""A stack in which everything secret is a canary: stores that ask for passwords, a provider that takes its key for real, and
-every answer written down. It does not know what goes wrong in it."""
+"""A stack in which every secret is a canary: stores that require passwords, a provider that looks real, and a record of every answer.
+
+It does not know the failures that are tested in it.
+"""
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
@@ -17,17 +18,15 @@ from redis import Redis
 
 from common.process.ports import free_port
 from tests.e2e.canaries import Canaries, Written
-from tests.e2e.stack import BEAT, WORKER, Stack, open_stack
-from tests.e2e.test_processes import GUNICORN
+from tests.harness.processes import API, BEAT, MIGRATE, WORKER
+from tests.harness.stack import Stack, open_stack
 
 MARK, OTHER = b"X-Quotewell-Simulator", b"X-Quotewell-Simulates"  # of one length
-BOTH, STRANGE, METRICS = (0, 1), 2, (3, 4, 5)
+BOTH, WRONG_PASSWORDS, METRICS = (0, 1), 2, (3, 4, 5)
 ODD = "{0}/p@ss:w?rd#%é{0}"  # what a URL has to escape
-HANDING = ("/api/auth/register", "/api/auth/login", "/api/auth/refresh", "/api/auth/password", "/api/auth/ticket")
-HANDED = ("access_token", "refresh_token", "ticket")
-API = [sys.executable, "-m", "api"]
-MIGRATE = [sys.executable, "-m", "db.migrate"]
-LOUD_WORKER = [word for word in WORKER if word != "--quiet"]
+TOKEN_ROUTES = ("/api/auth/register", "/api/auth/login", "/api/auth/refresh", "/api/auth/password", "/api/auth/ticket")
+TOKEN_FIELDS = ("access_token", "refresh_token", "ticket")
+VERBOSE_WORKER = [word for word in WORKER if word != "--quiet"]
 
 
 @dataclass(slots=True)
@@ -79,37 +78,37 @@ async def real_provider(simulator: str) -> AsyncIterator[Provider]:
 
 
 @dataclass(slots=True)
-class Scene:
+class Environment:
     """What runs, the secrets in it, and every answer that was given."""
 
     stack: Stack
     provider: Provider
     canaries: Canaries
     wrong: dict[str, str]  # the stores' addresses with passwords that they do not know
-    urls: list[str] = field(default_factory=list)  # of the services: BOTH, STRANGE, and METRICS of what runs
+    urls: list[str] = field(default_factory=list)  # of the services: BOTH, WRONG_PASSWORDS, and METRICS of what runs
     answers: list[Written] = field(default_factory=list)
-    held: list[Written] = field(default_factory=list)  # by Redis, before it was killed
-    aside: list[asyncio.Task[int]] = field(default_factory=list)  # what takes its time
+    redis_values: list[Written] = field(default_factory=list)  # before Redis was killed
+    background: list[asyncio.Task[int]] = field(default_factory=list)  # slow requests
     symbols: int = 0
 
-    async def ask(self, method: str, path: str, *, at: int = 0, **options: Any) -> tuple[int, dict[str, Any]]:
+    async def request(self, method: str, path: str, *, at: int = 0, **options: Any) -> tuple[int, dict[str, Any]]:
         """The status and the JSON of an answer. What hands somebody a token of their own may do so, once."""
         options["headers"] = {"Connection": "close", **options.get("headers", {})}
         async with self.stack.http.request(method, f"{self.urls[at]}{path}", **options) as answer:
             body, place = await answer.read(), path.partition("?")[0]
             told = f"{answer.status} {answer.reason} {answer.headers}"
         content = json.loads(body) if answer.content_type == "application/json" else {}
-        if answer.ok and place in HANDING:
-            for name in set(HANDED) & set(content):
-                body = body.replace(self.hold(name, content[name]).encode(), b"", 1)
+        if answer.ok and place in TOKEN_ROUTES:
+            for name in set(TOKEN_FIELDS) & set(content):
+                body = body.replace(self.register_token(name, content[name]).encode(), b"", 1)
         self.answers.append((f"the answer to {method} {place[:40]}", told.encode() + body))
         return answer.status, content
 
     async def post(self, path: str, token: str = "", at: int = 0, **content: str) -> tuple[int, dict[str, Any]]:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return await self.ask("POST", path, at=at, json=content, headers=headers)
+        return await self.request("POST", path, at=at, json=content, headers=headers)
 
-    async def say(self, text: bytes, *, at: int = 0) -> int:
+    async def send_raw(self, text: bytes, *, at: int = 0) -> int:
         """What may be no HTTP; the status of the answer, 0 if there is none."""
         reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(self.urls[at]).port)
         answer = b""
@@ -121,24 +120,23 @@ class Scene:
         self.answers.append(("the answer to nonsense", answer))
         return int(answer.split()[1]) if answer else 0
 
-    def hold(self, name: str, token: str) -> str:
+    def register_token(self, name: str, token: str) -> str:
         """A token that was handed out; all JSON Web Tokens begin alike, and end with their signature."""
-        self.canaries.hold(name, token.rpartition(".")[2])
+        self.canaries.add(name, token.rpartition(".")[2])
         return token
 
     def new_symbol(self) -> str:
         self.symbols += 1
         return f"NEW{self.symbols}"
 
-    def change(self, *statements: str) -> None:
-        """Change the database behind the processes' back."""
-        with psycopg.connect(self.stack.postgres.url(), autocommit=True) as connection:
-            for statement in statements:
-                connection.execute(statement.encode())
+    def alter(self, *statements: str) -> None:
+        """Run statements on the database, past the processes."""
+        for statement in statements:
+            self.stack.execute(statement)
 
 
 @asynccontextmanager
-async def open_scene() -> AsyncIterator[Scene]:
+async def open_environment() -> AsyncIterator[Environment]:
     """Everything runs: the service twice, worker and beat, all as talkative as they can be; and strangers with wrong passwords."""
     async with open_stack("100/4s", SIMULATOR_ENTITLED="1") as stack, real_provider(stack.simulator) as provider:
         canaries = Canaries()
@@ -156,36 +154,35 @@ async def open_scene() -> AsyncIterator[Scene]:
             "COMMON_PASSWORDS": "refuse",
             "LOG_LEVEL": "DEBUG",
         }
-        _ask_for_passwords(stack)
-        let_in(stack)
-        listening = asyncio.create_task(_listen(stack))
+        _require_passwords(stack)
+        allow_password(stack)
+        recording = asyncio.create_task(_record_commands(stack))
         wrong = {
             "DATABASE_URL": _database_url(stack, canaries.plant("a wrong password of PostgreSQL", ODD)),
             "REDIS_URL": _redis_url(stack, canaries.plant("a wrong password of Redis", ODD)),
         }
         try:
-            yield await _start(Scene(stack, provider, canaries, wrong))
+            yield await _start(Environment(stack, provider, canaries, wrong))
         finally:
-            listening.cancel()
-            await asyncio.wait({listening})
+            recording.cancel()
+            await asyncio.wait({recording})
 
 
-async def _start(scene: Scene) -> Scene:
-    stack, strange = scene.stack, scene.wrong
+async def _start(environment: Environment) -> Environment:
+    stack, strange = environment.stack, environment.wrong
     ports = [str(free_port()) for _ in range(6)]
-    scene.urls += [f"http://127.0.0.1:{port}" for port in ports]
-    web = [*GUNICORN, "--log-level", "debug"]
-    stack.start("web", web, HOST="127.0.0.1", PORT=ports[0], METRICS_PORT=ports[3], WEB_CONCURRENCY="2")
+    environment.urls += [f"http://127.0.0.1:{port}" for port in ports]
+    stack.start_gunicorn("web", "--log-level", "debug", PORT=ports[0], METRICS_PORT=ports[3])
     stack.start("readable-api", API, PORT=ports[1], METRICS_PORT=ports[4], QUOTEWELL_ENV="development")
-    stack.start("strange-api", API, PORT=ports[2], **strange)
+    stack.start("refused-api", API, PORT=ports[2], **strange)
     stack.start("worker", WORKER, WORKER_METRICS_PORT=ports[5])
     stack.start("beat", BEAT)
-    stack.start("strange-worker", LOUD_WORKER, **strange)
-    stack.start("strange-beat", BEAT, **strange)
-    stack.start("strange-migrate", MIGRATE, **strange)
+    stack.start("refused-worker", VERBOSE_WORKER, **strange)
+    stack.start("refused-beat", BEAT, **strange)
+    stack.start("refused-migrate", MIGRATE, **strange)
     for at in BOTH:
-        await stack.serves(scene.urls[at])
-    return scene
+        await stack.serves(environment.urls[at])
+    return environment
 
 
 def _database_url(stack: Stack, password: str) -> str:
@@ -200,7 +197,7 @@ def _password_in(url: str) -> str:
     return unquote(str(urlsplit(url).password))
 
 
-def _ask_for_passwords(stack: Stack) -> None:
+def _require_passwords(stack: Stack) -> None:
     """The throwaway PostgreSQL takes everybody at their word; but from now on not the role of the processes."""
     rules = stack.postgres.folder / "pg_hba.conf"
     rules.write_text("local all quotewell scram-sha-256\n" + rules.read_text())
@@ -210,14 +207,14 @@ def _ask_for_passwords(stack: Stack) -> None:
         connection.execute("SELECT pg_reload_conf()")
 
 
-def let_in(stack: Stack) -> None:
+def allow_password(stack: Stack) -> None:
     """Tell Redis, which forgets it when it is killed, the password of the processes: by its hash, for everything is listened to."""
     hashed = sha256(_password_in(stack.env["REDIS_URL"]).encode()).hexdigest()
     with Redis.from_url(stack.redis.url()) as redis:
         redis.execute_command("ACL", "SETUSER", "quotewell", "on", f"#{hashed}", "~*", "&*", "+@all")
 
 
-async def _listen(stack: Stack) -> None:
+async def _record_commands(stack: Stack) -> None:
     """Write down every command that reaches Redis: what a queue held is gone when it is looked at."""
     with (stack.folder / "commands.log").open("ab") as log:
         while True:

@@ -1,4 +1,4 @@
-"""What the simulator's log, the stores and the processes themselves say of a scenario, after it. It trusts nobody else."""
+"""Checks after a scenario: the simulator's log, the stores and the metrics of the processes against what the observers saw."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -11,24 +11,23 @@ from common.core.models import Quote
 from common.store.market.feed import select_published
 from simulator.market.prices import quote_at
 from simulator.market.universe import load_universe
-from tests.e2e.stack import eventually
 from tests.faults.cluster import APIS, EXTRA
 from tests.faults.metrics import ALL, count_slow
-from tests.faults.witnesses import ACROSS, HOT, MACHINE, Witnesses
+from tests.faults.observers import HOT_SYMBOLS, MACHINE_DELAY, MAX_LAG, Observers
+from tests.harness.polling import eventually
 
-PATIENCE = 60.0  # seconds for orders that were taken; nothing may be forgotten
+ORDER_TIMEOUT = 60.0  # seconds until an order that was taken is carried out
 # A quote is stamped when its call is settled, or when the call's lease of 12 s ends if that is sooner; the rest is for the clocks.
 BEFORE, AFTER = timedelta(seconds=14), timedelta(seconds=1)
-MACHINES = 0.01  # of all requests, those that a busy machine may keep for longer than a second
+MAX_SLOW_SHARE = 0.01  # of all requests, those that a busy machine may keep for longer than a second
 MILLISECOND = timedelta(milliseconds=1)  # answers say no more
 
 
 @dataclass
-class Judge:
-    """It goes on from where it was: only what is new is judged. `prices`: when the provider told such a price of such a symbol, once or
-    more often, for it may come back to one."""
+class Verdict:
+    """It checks what is new since its last check. `prices`: when the provider sent such a price of such a symbol; it may be sent again."""
 
-    witnesses: Witnesses
+    observers: Observers
     calls: int = 0
     over_limit: int = 0
     prices: defaultdict[tuple[str, float], list[datetime]] = field(default_factory=lambda: defaultdict(list))
@@ -37,9 +36,9 @@ class Judge:
     def __post_init__(self) -> None:
         self.universe = load_universe(1, EXTRA)
 
-    async def judge(self) -> None:
-        self.witnesses.check()
-        noted, self.witnesses.quotes = self.witnesses.quotes, set()  # before the calls: none is newer than they
+    async def check(self) -> None:
+        self.observers.raise_errors()
+        noted, self.observers.quotes = self.observers.quotes, set()  # before the calls: none is newer than they
         await self._count_calls()
         for each in noted:
             self._compare_price(*each)
@@ -50,9 +49,9 @@ class Judge:
             await self._count_slow(name)
 
     async def _count_calls(self) -> None:
-        seen = await self.witnesses.cluster.calls(since=self.calls)
+        seen = await self.observers.cluster.stack.calls(since=self.calls)
         for _ in range(seen["over_limit"] - self.over_limit):
-            self.witnesses.blame("over_limit_calls", f"{seen['by_rule']}, {seen['max_in_window']}")
+            self.observers.record("over_limit_calls", f"{seen['by_rule']}, {seen['max_in_window']}")
         self.calls, self.over_limit = seen["total"], seen["over_limit"]
         for call in seen["calls"]:
             self._price(call)
@@ -63,58 +62,60 @@ class Judge:
             self.prices[call["symbol"], float(quote_at(security.walk, at).bar.close)].append(at)
 
     def _compare_price(self, symbol: str, price: float, fetched: str) -> None:
-        """It was the provider's for that symbol, and of that time where the ledger's clock was true."""
-        at, told = datetime.fromisoformat(fetched), self.prices.get((symbol, price), [])
-        if not (any(at - BEFORE <= call <= at + AFTER for call in told) if self.witnesses.clock_is_true else told):
-            self.witnesses.blame("wrong_price", f"{symbol} {price} of {fetched}; told at {[*map(str, told)]}")
+        """The provider sent it for that symbol, and at that time if the ledger's clock was true."""
+        at, sent = datetime.fromisoformat(fetched), self.prices.get((symbol, price), [])
+        if not (any(at - BEFORE <= call <= at + AFTER for call in sent) if self.observers.clock_is_true else sent):
+            self.observers.record("wrong_price", f"{symbol} {price} of {fetched}; sent at {[*map(str, sent)]}")
 
     async def _compare_memories(self) -> None:
-        """What Redis holds now, every API answers soon."""
-        async with self.witnesses.cluster.open_redis() as redis:
-            held = [quote for _, quote in await select_published(redis, "simulated", HOT)]
+        """Every API soon answers with the quotes that Redis has now."""
+        async with self.observers.cluster.open_redis() as redis:
+            held = [quote for _, quote in await select_published(redis, "simulated", HOT_SYMBOLS)]
         await asyncio.gather(*(self._compare_memory(name, quote) for name in APIS for quote in held))
 
     async def _compare_memory(self, name: str, held: Quote) -> None:
         async def is_there() -> bool:
-            status, body = await self.witnesses.ask(name, "GET", f"/api/stock/{held.symbol}")
+            status, body = await self.observers.request(name, "GET", f"/api/stock/{held.symbol}")
             return status == 200 and datetime.fromisoformat(body["fetched_at"]) >= held.fetched_at - MILLISECOND
 
         try:
-            await eventually(is_there, within=ACROSS + MACHINE, what=f"{name} has {held.symbol} of {held.fetched_at}")
+            await eventually(
+                is_there, within=MAX_LAG + MACHINE_DELAY, what=f"{name} has {held.symbol} of {held.fetched_at}"
+            )
         except AssertionError as error:
-            self.witnesses.blame("behind", str(error))
+            self.observers.record("behind", str(error))
 
     async def _compare_lists(self) -> None:
-        """While nobody changes one."""
+        """While no client changes a list."""
         async with AsyncExitStack() as still:
-            for writing in self.witnesses.writing.values():
+            for writing in self.observers.list_locks.values():
                 await still.enter_async_context(writing)
-            rows = await self.witnesses.cluster.ask(
+            rows = await self.observers.cluster.execute(
                 "SELECT username, symbol FROM users JOIN watchlist_items ON user_id = users.id"
             )
-            for user, symbols in self.witnesses.lists.items():
+            for user, symbols in self.observers.lists.items():
                 for symbol, expected in symbols.items():
                     if expected is not None and expected != ((user, symbol) in rows):
-                        self.witnesses.blame("lost_writes", f"{user} {symbol}: told {expected}")
+                        self.observers.record("lost_writes", f"{user} {symbol}: answered {expected}")
 
     async def _wait_for_orders(self) -> None:
-        jobs, cluster = list(self.witnesses.jobs), self.witnesses.cluster
+        jobs, cluster = list(self.observers.jobs), self.observers.cluster
         open_ones = "SELECT count(*) FROM refresh_items WHERE job_id = ANY (%s) AND outcome IS NULL"
         known = "SELECT count(*) FROM refresh_jobs WHERE id = ANY (%s)"
 
         async def settled() -> bool:
-            return [await cluster.ask(each, jobs) for each in (open_ones, known)] == [[(0,)], [(len(jobs),)]]
+            return [await cluster.execute(each, jobs) for each in (open_ones, known)] == [[(0,)], [(len(jobs),)]]
 
         try:
-            await eventually(settled, within=PATIENCE, what="all orders are carried out")
+            await eventually(settled, within=ORDER_TIMEOUT, what="all orders are carried out")
         except AssertionError as error:
-            self.witnesses.blame("forgotten_orders", str(error))
-        del self.witnesses.jobs[: len(jobs)]
+            self.observers.record("forgotten_orders", str(error))
+        del self.observers.jobs[: len(jobs)]
 
     async def _count_slow(self, name: str) -> None:
-        """By the clock of the process itself; a few of all are the machine's."""
-        told = await count_slow(self.witnesses.cluster, name)
-        slow, self.slow[name] = told - self.slow.get(name, Counter()), told
+        """By the process's own clock; a small share is the busy machine's fault."""
+        total = await count_slow(self.observers.cluster, name)
+        slow, self.slow[name] = total - self.slow.get(name, Counter()), total
         asked = slow.pop(ALL, 0)
-        if name not in self.witnesses.cluster.untimed and slow.total() > max(2, asked * MACHINES):
-            self.witnesses.blame("slow", f"{name}, of {asked}: {dict(slow)}")
+        if name not in self.observers.cluster.not_timed and slow.total() > max(2, asked * MAX_SLOW_SHARE):
+            self.observers.record("slow", f"{name}, of {asked}: {dict(slow)}")

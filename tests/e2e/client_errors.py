@@ -1,4 +1,4 @@
-"""What clients do to be refused: wrong passwords, broken bodies, nonsense, and secrets where they do not belong."""
+"""Requests that are refused: wrong passwords, broken bodies, broken HTTP, and secrets in the wrong place."""
 
 import asyncio
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ import aiohttp
 import jwt
 
 from api.accounts.tokens import Tokens
-from tests.e2e.scene import BOTH, ODD, Scene
-from tests.e2e.stack import eventually
+from tests.e2e.environment import BOTH, ODD, Environment
+from tests.harness.polling import eventually
 
 HOUR = timedelta(hours=1)
 
@@ -29,23 +29,25 @@ class User:
         return {"Authorization": f"Bearer {self.access}"}
 
 
-async def register(scene: Scene, name: str) -> User:
-    password = scene.canaries.plant(f"the password of {name}", ODD)
-    status, body = await scene.post("/api/auth/register", username=name, email=f"{name}@example.com", password=password)
+async def register(environment: Environment, name: str) -> User:
+    password = environment.canaries.plant(f"the password of {name}", ODD)
+    status, body = await environment.post(
+        "/api/auth/register", username=name, email=f"{name}@example.com", password=password
+    )
     assert 201 == status
     return User(name, password, body["access_token"], body["refresh_token"])
 
 
-async def try_to_register(scene: Scene, *, at: int) -> int:
+async def try_to_register(environment: Environment, *, at: int) -> int:
     """The status, of an account that need not come to be."""
-    name, password = scene.new_symbol(), scene.canaries.plant("the password of nobody", ODD)
+    name, password = environment.new_symbol(), environment.canaries.plant("the password of nobody", ODD)
     account = {"username": name, "email": f"{name}@example.com", "password": password}
-    return (await scene.post("/api/auth/register", at=at, **account))[0]
+    return (await environment.post("/api/auth/register", at=at, **account))[0]
 
 
-async def registrations_are_refused(scene: Scene) -> None:
-    await register(scene, "ada")
-    plant = scene.canaries.plant
+async def registrations_are_refused(environment: Environment) -> None:
+    await register(environment, "ada")
+    plant = environment.canaries.plant
     for name, email, password, status in (
         ("ada", "other@example.com", plant("the password of a second ada"), 409),
         ("abc", "ada@example.com", plant("the password of a second address"), 409),
@@ -53,13 +55,13 @@ async def registrations_are_refused(scene: Scene) -> None:
         ("abc", "no address", plant("the password of no address"), 400),
         (plant("a password as a name", "{}@"), "abc@example.com", plant("the password of no name"), 400),
     ):
-        told = await scene.post("/api/auth/register", username=name, email=email, password=password)
+        told = await environment.post("/api/auth/register", username=name, email=email, password=password)
         assert status == told[0]
 
 
-async def accounts_come_and_go(scene: Scene) -> None:
+async def accounts_come_and_go(environment: Environment) -> None:
     """Everything that hands out tokens, and each refusal on the way."""
-    bob, plant, post = await register(scene, "bob"), scene.canaries.plant, scene.post
+    bob, plant, post = await register(environment, "bob"), environment.canaries.plant, environment.post
     _, body = await post("/api/auth/refresh", refresh_token=bob.refresh)
     for used in (bob.refresh, body["refresh_token"], plant("a refresh token that is not ours")):
         assert 401 == (await post("/api/auth/refresh", refresh_token=used))[0]
@@ -74,25 +76,27 @@ async def accounts_come_and_go(scene: Scene) -> None:
     assert 200 == status
     keys = {"Authorization": f"Bearer {body['access_token']}"}
     for password, status in ((wrong, 401), (new, 200), (new, 401)):
-        told = await scene.ask("DELETE", "/api/auth/me", json={"password": password}, headers=keys)
+        told = await environment.request("DELETE", "/api/auth/me", json={"password": password}, headers=keys)
         assert status == told[0]
 
     async def revoked() -> bool:
-        return [401, 401] == [(await scene.ask("GET", "/api/auth/me", at=at, headers=bob.keys))[0] for at in BOTH]
+        return [401, 401] == [
+            (await environment.request("GET", "/api/auth/me", at=at, headers=bob.keys))[0] for at in BOTH
+        ]
 
     await eventually(revoked, within=5, what="the tokens of a deleted account are refused")
 
 
-async def logins_fail(scene: Scene) -> None:
-    cat, wrong = await register(scene, "cat"), scene.canaries.plant("a wrong password", ODD)
-    tried = [(await scene.post("/api/auth/login", username="cat", password=wrong))[0] for _ in range(12)]
+async def logins_fail(environment: Environment) -> None:
+    cat, wrong = await register(environment, "cat"), environment.canaries.plant("a wrong password", ODD)
+    tried = [(await environment.post("/api/auth/login", username="cat", password=wrong))[0] for _ in range(12)]
     assert [401] * 10 + [429] * 2 == tried
-    assert 401 == (await scene.post("/api/auth/login", username=cat.password, password=wrong))[0]
-    assert 401 == (await scene.post("/api/auth/login", username="nobody", password=cat.password))[0]
+    assert 401 == (await environment.post("/api/auth/login", username=cat.password, password=wrong))[0]
+    assert 401 == (await environment.post("/api/auth/login", username="nobody", password=cat.password))[0]
 
 
-async def bodies_are_refused(scene: Scene) -> None:
-    password = scene.canaries.plant("a password in a bad body").encode()
+async def bodies_are_refused(environment: Environment) -> None:
+    password = environment.canaries.plant("a password in a bad body").encode()
     good = b'{"username": "dan", "password": "%b"}' % password
     for body, kind, status in (
         (good[:-1], "application/json", 400),
@@ -108,13 +112,13 @@ async def bodies_are_refused(scene: Scene) -> None:
         (good + b" " * 70_000 + password, "application/json", 413),
     ):
         for at, path in enumerate(("/api/auth/login", "/api/auth/refresh")):
-            told = await scene.ask("POST", path, at=at, data=body, headers={"Content-Type": kind})
+            told = await environment.request("POST", path, at=at, data=body, headers={"Content-Type": kind})
             assert (body[:99], status) == (body[:99], told[0])
 
 
-async def nonsense_is_sent(scene: Scene) -> None:
+async def nonsense_is_sent(environment: Environment) -> None:
     """What is no HTTP, or nearly; and a body that never ends, which is waited for aside."""
-    eve = await register(scene, "eve")
+    eve = await register(environment, "eve")
     token, password = eve.access.encode(), eve.password.encode()
     head = b"POST /api/auth/login HTTP/1.1\r\nHost: q\r\nConnection: close\r\nContent-Type: application/json\r\n"
     for text in (
@@ -133,14 +137,14 @@ async def nonsense_is_sent(scene: Scene) -> None:
         head + b"Transfer-Encoding: chunked\r\n\r\n%b\r\n%b\r\n0\r\n\r\n" % (password, password),
     ):
         for at in BOTH:
-            assert (text, 4) == (text, await scene.say(text, at=at) // 100)
+            assert (text, 4) == (text, await environment.send_raw(text, at=at) // 100)
     slow = head + b'Content-Length: 999\r\n\r\n{"password": "%b"' % password
-    scene.aside += [asyncio.create_task(scene.say(slow, at=at)) for at in BOTH]
+    environment.background += [asyncio.create_task(environment.send_raw(slow, at=at)) for at in BOTH]
 
 
-async def secrets_stand_in_urls(scene: Scene) -> None:
+async def secrets_stand_in_urls(environment: Environment) -> None:
     """In the query and in the Referer, wherever one might put them."""
-    fay, env = await register(scene, "fay"), scene.stack.env
+    fay, env = await register(environment, "fay"), environment.stack.env
     given = "&".join(
         (
             f"token={fay.access}",
@@ -169,26 +173,26 @@ async def secrets_stand_in_urls(scene: Scene) -> None:
         ("/nowhere", 404),
     ):
         for at in BOTH:
-            told = await scene.ask("GET", f"{path}?{given}", at=at, headers=headers)
+            told = await environment.request("GET", f"{path}?{given}", at=at, headers=headers)
             assert (path, status) == (path, told[0]), (path, told)
 
 
-async def tickets_are_used(scene: Scene) -> None:
+async def tickets_are_used(environment: Environment) -> None:
     """Each is good once; who listens to a list hears nothing of it, nor do workers that are woken for what is added."""
-    gil = await register(scene, "gil")
+    gil = await register(environment, "gil")
     for at, symbol in enumerate(("AAPL", "ORCL")):
-        assert 201 == (await scene.post("/api/watchlist", gil.access, at=at, symbol=symbol))[0]
-        ticket = (await scene.post("/api/auth/ticket", gil.access, at=at))[1]["ticket"]
-        async with scene.stack.http.get(f"{scene.urls[at]}/api/watchlist/stream?ticket={ticket}") as answer:
+        assert 201 == (await environment.post("/api/watchlist", gil.access, at=at, symbol=symbol))[0]
+        ticket = (await environment.post("/api/auth/ticket", gil.access, at=at))[1]["ticket"]
+        async with environment.stack.http.get(f"{environment.urls[at]}/api/watchlist/stream?ticket={ticket}") as answer:
             assert 200 == answer.status
             heard = await answer.content.readuntil(b"\n\n")
-        scene.answers.append(("a private stream", str(answer.headers).encode() + heard))
-        for wrong in (ticket, scene.canaries.plant("a ticket that is not ours"), f"{ticket}&ticket={ticket}"):
-            assert 400 <= (await scene.ask("GET", f"/api/watchlist/stream?ticket={wrong}", at=at))[0] <= 401
+        environment.answers.append(("a private stream", str(answer.headers).encode() + heard))
+        for wrong in (ticket, environment.canaries.plant("a ticket that is not ours"), f"{ticket}&ticket={ticket}"):
+            assert 400 <= (await environment.request("GET", f"/api/watchlist/stream?ticket={wrong}", at=at))[0] <= 401
 
 
-async def tokens_are_forged(scene: Scene) -> None:
-    hal, env = await register(scene, "hal"), scene.stack.env
+async def tokens_are_forged(environment: Environment) -> None:
+    hal, env = await register(environment, "hal"), environment.stack.env
     claims = jwt.decode(hal.access, options={"verify_signature": False})
     user, login = int(claims["sub"]), int(claims["sid"])
     for token, status in (
@@ -200,8 +204,8 @@ async def tokens_are_forged(scene: Scene) -> None:
         (f"{hal.access} {hal.access}", 401),
         (hal.refresh, 401),
     ):
-        scene.hold("a token", token)
-        told = await scene.ask("GET", "/api/auth/me", headers={"Authorization": f"Bearer {token}"})
+        environment.register_token("a token", token)
+        told = await environment.request("GET", "/api/auth/me", headers={"Authorization": f"Bearer {token}"})
         assert (token[:99], status) == (token[:99], told[0])
     for headers in (
         {"Authorization": aiohttp.encode_basic_auth("hal", hal.password, "utf-8")},
@@ -209,10 +213,10 @@ async def tokens_are_forged(scene: Scene) -> None:
         {"Cookie": f"token={hal.access}"},
         {"X-Api-Key": hal.access, "Authorization": f"Token {hal.access}"},
     ):
-        assert 401 == (await scene.ask("GET", "/api/auth/me", headers=headers))[0]
+        assert 401 == (await environment.request("GET", "/api/auth/me", headers=headers))[0]
 
 
-MISTAKES = (
+CLIENT_ERRORS = (
     registrations_are_refused,
     accounts_come_and_go,
     logins_fail,

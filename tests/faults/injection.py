@@ -1,4 +1,4 @@
-"""The ways to break things. Each mends what it broke on its way out, however that comes about; none knows what must hold meanwhile."""
+"""Fault injection: each context manager causes a fault and ends it on exit. None knows what must hold during the fault."""
 
 import asyncio
 import random
@@ -9,23 +9,23 @@ from contextlib import asynccontextmanager, suppress
 import psutil
 
 from simulator.answers.notices import NOTICES
-from tests.e2e.stack import eventually
 from tests.faults.cluster import ALL, APIS, WORKERS, Cluster, Target
-from tests.faults.proxy import Mood
+from tests.faults.proxy import Mode
+from tests.harness.polling import eventually
 
-FREE = "UPDATE ledgers SET held_until = NULL, held_for = NULL, probing = false, failures = 0, closed_at = NULL"
-UNDER_WAY = "SELECT count(*) FROM calls WHERE id <= %s AND outcome IS NULL AND ends_at > ledger_now()"
-EXIT = 25.0  # seconds for an end in good order
-GONE = 5.0  # seconds for one that is not asked
-HANG = 2.0  # seconds until all that a process does waits for a frozen store
-BEGIN = 10.0  # seconds until an API answers when everything begins at once
-STRIKE = 15.0  # seconds until a call comes that a fault can hit, and until one that is under way is settled
-STEP = 5.0  # seconds for which a clock is wrong in the same way
+RELEASE_HOLD = "UPDATE ledgers SET held_until = NULL, held_for = NULL, probing = false, failures = 0, closed_at = NULL"
+UNSETTLED = "SELECT count(*) FROM calls WHERE id <= %s AND outcome IS NULL AND ends_at > ledger_now()"
+EXIT_TIMEOUT = 25.0  # seconds after SIGTERM
+KILL_TIMEOUT = 5.0  # seconds after SIGKILL
+FREEZE_DELAY = 2.0  # seconds until a process blocks on a frozen store
+START_TIMEOUT = 10.0  # seconds until an API answers when all processes start at once
+FAULT_TIMEOUT = 15.0  # seconds until a call meets the fault, and until a pending call is settled
+STEP_DURATION = 5.0  # seconds between two steps of the clock
 
 
 @asynccontextmanager
-async def away(cluster: Cluster, *stores: Target, lose: bool = False) -> AsyncIterator[None]:
-    """Killed, and back at the same address."""
+async def stopped(cluster: Cluster, *stores: Target, lose: bool = False) -> AsyncIterator[None]:
+    """Kill stores; they start again at the same address."""
     servers = [getattr(cluster.stack, store) for store in stores]
     try:
         for server in servers:
@@ -38,97 +38,97 @@ async def away(cluster: Cluster, *stores: Target, lose: bool = False) -> AsyncIt
 
 @asynccontextmanager
 async def frozen(cluster: Cluster, *names: str) -> AsyncIterator[None]:
-    """Stores or processes that hold their connections and do nothing."""
-    stopped: list[psutil.Process] = []
-    cluster.strike(*(name for name in names if name in ALL))
+    """Suspend stores or processes; their connections stay open."""
+    suspended: list[psutil.Process] = []
+    cluster.mark_down(*(name for name in names if name in ALL))
     try:
         for name in names:
             parent = cluster.parent(name)
-            _suspend(parent, stopped)  # first: a child that it begins in between would live on
+            _suspend(parent, suspended)  # first, so that it starts no further child
             for child in parent.children(recursive=True):
-                _suspend(child, stopped)
+                _suspend(child, suspended)
         yield
     finally:
-        for process in stopped:
+        for process in suspended:
             with suppress(psutil.NoSuchProcess):
                 process.resume()
 
 
-def _suspend(process: psutil.Process, stopped: list[psutil.Process]) -> None:
+def _suspend(process: psutil.Process, suspended: list[psutil.Process]) -> None:
     with suppress(psutil.NoSuchProcess):
         process.suspend()
-        stopped.append(process)
+        suspended.append(process)
 
 
 @asynccontextmanager
-async def cut(cluster: Cluster, mood: Mood, names: Sequence[str], targets: Sequence[Target]) -> AsyncIterator[None]:
+async def cut(cluster: Cluster, mode: Mode, names: Sequence[str], targets: Sequence[Target]) -> AsyncIterator[None]:
     try:
-        cluster.set_mood(mood, names, targets)
+        cluster.set_mode(mode, names, targets)
         yield
     finally:
-        cluster.mend()
+        cluster.reopen()
 
 
 @asynccontextmanager
-async def far_provider(cluster: Cluster, mood: Mood) -> AsyncIterator[None]:
+async def provider_cut(cluster: Cluster, mode: Mode) -> AsyncIterator[None]:
     try:
-        cluster.provider.mood = mood
-        if mood == "reset":
+        cluster.provider.mode = mode
+        if mode == "reset":
             cluster.provider.reset()
         yield
     finally:
-        cluster.mend()
+        cluster.reopen()
 
 
 @asynccontextmanager
-async def odd_provider(cluster: Cluster, kind: str, *, delay: float = 0.0) -> AsyncIterator[None]:
+async def provider_fault(cluster: Cluster, kind: str, *, delay: float = 0.0) -> AsyncIterator[None]:
     try:
-        await cluster.set_fault(kind=kind, delay=delay)
+        await cluster.stack.set_fault(kind=kind, delay=delay)
         yield
     finally:
-        await cluster.set_fault()
+        await cluster.stack.set_fault()
 
 
 @asynccontextmanager
-async def noticed(cluster: Cluster) -> AsyncIterator[None]:
-    """Each notice once; what it holds up goes on at once, as after `quotewell budget release`."""
+async def each_notice(cluster: Cluster) -> AsyncIterator[None]:
+    """Send each notice once, and release each hold at once, as `quotewell budget release` does."""
     try:
         for notice in NOTICES:
-            await cluster.set_fault(kind=f"notice:{notice}", count=1)
-            await eventually(cluster.is_harmless, within=STRIKE, what=f"{notice} strikes")
-            await _free(cluster)
+            await cluster.stack.set_fault(kind=f"notice:{notice}", count=1)
+            await eventually(cluster.has_no_fault, within=FAULT_TIMEOUT, what=f"{notice} strikes")
+            await _release_hold(cluster)
         yield
     finally:
-        await cluster.set_fault()
-        await _free(cluster)
+        await cluster.stack.set_fault()
+        await _release_hold(cluster)
 
 
-async def _free(cluster: Cluster) -> None:
-    """Once no call is under way that may bring a notice yet."""
-    [(last,)] = await cluster.ask("SELECT max(id) FROM calls")
+async def _release_hold(cluster: Cluster) -> None:
+    """Wait until no pending call may bring a notice, then end the hold."""
+    [(last,)] = await cluster.execute("SELECT max(id) FROM calls")
 
     async def settled() -> bool:
-        return await cluster.ask(UNDER_WAY, last) == [(0,)]
+        return await cluster.execute(UNSETTLED, last) == [(0,)]
 
-    await eventually(settled, within=STRIKE, what="the calls under way are settled")
-    await cluster.ask(FREE)
+    await eventually(settled, within=FAULT_TIMEOUT, what="the calls under way are settled")
+    await cluster.execute(RELEASE_HOLD)
 
 
 @asynccontextmanager
 async def killed(cluster: Cluster, *names: str) -> AsyncIterator[None]:
     try:
-        cluster.end(*names)
+        cluster.signal(*names)
         for name in names:
-            await cluster.gone(name, within=GONE)
+            await cluster.wait_for_exit(name, within=KILL_TIMEOUT)
         yield
     finally:
         cluster.start(*names)
 
 
 @asynccontextmanager
-async def killed_with_a_permit(cluster: Cluster, *names: str) -> AsyncIterator[None]:
+async def killed_during_calls(cluster: Cluster, *names: str) -> AsyncIterator[None]:
     """While the provider takes its time, so that calls are under way."""
-    async with odd_provider(cluster, "slow", delay=4):
+    async with provider_fault(cluster, "slow", delay=4):
         await asyncio.sleep(4)
         async with killed(cluster, *names):
             yield
@@ -143,34 +143,34 @@ async def children_killed(cluster: Cluster) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def deployed(cluster: Cluster) -> AsyncIterator[None]:
+async def redeployed(cluster: Cluster) -> AsyncIterator[None]:
     """One after the other; each begins again at once."""
     for name in ALL:
-        async with told_to_end(cluster, name):
+        async with terminated(cluster, name):
             pass
     yield
 
 
 @asynccontextmanager
-async def told_to_end(cluster: Cluster, name: str, *stores: Target) -> AsyncIterator[None]:
+async def terminated(cluster: Cluster, name: str, *stores: Target) -> AsyncIterator[None]:
     """SIGTERM, three times and to the whole group, while these are frozen: it ends in good time. It begins again when they go on."""
     try:
         async with frozen(cluster, *stores):
-            await asyncio.sleep(HANG if stores else 0)
+            await asyncio.sleep(FREEZE_DELAY if stores else 0)
             for _ in range(3):
-                cluster.end(name, signum=signal.SIGTERM)
+                cluster.signal(name, signum=signal.SIGTERM)
                 await asyncio.sleep(0.2)
-            await cluster.gone(name, within=EXIT)
+            await cluster.wait_for_exit(name, within=EXIT_TIMEOUT)
         yield
     finally:
-        cluster.end(name)
+        cluster.signal(name)
         cluster.start(name)
 
 
 @asynccontextmanager
-async def begun_without(cluster: Cluster, *stores: Target) -> AsyncIterator[None]:
+async def started_without(cluster: Cluster, *stores: Target) -> AsyncIterator[None]:
     """Everything at once. An API says how it is, and serves what it can from there on."""
-    async with away(cluster, *stores):
+    async with stopped(cluster, *stores):
         async with killed(cluster, *ALL):
             pass
         for name in APIS:
@@ -183,7 +183,7 @@ async def _says_how_it_is(cluster: Cluster, name: str, expected: int) -> None:
         async with cluster.stack.http.get(f"{cluster.urls[name]}/api/health") as answer:
             return answer.status
 
-    assert expected == await eventually(answers, within=BEGIN, what=f"{name} answers")
+    assert expected == await eventually(answers, within=START_TIMEOUT, what=f"{name} answers")
     cluster.down.discard(name)
 
 
@@ -193,25 +193,25 @@ async def clock_set(cluster: Cluster, *steps: float) -> AsyncIterator[None]:
     try:
         for step in steps:
             await cluster.set_clock(step)
-            await asyncio.sleep(STEP)
+            await asyncio.sleep(STEP_DURATION)
         yield
     finally:
         await cluster.set_clock(0)
 
 
 @asynccontextmanager
-async def nagged(cluster: Cluster, nag: Callable[[Cluster], Awaitable[int]]) -> AsyncIterator[None]:
+async def repeated(cluster: Cluster, action: Callable[[Cluster], Awaitable[int]]) -> AsyncIterator[None]:
     """The same again and again; it says how much it broke."""
     over, broken = asyncio.Event(), 0
 
-    async def nag_on() -> None:
+    async def repeat() -> None:
         nonlocal broken
         while not over.is_set():
-            broken += await nag(cluster)
+            broken += await action(cluster)
             await asyncio.sleep(random.uniform(0.2, 0.8))
 
     async with asyncio.TaskGroup() as beside:
-        beside.create_task(nag_on())
+        beside.create_task(repeat())
         try:
             yield
         finally:
@@ -221,7 +221,7 @@ async def nagged(cluster: Cluster, nag: Callable[[Cluster], Awaitable[int]]) -> 
 
 async def lose_stores(cluster: Cluster) -> int:
     """Both for a moment, and then back for long enough that all begin anew."""
-    async with away(cluster, "postgres", "redis"):
+    async with stopped(cluster, "postgres", "redis"):
         await asyncio.sleep(random.uniform(0.5, 4))
     await asyncio.sleep(random.uniform(2, 5))
     return 1
@@ -233,23 +233,23 @@ async def end_clients(cluster: Cluster) -> int:
 
 
 @asynccontextmanager
-async def unwilling(cluster: Cluster, told: str, undone: str) -> AsyncIterator[None]:
+async def redis_commands(cluster: Cluster, command: str, undo: str) -> AsyncIterator[None]:
     """Redis answers, and takes nothing more: from one command to another."""
     async with cluster.open_redis() as redis:
-        await redis.execute_command(*told.split())  # type: ignore[no-untyped-call]
+        await redis.execute_command(*command.split())  # type: ignore[no-untyped-call]
         try:
             yield
         finally:
-            await redis.execute_command(*undone.split())  # type: ignore[no-untyped-call]
+            await redis.execute_command(*undo.split())  # type: ignore[no-untyped-call]
 
 
 async def end_backends(cluster: Cluster) -> int:
     ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE starts_with(application_name, 'quotewell-')"
-    return len(await cluster.ask(ours))
+    return len(await cluster.execute(ours))
 
 
 @asynccontextmanager
 async def all_at_once(cluster: Cluster) -> AsyncIterator[None]:
-    async with killed_with_a_permit(cluster, "worker1", "api1"), away(cluster, "redis", lose=True):
+    async with killed_during_calls(cluster, "worker1", "api1"), stopped(cluster, "redis", lose=True):
         await end_backends(cluster)
         yield
