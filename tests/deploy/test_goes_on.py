@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +70,7 @@ class Process:
 
 
 @asynccontextmanager
-async def start(words: list[str], state: str, folder: Path) -> AsyncIterator[Process]:
+async def start(words: Sequence[str], state: str, folder: Path) -> AsyncIterator[Process]:
     """Started, and past its start: connected, or in want of Redis by its own word."""
     log = folder / "log"
     with broker(state, folder) as (url, connected), log.open("wb") as out:
