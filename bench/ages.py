@@ -1,8 +1,8 @@
 """How old prices were while they could be read, from the times at which they came. Pure; one unit of time throughout."""
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
-from math import fsum, sqrt
+from collections.abc import Iterable, Mapping
+from math import fsum
 
 from common.core.budget.staleness import mean_age
 
@@ -26,23 +26,20 @@ def observed(last: float, arrivals: Iterable[float], start: float, end: float) -
     return (area + _trapezoid(since - last, end - last)) / (end - start)
 
 
-def read_weighted(weights: Mapping[str, float], ages: Mapping[str, float]) -> float:
-    """The mean age of a price as it is read."""
-    return fsum(weight * ages[symbol] for symbol, weight in weights.items()) / fsum(weights.values())
-
-
-def by_symbol(arrivals: Iterable[tuple[str, float]], symbols: Iterable[str]) -> dict[str, list[float]]:
-    """Times in order for each of these symbols."""
-    times: dict[str, list[float]] = {symbol: [] for symbol in symbols}
-    for symbol, at in arrivals:
+def mean_read_age(
+    weights: Mapping[str, float],
+    responses: Iterable[tuple[str, float]],
+    before: Mapping[str, float],
+    start: float,
+    end: float,
+) -> float:
+    """The mean age of a price as it is read in [start, end]: of each symbol's responses, the first of which was at `before`."""
+    times: dict[str, list[float]] = {symbol: [] for symbol in weights}
+    for symbol, at in responses:
         if symbol in times:
             times[symbol].append(at)
-    return {symbol: sorted(each) for symbol, each in times.items()}
-
-
-def longest_period(weights: Sequence[float], per_unit: float) -> float:
-    """Between two refreshes of the least wanted symbol under the square-root law."""
-    return fsum(map(sqrt, weights)) / (per_unit * sqrt(min(weights)))
+    ages = {symbol: observed(before[symbol], sorted(times[symbol]), start, end) for symbol in weights}
+    return fsum(weight * ages[symbol] for symbol, weight in weights.items()) / fsum(weights.values())
 
 
 def _trapezoid(young: float, old: float) -> float:

@@ -4,19 +4,16 @@
 """
 
 import asyncio
-import json
-import os
-import tempfile
+import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import redis
 
+from bench.run import open_stores, run
 from common.core.models import Price, Quote
 from common.core.provider.alpha_vantage import BULK_LIMIT
 from common.process.broker import QUEUE, QUEUE_LIMIT, WAKE_EXPIRES, WORK_LINE, open_celery
-from common.process.embedded import stores
 from common.process.resources import open_redis
 from common.process.settings import Settings
 from common.store.connection.pool import Connection, acquire, open_pool
@@ -53,7 +50,7 @@ async def measure_calls(connection: Connection, subjects: int) -> float:
 
 
 async def measure_history(connection: Connection, together: int) -> float:
-    """Bytes a collected quote; so many come at one time."""
+    """Bytes of a collected quote, of which `together` arrive at one time."""
     await connection.execute("TRUNCATE quote_history")
     await connection.execute(COLLECT, QUOTES, together, SYMBOLS)
     return float(await connection.fetchval("SELECT pg_total_relation_size('quote_history')")) / QUOTES
@@ -93,15 +90,12 @@ def _bytes(client: redis.Redis, key: str) -> float:
     return float(client.memory_usage(key, samples=0) or 0)
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="quotewell-bench-") as home:
-        os.chmod(home, 0o711)  # PostgreSQL runs as another user under root
-        env = {**os.environ, "QUOTEWELL_ENV": "testing"}
-        with stores(Path(home), env, throwaway=True) as urls:
-            settings = Settings.from_env({"QUOTEWELL_ENV": "testing", **urls})
-            figures = asyncio.run(measure_postgres(settings.database_url)) | asyncio.run(measure_redis(settings))
-    print(json.dumps({name: round(size) for name, size in figures.items()}))
+def measure() -> dict[str, float]:
+    with open_stores() as (urls, _):
+        settings = Settings.from_env({"QUOTEWELL_ENV": "testing", **urls})
+        sizes = asyncio.run(measure_postgres(settings.database_url)) | asyncio.run(measure_redis(settings))
+    return {name: round(size) for name, size in sizes.items()}
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(measure))

@@ -5,13 +5,13 @@ reference is a plain scan of all names with `in`, in the same run.
 """
 
 import gc
-import json
 import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from statistics import median, quantiles
 
+from bench.run import run
 from common.core.models import Listed
 from common.core.search.index import Index
 from common.core.search.ranking import build_index
@@ -39,7 +39,7 @@ def measure() -> dict[str, float]:
         "vs_scan": round(median(ours) / median(scan), 2),
         **_right(index),
         "build_s": round(built, 2),
-        "index_mib": round(_held(listing), 1),
+        "index_mib": round(_index_size(listing), 1),
     }
 
 
@@ -66,21 +66,16 @@ def _right(index: Index) -> dict[str, float]:
     return {"names": len(EVERYDAY), "first": first, "shown": shown}
 
 
-def _held(listing: Sequence[Listed]) -> float:
-    """What an index holds beside the listing, in MiB."""
+def _index_size(listing: Sequence[Listed]) -> float:
+    """Memory of an index beside the listing, in MiB."""
     gc.collect()
     tracemalloc.start()
     index = build_index(listing)
     gc.collect()
-    held, _ = tracemalloc.get_traced_memory()
+    allocated, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    return held / 2**20 if index else 0.0
-
-
-def main() -> int:
-    print(json.dumps(measure()))
-    return 0
+    return allocated / 2**20 if index else 0.0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure))

@@ -6,23 +6,19 @@ thirty times as fast: rates and lifetimes are scaled, the window of a minute is 
 
 import asyncio
 import json
-import shutil
-import subprocess  # nosec B404: servers of ours
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 
-from bench.ages import by_symbol, observed, read_weighted
+from bench.ages import mean_read_age
 from bench.reads import read_for
+from bench.run import open_stores, require_tools, run, spawn
 from bench.stage import Stage, answers, open_stage
 from common.core.budget.staleness import lower_bound, zipf
-from common.process.embedded import stores
 from common.process.ports import free_port
 
 SCALE = 30
@@ -56,7 +52,7 @@ http {{
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Result:
     """Of one contender, in the measured minute: reads that got a price, age of prices against the bound, calls and those over the limit."""
 
     answered: float
@@ -71,17 +67,17 @@ def start_ours(stage: Stage) -> None:
 
 def start_clone(stage: Stage) -> None:
     """As most begin: a web framework, a key in Redis with a lifetime, a call on each miss."""
-    command = [sys.executable, "-m", "bench.usual", "clone", stage.env["PORT"]]
-    _spawn(stage, command, PROVIDER=stage.simulator, BENCH_TTL=f"{TTL:.0f}")
+    command = [sys.executable, "-m", "bench.references", "clone", stage.env["PORT"]]
+    spawn(stage, "contender", command, PROVIDER=stage.simulator, BENCH_TTL=f"{TTL:.0f}")
 
 
 def start_nginx(stage: Stage) -> None:
-    """An HTTP cache as it is best told to: stale while it asks anew, one at a time, and no more calls than are allowed."""
+    """An HTTP cache at its best: stale while it updates, one update at a time, and no more calls than are allowed."""
     conf = stage.folder / "nginx.conf"
     ports = {"port": stage.env["PORT"], "inner": free_port(), "provider": stage.settings.simulator_port}
     conf.write_text(NGINX.format(folder=stage.folder, calls=CALLS, ttl=TTL, **ports))
     stage.folder.chmod(0o755)
-    _spawn(stage, ["nginx", "-c", str(conf)])
+    spawn(stage, "contender", ["nginx", "-c", str(conf)])
 
 
 CONTENDERS: Mapping[str, Callable[[Stage], None]] = {
@@ -91,16 +87,7 @@ CONTENDERS: Mapping[str, Callable[[Stage], None]] = {
 }
 
 
-def _spawn(stage: Stage, command: list[str], **env: str) -> None:
-    with (stage.folder / "contender.log").open("ab") as log:
-        stage.children.append(
-            subprocess.Popen(  # nosec B603
-                command, env={**stage.env, **env}, stdout=log, stderr=log, start_new_session=True
-            )
-        )
-
-
-def measure(stage: Stage, start: Callable[[Stage], None]) -> Seen:
+def measure(stage: Stage, start: Callable[[Stage], None]) -> Result:
     """From a cold start: time to settle, then a minute that counts."""
     stage.start("simulator")
     stage.wait_until(lambda: answers(f"{stage.simulator}/_limits"), "the simulator")
@@ -125,40 +112,39 @@ def listens(port: int) -> bool:
     return True
 
 
-def judge(begun: float, done: int, calls: list[dict[str, str]], over_limit: int) -> Seen:
+def judge(begun: float, done: int, calls: list[dict[str, str]], over_limit: int) -> Result:
     """By the provider's log alone; what was never fetched is as old as the run."""
     times = [(call["symbol"], datetime.fromisoformat(call["time"]).timestamp(), call["outcome"]) for call in calls]
     begin, end = begun + WARM, begun + WARM + SECONDS
-    came = by_symbol(((symbol, at) for symbol, at, outcome in times if outcome == "ok"), WEIGHTS)
-    ages = {symbol: observed(begun, came[symbol], begin, end) for symbol in WEIGHTS}
+    responses = ((symbol, at) for symbol, at, outcome in times if outcome == "ok")
+    age = mean_read_age(WEIGHTS, responses, dict.fromkeys(WEIGHTS, begun), begin, end)
     bound = 60 * lower_bound(list(WEIGHTS.values()), CALLS)
-    return Seen(
+    return Result(
         answered=round(done / (SECONDS * READS), 4),
-        age_ratio=round(read_weighted(WEIGHTS, ages) / bound, 2),
+        age_ratio=round(age / bound, 2),
         used=round(sum(begin <= at < end for _, at, _ in times) / (CALLS * SECONDS / 60), 2),
         over_limit=over_limit,
     )
 
 
-def main() -> int:
-    if shutil.which("nginx") is None:
-        print("bench-versus needs nginx: apt-get install nginx-light", file=sys.stderr)
-        return 2
+def measure_all() -> dict[str, dict[str, float]]:
+    require_tools(nginx="nginx-light")
     figures: dict[str, dict[str, float]] = {}
-    limits = {"PROVIDER_LIMITS": f"{CALLS}/1min", "QUOTE_TTL": f"{TTL:.0f}", "OVERVIEW_SYMBOLS": "SIM0001"}
-    with tempfile.TemporaryDirectory(prefix="quotewell-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # nginx's worker is another user
-        with stores(folder, {"QUOTEWELL_ENV": "testing"}, throwaway=True) as urls:
-            for contender, start in CONTENDERS.items():
-                extra = {"SIMULATOR_EXTRA_SYMBOLS": str(len(WEIGHTS)), "SIMULATOR_LATENCY": "0.05"}
-                with open_stage(urls, folder, f"versus_{contender}", **limits, **extra) as stage:
-                    seen = measure(stage, start)
-                print(f"{contender:>12} {seen}", flush=True)
-                figures[contender] = {name: getattr(seen, name) for name in Seen.__slots__}
-    print(json.dumps(figures))
-    return 0
+    settings = {
+        "PROVIDER_LIMITS": f"{CALLS}/1min",
+        "QUOTE_TTL": f"{TTL:.0f}",
+        "OVERVIEW_SYMBOLS": "SIM0001",
+        "SIMULATOR_EXTRA_SYMBOLS": str(len(WEIGHTS)),
+        "SIMULATOR_LATENCY": "0.05",
+    }
+    with open_stores() as (urls, folder):
+        for contender, start in CONTENDERS.items():
+            with open_stage(urls, folder, f"versus_{contender}", **settings) as stage:
+                seen = measure(stage, start)
+            print(f"{contender:>12} {seen}", flush=True)
+            figures[contender] = asdict(seen)
+    return figures
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure_all))

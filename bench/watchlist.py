@@ -4,17 +4,13 @@ Milliseconds at the database, as the caller waits for them: 99th percentiles of 
 """
 
 import asyncio
-import json
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from statistics import median, quantiles
 
-from bench.grants import WANTED, time_grants
-from bench.stage import open_stage
-from common.process.embedded import stores
+from bench.refresh.grants import WANTED, time_grants
+from bench.run import open_single_stage, run
 from common.process.resources import open_resources
 from common.process.settings import Settings
 from common.store.accounts.watchlists import delete_item, insert_item, select_items
@@ -81,16 +77,10 @@ async def _p99(users: list[int], act: Callable[[int], Awaitable[object]]) -> flo
     return quantiles(times, n=100)[-1]
 
 
-def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="quotewell-bench-") as name:
-        folder = Path(name)
-        with (
-            stores(folder, {"QUOTEWELL_ENV": "testing"}, throwaway=True) as urls,
-            open_stage(urls, folder, "watchlist") as stage,
-        ):
-            print(json.dumps(asyncio.run(measure(stage.settings))))
-    return 0
+def measure_on_stage() -> dict[str, float]:
+    with open_single_stage("watchlist") as stage:
+        return asyncio.run(measure(stage.settings))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure_on_stage))

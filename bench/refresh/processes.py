@@ -15,14 +15,14 @@ from pathlib import Path
 
 import psycopg
 
-from bench.ages import by_symbol, observed, read_weighted, stationary
+from bench.ages import mean_read_age, stationary
 from bench.reads import read_for
 from bench.stage import Stage, answers, open_stage
 from common.core.budget.staleness import lower_bound, zipf
 from common.core.limits import parse_limits, slowest
 
 LATENCY = 0.05  # seconds, the simulator's
-LATE = 1.0  # seconds after the window in which its last responses come
+RESPONSE_MARGIN = 1.0  # seconds after the window in which its last responses come
 
 HOLD = "INSERT INTO ledgers (account, held_until, held_for) VALUES (%s, now() + interval '1 day', 'bench')"
 RELEASE = "UPDATE ledgers SET held_until = NULL, held_for = NULL WHERE account = %s"
@@ -40,7 +40,7 @@ INSERT_FAILED = """
 """
 INSERT_QUOTE = """
     INSERT INTO quotes (symbol, source, price, trading_day, fetched_at, published_at)
-    VALUES (%s, %s, 1, current_date, now() - interval '1 hour', now())
+    VALUES (%(symbol)s, %(source)s, 1, current_date, now() - interval '1 hour', now())
 """
 # The n-th newest of these ended a minute ago, less one gap: from here on a slot comes free every gap, as in a running system.
 INSERT_MINUTE = """
@@ -58,7 +58,7 @@ SELECT_CALLS = """
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What is run: so many symbols at these limits, every `dead_every`-th without data, weights known or learnt from reads.
+    """One run: `symbols` at `limits`, every `dead_every`-th without data, weights known or learnt from reads.
 
     Measured for `seconds` after `warm` seconds; both together are more than the limit's window.
     """
@@ -88,8 +88,8 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What came of a scene: ages in seconds, `used` of the calls that were allowed, and the simulator's own count."""
+class Outcome:
+    """The outcome of a scene: ages in seconds, `used` of the calls that were allowed, and the simulator's own count."""
 
     scene: Scene
     age: float
@@ -105,7 +105,7 @@ class Seen:
         return self.age / self.bound
 
 
-def run(urls: Mapping[str, str], folder: Path, scene: Scene) -> Seen:
+def play(urls: Mapping[str, str], folder: Path, scene: Scene) -> Outcome:
     """Play a scene and look at its journal."""
     with open_stage(
         urls,
@@ -127,7 +127,7 @@ def run(urls: Mapping[str, str], folder: Path, scene: Scene) -> Seen:
 
 
 def _start(stage: Stage, connection: psycopg.Connection, scene: Scene) -> None:
-    """Everything up and held back by the ledger, so that nothing happens before the symbols are there."""
+    """Start everything under a hold, so that no call is made before the symbols are inserted."""
     connection.execute(HOLD, [stage.settings.account])
     stage.start("simulator", "worker", "beat", *(["api"] if scene.reads_per_second else []))
     stage.wait_until(lambda: answers(f"{stage.simulator}/_limits"), "the simulator")
@@ -137,7 +137,7 @@ def _start(stage: Stage, connection: psycopg.Connection, scene: Scene) -> None:
 
 
 def _load(stage: Stage, connection: psycopg.Connection, scene: Scene, ages: Mapping[str, float]) -> float:
-    """Write the symbols and the minute before, and let go: the ledger's time, in unix seconds."""
+    """Insert the symbols and the calls of the minute before, and end the hold; the ledger's time, in unix seconds."""
     account, failing = stage.settings.account, sorted(scene.dead)
     failures = {symbol: 1 + number % 3 for number, symbol in enumerate(failing)}
     with connection.transaction():
@@ -153,18 +153,23 @@ def _load(stage: Stage, connection: psycopg.Connection, scene: Scene, ages: Mapp
             }
             for symbol, weight in scene.weights.items()
         ]
-        cursor = connection.cursor()
-        cursor.executemany(INSERT_SYMBOL, rows)
-        cursor.executemany(INSERT_FAILED, [row for row in rows if row["failures"]])
-        cursor.executemany(INSERT_QUOTE, [(row["symbol"], stage.settings.source) for row in rows])
+        insert_quoted(connection, rows)
+        connection.cursor().executemany(INSERT_FAILED, [row for row in rows if row["failures"]])
         calls = slowest(stage.settings.limits).calls
         connection.execute(INSERT_MINUTE, {"account": account, "calls": calls, "latency": LATENCY})
         connection.execute(RELEASE, [account])
     return now
 
 
+def insert_quoted(connection: psycopg.Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert symbols with an hour-old quote each; a row: `symbol`, `watchers`, `source`, and `at`, the unix time of its last answer."""
+    cursor = connection.cursor()
+    cursor.executemany(INSERT_SYMBOL, rows)
+    cursor.executemany(INSERT_QUOTE, rows)
+
+
 def _let_run(stage: Stage, scene: Scene) -> None:
-    seconds = scene.warm + scene.seconds + LATE
+    seconds = scene.warm + scene.seconds + RESPONSE_MARGIN
     if scene.reads_per_second:
         asyncio.run(read_for(stage.settings.port, scene.weights, seconds=seconds, per_second=scene.reads_per_second))
     else:
@@ -177,16 +182,16 @@ def _judge(
     begun: float,
     calls: Sequence[tuple[str, float, float, str | None]],
     counted: Mapping[str, int],
-) -> Seen:
+) -> Outcome:
     """A price is as old as its response, not as its request; only `ok` makes it young."""
     start, end = begun + scene.warm, begun + scene.warm + scene.seconds
     weights = {symbol: weight for symbol, weight in scene.weights.items() if symbol not in scene.dead}
-    arrivals = by_symbol(((symbol, at) for symbol, _, at, outcome in calls if outcome == "ok"), weights)
-    seen = {symbol: observed(begun - ages[symbol], arrivals[symbol], start, end) for symbol in weights}
+    responses = ((symbol, at) for symbol, _, at, outcome in calls if outcome == "ok")
+    before = {symbol: begun - age for symbol, age in ages.items()}
     granted = [outcome for _, at, _, outcome in calls if start <= at < end and outcome != "unsent"]
-    return Seen(
+    return Outcome(
         scene,
-        read_weighted(weights, seen),
+        mean_read_age(weights, responses, before, start, end),
         60 * lower_bound(list(weights.values()), 60 * scene.per_second),
         len(granted) / (scene.per_second * scene.seconds),
         len(granted),

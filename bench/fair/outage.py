@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from bench.fair_day import MINUTE, Day, open_day
-from bench.fair_judge import Call, failed, most_a_day, over_limit
-from bench.fair_people import ask_live, days_behind
-from bench.fair_strangers import ACCOUNTS, DAY_CALLS, LISTED, WATCHED, begin_free, knows_listed, watched_symbols
+from bench.fair.market import ACCOUNTS, DAY_CALLS, LISTED, WATCHED, begin_free, knows_listed, watched_symbols
+from bench.fair.people import ask_live, days_behind
+from bench.fair.windows import failed, most_a_day, over_limit
+from bench.virtual import MINUTE, Call, Day, open_day
 from common.core.models import CallClass, Function
 from common.core.provider.outcomes import Outcome
 from common.process.settings import Settings
@@ -19,7 +19,7 @@ START = datetime(2026, 11, 16, 15, tzinfo=UTC)  # Monday, in the session
 PROBED = datetime(2026, 11, 16, 22, tzinfo=UTC)  # an hour after the close: the first probe
 SWEPT = datetime(2026, 11, 17, 0, 0, 30, tzinfo=UTC)  # the close is out, and the sweep has begun
 LENGTH = timedelta(hours=6)
-AFTER = timedelta(hours=24)
+AFTERMATH = timedelta(hours=24)
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ async def measure(settings: Settings, begins: datetime, outcome: Outcome) -> Out
         users = await begin_free(day, watched, ACCOUNTS)
         day.provider = fails
         day.plan(START, partial(Readers(users).ask, day))
-        await day.run(back + AFTER)
+        await day.run(back + AFTERMATH)
         behind = await days_behind(day, watched)
         return _figures(settings, day.calls, back, sum(lag > 1 for lag in behind.values()))
 

@@ -1,11 +1,9 @@
-"""People who are told times in a virtual day: who comes back exactly when told, and who reads when stale quotes are expected.
+"""Clients of a virtual day that keep to the times in answers: `Retry-After` of a refusal, and `next_refresh` of a stale quote.
 
-The real API code: `Misses.obtain` for who waits for a first quote, `judge` by the outlook that a process looks up every five seconds.
+The code is the API's own: `Live.obtain` for a first quote, `judge` by the outlook that a process renews every five seconds.
 """
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,8 +11,8 @@ from functools import partial
 from api.accounts.requesters import Requester
 from api.quotes.misses import FetchRequest, Misses
 from api.quotes.outlook import PERIOD
-from bench.fair_day import MINUTE, Day
-from bench.fair_people import ask_live
+from bench.fair.people import ask_live
+from bench.virtual import MINUTE, Day
 from common.calls.dispatcher import Dispatcher
 from common.calls.forecasts import Watched
 from common.core.forecast.promises import forecast
@@ -25,13 +23,13 @@ from common.errors import NotNow
 from common.store.connection.pool import acquire
 from common.store.market import quotes
 
-LOOKS = timedelta(seconds=23)  # between two looks of a reader at some stale quotes
-LOOKED_AT = 3  # quotes
+READ_PERIOD = timedelta(seconds=23)
+READ_QUOTES = 3  # each time
 
 
 @dataclass(slots=True)
-class Told:
-    """Somebody was told to come back after `after` seconds; `kept`: and was answered then. None: the run ended before."""
+class Promise:
+    """An answer with `Retry-After: after` [s]; `kept`: a retry at that moment was answered, None if the run ended before."""
 
     symbol: str
     at: datetime
@@ -40,7 +38,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Expectation:
     """A reader saw a stale quote and when it was expected to be refreshed."""
 
     symbol: str
@@ -49,15 +47,17 @@ class Seen:
 
 
 @dataclass(slots=True)
-class People:
-    """Whoever asks for a first quote waits as long as the setting says, and comes back exactly when told. No time passes within `obtain`,
-    so it is called when the wait is over."""
+class Clients:
+    """Each asks for a first quote, waits as long as the setting says, and retries exactly after `Retry-After`. No time passes within
+    `obtain`, so it is called when the wait is over."""
 
     day: Day
-    live: Misses
-    accounts: list[int]
-    told: list[Told] = field(default_factory=list)
+    promises: list[Promise] = field(default_factory=list)
     refused: int = 0
+    _live: Misses = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._live = Misses(self.day.resources, Dispatcher(self.day.resources))
 
     async def ask(self, symbol: str, account: int) -> None:
         """Join the line, and look again when the wait is over: by then `obtain` finds an answer, or tells when to come back."""
@@ -69,13 +69,15 @@ class People:
                 self.day.now + self.day.resources.settings.miss_wait, partial(self._come, symbol, account, None)
             )
 
-    async def _come(self, symbol: str, account: int, last: Told | None) -> None:
+    async def _come(self, symbol: str, account: int, last: Promise | None) -> None:
         try:
             await self._obtain(symbol, account)
         except NotNow as error:
-            told = Told(symbol, self.day.now, error.retry_after)
-            self.told.append(told)
-            self.day.plan(self.day.now + timedelta(seconds=told.after), partial(self._come, symbol, account, told))
+            promise = Promise(symbol, self.day.now, error.retry_after)
+            self.promises.append(promise)
+            self.day.plan(
+                self.day.now + timedelta(seconds=promise.after), partial(self._come, symbol, account, promise)
+            )
             if last is not None:
                 last.kept = False
             return
@@ -84,7 +86,7 @@ class People:
 
     async def _obtain(self, symbol: str, account: int) -> None:
         fetch = FetchRequest(Function.QUOTE, symbol, Requester(f"user:{account}", account), 0.0)
-        await self.live.obtain(fetch, look=partial(self._look, symbol), unknown=_never)
+        await self._live.obtain(fetch, look=partial(self._look, symbol), unknown=_never)
 
     async def _look(self, symbol: str) -> Quote | None:
         resources = self.day.resources
@@ -97,18 +99,13 @@ async def _never() -> bool:
     return False
 
 
-@contextmanager
-def people(day: Day, accounts: list[int]) -> Iterator[People]:
-    yield People(day, Misses(day.resources, Dispatcher(day.resources)), accounts)
-
-
 @dataclass(slots=True)
 class Reader:
-    """A process that looks at the budget every five seconds, and somebody who reads stale quotes there."""
+    """A process that renews its outlook every five seconds, and a client that reads stale quotes of it."""
 
     day: Day
     symbols: list[str]
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[Expectation] = field(default_factory=list)
     _outlook: Outlook = field(default_factory=Outlook)
     _watched: Watched | None = None
     _chance: random.Random = field(default_factory=lambda: random.Random(5))  # nosec B311
@@ -126,7 +123,7 @@ class Reader:
         resources, now = self.day.resources, self.day.now
         async with acquire(resources.db) as connection:
             found = await quotes.select_quotes(connection, resources.settings.source, self.symbols)
-        for each in self._chance.sample(found, LOOKED_AT):
+        for each in self._chance.sample(found, READ_QUOTES):
             verdict = judge(
                 each,
                 self.day.calendar,
@@ -136,5 +133,5 @@ class Reader:
                 outlook=self._outlook,
             )
             if verdict.stale and verdict.next_refresh is not None:
-                self.seen.append(Seen(each.symbol, now, verdict.next_refresh))
-        self.day.plan(now + LOOKS, self.read)
+                self.seen.append(Expectation(each.symbol, now, verdict.next_refresh))
+        self.day.plan(now + READ_PERIOD, self.read)

@@ -1,32 +1,28 @@
 """`make load`: two thousand clients at once on everything that production runs, within its capacity and far beyond it.
 
-Two API processes under gunicorn, a worker, beat, the simulator and the stores share the cores with the clients, as they come. First
-people who think, so that all can be served; then more than can be served; then nobody thinks at all; then people who think again,
-who must find it as it was.
+Two API processes under gunicorn, a worker, beat, the simulator and the stores share the cores with the clients. The clients first
+pause between requests, so that all are served, then pause less and not at all, and at last pause again: then latency and memory must
+be as in the beginning.
 """
 
 import asyncio
 import json
-import resource
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from subprocess import PIPE, Popen  # nosec B404: our own entries
 from typing import Any
 
-import aiohttp
 import psutil
 import psycopg
 
-from bench.live import INSERT_QUOTE, INSERT_SYMBOL
-from bench.load_watch import Watch
-from bench.logins import PASSWORD
-from bench.read import GUNICORN
-from bench.stage import ROOT, Stage, answers, open_stage
-from common.process.embedded import stores
+from bench.hot_quotes import GUNICORN, NO_LIMIT, PRODUCTION
+from bench.load.usage import Watch
+from bench.login.clients import PASSWORD, register
+from bench.refresh.processes import insert_quoted
+from bench.run import allow_files, open_single_stage, run, spawn
+from bench.stage import ROOT, Stage, answers
 
 CONNECTIONS = 2000
 USERS = 50
@@ -45,8 +41,7 @@ STEPS = [  # name, seconds of thought, seconds, mix
 ]
 PROCESSES = 2
 FILES = 3 * CONNECTIONS
-HIGH = "1000000000"
-MOST_GROWTH = 1.1  # of memory, from the heaviest load to the calm after it
+MAX_GROWTH = 1.1  # of memory, from the heaviest load to the calm after it
 
 
 def start(stage: Stage) -> list[psutil.Process]:
@@ -55,46 +50,16 @@ def start(stage: Stage) -> list[psutil.Process]:
         fill(connection, stage)
     stage.start("simulator", "worker", "beat")
     stage.wait_until(lambda: answers(f"{stage.simulator}/_limits"), "the simulator")
-    with (stage.folder / "api.log").open("ab") as log:
-        gunicorn = Popen(  # nosec B603
-            [sys.executable, "-m", *GUNICORN],
-            env=dict(stage.env),
-            cwd=ROOT,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    stage.children.append(gunicorn)
+    gunicorn = spawn(stage, "api", GUNICORN)
     stage.wait_until(lambda: answers(f"{url(stage)}/api/search/{SEARCHES[0]}"), "the API, with a listing")
     children: list[psutil.Process] = psutil.Process(gunicorn.pid).children()
     return children
 
 
 def fill(connection: psycopg.Connection, stage: Stage) -> None:
-    """Symbols with quotes, as of a system that has been running for an hour."""
-    now = time.time()
-    rows = [
-        {"symbol": symbol, "watchers": 1, "account": stage.settings.account, "at": now - 3600, "failures": 0}
-        for symbol in SYMBOLS
-    ]
-    cursor = connection.cursor()
-    cursor.executemany(INSERT_SYMBOL, rows)
-    cursor.executemany(INSERT_QUOTE, [(symbol, stage.settings.source) for symbol in SYMBOLS])
-
-
-async def register(stage: Stage) -> list[str]:
-    """A token of each user, who really registers."""
-
-    async def register_one(http: aiohttp.ClientSession, name: str) -> str:
-        content = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
-        async with http.post("/api/auth/register", json=content) as answer:
-            body = await answer.json()
-            if answer.status != 201:
-                raise RuntimeError(f"expected that {name} is registered, not {answer.status}: {body}")
-            return str(body["access_token"])
-
-    async with aiohttp.ClientSession(url(stage), connector=aiohttp.TCPConnector(limit=4)) as http:
-        return await asyncio.gather(*(register_one(http, name) for name in names()))
+    """Symbols with quotes, as in a system that has been running for an hour."""
+    row = {"watchers": 1, "source": stage.settings.source, "at": time.time() - 3600}
+    insert_quoted(connection, [row | {"symbol": symbol} for symbol in SYMBOLS])
 
 
 def names() -> list[str]:
@@ -110,14 +75,14 @@ def measure(stage: Stage) -> dict[str, Any]:
     watch = Watch(start(stage))
     crowd = {
         "connections": CONNECTIONS,
-        "tokens": asyncio.run(register(stage)),
+        "tokens": asyncio.run(register(stage.settings.port, names())),
         "names": names(),
         "password": PASSWORD,
         "symbols": SYMBOLS,
         "searches": SEARCHES,
     }
     client = Popen(  # nosec B603
-        [sys.executable, "-m", "bench.load_client", str(stage.settings.port)],
+        [sys.executable, "-m", "bench.load.client", str(stage.settings.port)],
         stdin=PIPE,
         stdout=PIPE,
         cwd=ROOT,
@@ -127,10 +92,10 @@ def measure(stage: Stage) -> dict[str, Any]:
     watch.look()
     seen, settled = {}, {}
     with watch.looking():
-        print(f"API {watch.rss[0]:.0f} MiB; {tell(client, crowd)}", flush=True)
+        print(f"API {watch.rss[0]:.0f} MiB; {send(client, crowd)}", flush=True)
         for name, think, seconds, mix in STEPS:
             busy, begun = watch.cpu(), time.monotonic()
-            seen[name] = tell(client, {"name": name, "think": think, "seconds": seconds, "mix": mix})
+            seen[name] = send(client, {"name": name, "think": think, "seconds": seconds, "mix": mix})
             seen[name]["api_core"] = round((watch.cpu() - busy) / (time.monotonic() - begun), 2)
             settled[name] = watch.settled()
             if missing := set(mix) - set(seen[name]["kinds"]):
@@ -139,16 +104,16 @@ def measure(stage: Stage) -> dict[str, Any]:
     return last_line(seen, settled, watch)
 
 
-def tell(client: "Popen[bytes]", what: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the clients a line, and wait for theirs."""
+def send(client: "Popen[bytes]", what: Mapping[str, Any]) -> dict[str, Any]:
+    """Send the clients one line of JSON; their answer."""
     assert client.stdin is not None
     assert client.stdout is not None
     client.stdin.write(json.dumps(what).encode() + b"\n")
     client.stdin.flush()
     if not (line := client.stdout.readline()):
         raise RuntimeError("the clients ended")
-    told: dict[str, Any] = json.loads(line)
-    return told
+    answer: dict[str, Any] = json.loads(line)
+    return answer
 
 
 def show(name: str, seen: Mapping[str, Any], rss: float) -> None:
@@ -190,36 +155,26 @@ def last_line(seen: Mapping[str, Any], settled: Mapping[str, float], watch: Watc
     }
 
 
-def main() -> int:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < FILES:
-        print(f"make load needs {FILES} file handles, not {hard}: ulimit -Hn", file=sys.stderr)
-        return 2
-    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, hard))
-    production = {
-        "QUOTEWELL_ENV": "production",
-        "JWT_SECRET_KEY": "bench " * 8,
-        "HOST": "127.0.0.1",
-        "WEB_CONCURRENCY": str(PROCESSES),
-        "PROVIDER_LIMITS": "75/1min",
-        "SIMULATOR_EXTRA_SYMBOLS": str(len(SYMBOLS)),
-        "MAX_WATCHLIST_SIZE": "100",
-        "CLIENT_LIMIT": HIGH,
-        "SEARCH_LIMIT": HIGH,
-        "LOGIN_LIMIT": HIGH,
-        "REGISTRATION_LIMIT": HIGH,
-        "LOG_LEVEL": "INFO",
-    }
-    with tempfile.TemporaryDirectory(prefix="quotewell-bench-") as name:
-        folder = Path(name)
-        with (
-            stores(folder, {"QUOTEWELL_ENV": "testing"}, throwaway=True) as urls,
-            open_stage(urls, folder, "load", **production) as stage,
-        ):
-            figures = measure(stage)
-    print(json.dumps(figures))
-    return 1 if figures["errors"] or figures["rss_growth_ratio"] > MOST_GROWTH else 0
+SETTINGS = PRODUCTION | {
+    "WEB_CONCURRENCY": str(PROCESSES),
+    "PROVIDER_LIMITS": "75/1min",
+    "SIMULATOR_EXTRA_SYMBOLS": str(len(SYMBOLS)),
+    "MAX_WATCHLIST_SIZE": "100",
+    "SEARCH_LIMIT": NO_LIMIT,
+    "REGISTRATION_LIMIT": NO_LIMIT,
+    "LOG_LEVEL": "INFO",
+}
+
+
+def measure_on_stage() -> dict[str, Any]:
+    allow_files(FILES)
+    with open_single_stage("load", **SETTINGS) as stage:
+        return measure(stage)
+
+
+def passed(figures: Mapping[str, Any]) -> bool:
+    return not figures["errors"] and figures["rss_growth_ratio"] <= MAX_GROWTH
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure_on_stage, passed=passed))

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from bench.fair_day import MINUTE, Day, open_day, trades_now
-from bench.fair_judge import Call, over_limit
-from bench.fair_people import ask_live, list_symbols, open_accounts, quote, watch
-from bench.fair_strangers import begin_free, prices_of_the_evening, watched_symbols
+from bench.fair.market import WATCHED, begin_free, begin_standard, prices_of_the_evening, watched_symbols
+from bench.fair.people import ask_live
+from bench.fair.windows import over_limit
+from bench.virtual import MINUTE, Call, Day, open_day
 from common.core.calendar.closes import LAG
 from common.core.models import CallClass, Function
 from common.core.provider.outcomes import Outcome
@@ -16,7 +16,6 @@ from common.process.settings import Settings
 from common.store.budget.ledger import Grant
 from common.store.connection.pool import acquire
 
-WATCHED = 15
 CLOSE = datetime(2026, 11, 20, 21, tzinfo=UTC)  # a Friday: what is lacking now is lacking for a weekend
 HOUR = timedelta(hours=1)
 LATER = timedelta(hours=8)  # midnight in New York
@@ -59,7 +58,8 @@ async def measure(settings: Settings, trouble: str) -> Closes:
             await begin_free(day, watched, 5)
             day.trading_day, day.provider = prices_of_the_evening, away(3 * HOUR, 14 * MINUTE)
         else:
-            await _begin(day, watched if trouble != "hasty" else watched[: WATCHED // 2])
+            begin = watched if trouble != "hasty" else watched[: WATCHED // 2]
+            await begin_standard(day, dict.fromkeys(begin, 1), listed=watched[len(begin) :], accounts=1)
             day.provider = {"failed": one_fails(), "outage": away(-MINUTE, 21 * MINUTE)}.get(trouble, day.provider)
         if trouble == "hasty":
             for n, symbol in enumerate(watched[WATCHED // 2 :]):
@@ -69,14 +69,6 @@ async def measure(settings: Settings, trouble: str) -> Closes:
             final = CLOSE + LAG[settings.provider_data]
             missing = await connection.fetchval(LACKING, watched, final, CLOSE.date())
         return Closes(int(missing), over_limit(settings.limits, day.calls), day.calls)
-
-
-async def _begin(day: Day, watched: list[str]) -> None:
-    day.trading_day = trades_now
-    await list_symbols(day, watched_symbols(WATCHED))
-    await open_accounts(day, 1)
-    await watch(day, dict.fromkeys(watched, 1))
-    await quote(day, watched)
 
 
 async def _add(day: Day, symbol: str) -> None:

@@ -5,8 +5,8 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-LONGEST_THOUGHT = 30.0  # seconds; a connection on which nothing is asked for 75 is closed
-EACH = 20  # symbols of a batch
+MAX_THINK_TIME = 30.0  # seconds; a connection on which nothing is asked for 75 is closed
+BATCH_SIZE = 20  # symbols
 HEAD = "{line} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\nUser-Agent: bench-load\r\n{more}\r\n{body}"
 
 
@@ -57,14 +57,14 @@ class Person:
         return asked
 
     def thought(self, mean: float) -> float:
-        return min(LONGEST_THOUGHT, self._chance.expovariate(1 / mean)) if mean else 0.0
+        return min(MAX_THINK_TIME, self._chance.expovariate(1 / mean)) if mean else 0.0
 
     def _hot(self) -> Asked:
         symbol = self._chance.choice(self._crowd.symbols)
         return Asked("hot", request(f"GET /api/stock/{symbol}"), b"200", f'{{"symbol":"{symbol}",'.encode())
 
     def _batch(self) -> Asked:
-        wanted = ",".join(self._chance.sample(self._crowd.symbols, EACH))
+        wanted = ",".join(self._chance.sample(self._crowd.symbols, BATCH_SIZE))
         return Asked("batch", request(f"GET /api/stocks?symbols={wanted}"), b"200", b'"missing": []')
 
     def _search(self) -> Asked:

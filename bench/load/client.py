@@ -1,7 +1,7 @@
-"""The clients of `make load`: bare sockets on one uvloop, each asking the next thing once the last is answered and thought about. Who
-is refused comes back when it was told to.
+"""The clients of `make load`: bare sockets on one uvloop. Each sends its next request a while after the last answer, and a refused one
+waits as long as `Retry-After` says.
 
-`python -m bench.load_client PORT` reads a crowd (who asks) and then steps (how, for how long) as lines of JSON, and answers each with
+`python -m bench.load.client PORT` reads a crowd (who asks) and then steps (how, for how long) as lines of JSON, and answers each with
 what came of it. It knows what an answer must look like, and nothing of how it comes about.
 """
 
@@ -20,13 +20,13 @@ from typing import Any, cast
 
 import uvloop
 
-from bench.load_people import Asked, Crowd, Person
+from bench.load.people import Asked, Crowd, Person
 
-PATIENCE = 20.0  # seconds; more than the API takes for anything that is asked here
-AT_ONCE = 100  # connections being opened
-AGAIN = 0.1  # seconds until a lost connection is opened anew
+ANSWER_TIMEOUT = 20.0  # seconds; more than the API takes for anything that is asked here
+MAX_OPENING = 100  # connections at once
+RECONNECT_DELAY = 0.1  # seconds until a lost connection is opened anew
 CLOCK = time.monotonic
-AFTER = re.compile(rb"\r\nretry-after: (\d+)")
+RETRY_AFTER = re.compile(rb"\r\nretry-after: (\d+)")
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.I)
 SHAPE = re.compile(rb'{"error": ?"([^"]+)", ?"code": ?"(\w+)", ?"request_id": ?"[\w.-]+", ?"retry_after": ?\d+}')
 REFUSED = (b"429", b"503")
@@ -44,14 +44,14 @@ class Step:
 
 @dataclass(slots=True)
 class Tally:
-    """What came of a step: seconds by kind for what was served and what was refused, and all else by what it was."""
+    """The answers of a step: seconds by kind of request, served and refused, and counts of codes and errors."""
 
     served: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     refused: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     codes: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
 
-    def told(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         kinds = sorted({*self.served, *self.refused})
         return {
             "kinds": {kind: figures(self.served[kind]) | figures(self.refused[kind], "refused_") for kind in kinds},
@@ -84,7 +84,7 @@ class Session:
         self.clients = [Client(self, Person(number, crowd)) for number in range(crowd.connections)]
 
     async def connect(self) -> None:
-        places = asyncio.Semaphore(AT_ONCE)
+        places = asyncio.Semaphore(MAX_OPENING)
 
         async def connect_one(client: "Client") -> None:
             async with places:
@@ -106,10 +106,10 @@ class Session:
         while any(client.asked for client in self.clients):
             await asyncio.sleep(0.1)
             self._look_for_late()
-        return self.tally.told() | {"seconds": round(took, 1), "client_core": round(busy, 2)}
+        return self.tally.summary() | {"seconds": round(took, 1), "client_core": round(busy, 2)}
 
     def _look_for_late(self) -> None:
-        late = CLOCK() - PATIENCE
+        late = CLOCK() - ANSWER_TIMEOUT
         for client in self.clients:
             if client.asked and client.since < late:
                 client.give_up("timeout")
@@ -129,7 +129,7 @@ class Client(asyncio.Protocol):
     async def connect(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(ANSWER_TIMEOUT):
                 await loop.create_connection(
                     lambda: self, "127.0.0.1", self._session.port, local_addr=(self._person.address, 0)
                 )
@@ -141,7 +141,7 @@ class Client(asyncio.Protocol):
         self._transport, self._read = cast(asyncio.Transport, transport), b""  # uvloop's is none by its class
 
     def think(self, *, spread: bool = False, least: float = 0.0) -> None:
-        """Ask after a while, at least so many seconds; `spread`: at random, as if they had been at it for long."""
+        """Send the next request after a while, at least `least` seconds; `spread`: at a random moment, as in the middle of a run."""
         if self._timer is not None:
             self._timer.cancel()  # a thought of the step before
         if (step := self._session.step) is not None:
@@ -173,7 +173,7 @@ class Client(asyncio.Protocol):
             tally.served[asked.kind].append(took)
             if asked.then is not None:
                 asked.then(body)
-        elif status in REFUSED and (after := AFTER.search(head)) and (shape := SHAPE.fullmatch(body)):
+        elif status in REFUSED and (after := RETRY_AFTER.search(head)) and (shape := SHAPE.fullmatch(body)):
             least = float(after[1])
             if asked.then is not None:
                 asked.then(None)
@@ -195,7 +195,7 @@ class Client(asyncio.Protocol):
         if self.asked is not None:
             self.give_up("reset")
         loop = asyncio.get_running_loop()
-        loop.call_later(AGAIN, lambda: loop.create_task(self._come_back()))
+        loop.call_later(RECONNECT_DELAY, lambda: loop.create_task(self._come_back()))
 
     async def _come_back(self) -> None:
         """A new connection has eight seconds for its first request."""

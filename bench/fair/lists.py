@@ -3,24 +3,21 @@ waits beside a large one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 from math import inf
 from statistics import fmean
 
-from bench.ages import by_symbol, observed, read_weighted
-from bench.fair_day import MINUTE, Day, open_day
-from bench.fair_judge import Call, over_limit
-from bench.fair_people import add_to_list, ask_live, clear_list, count_queued, list_symbols, open_accounts, quote, watch
-from bench.fair_strangers import knows_listed
-from common.core.budget.staleness import lower_bound, zipf
+from bench.fair.market import OPEN, age_ratio, begin_standard, crowd, knows_listed
+from bench.fair.people import add_to_list, ask_live, clear_list, count_queued
+from bench.fair.windows import over_limit
+from bench.virtual import MINUTE, Call, Day, open_day
 from common.core.models import CallClass, Function
 from common.core.provider.outcomes import Outcome
 from common.process.settings import Settings
 
 PER_MINUTE = 5
-START = datetime(2026, 11, 16, 14, 30, tzinfo=UTC)  # Monday's open
-WATCHED = 50
 WARM, LENGTH = timedelta(minutes=30), timedelta(hours=3)
 NEWCOMERS, ADDED = 60, 50
 IMPORTED, SMALL = 500, 3
@@ -29,27 +26,9 @@ PAUSES = (
     timedelta(seconds=30),
     timedelta(minutes=10),
 )  # between the import, or a small list, and the next
-LONGEST = timedelta(hours=2)
-EACH, AFTER_ADDING = timedelta(minutes=10), timedelta(seconds=1)  # of a reader's misses
-
-
-def crowd() -> dict[str, int]:
-    """Symbols and their watchers, Zipf(1) by rank."""
-    return {f"W{rank:03}": round(10 * weight) for rank, weight in enumerate(zipf(WATCHED), 1)}
-
-
-def age_ratio(
-    calls: list[Call], weights: Mapping[str, int], *, start: datetime, warm: timedelta, per_minute: float
-) -> float:
-    """The read-weighted mean age since the last response, from the end of the warm-up to the last call, over the bound. All were
-    refreshed at `start`."""
-    answered = [call for call in calls if call.outcome is Outcome.OK]
-    times = by_symbol(((symbol, call.ended.timestamp()) for call in answered for symbol in call.subjects), weights)
-    end = max(call.at for call in calls).timestamp()
-    begin = start.timestamp()
-    ages = {symbol: observed(begin, times[symbol], begin + warm.total_seconds(), end) / 60 for symbol in weights}
-    floats = {symbol: float(weight) for symbol, weight in weights.items()}
-    return read_weighted(floats, ages) / lower_bound(list(floats.values()), per_minute)
+MAX_WAIT = timedelta(hours=2)
+MISS_PERIOD = timedelta(minutes=10)
+MISS_DELAY = timedelta(seconds=1)  # after an account has added its symbols
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +46,18 @@ class Newcomers:
 
 async def measure_newcomers(settings: Settings) -> Newcomers:
     weights = crowd()
-    async with open_day(settings, START) as day:
+    async with open_day(settings, OPEN) as day:
         day.provider = knows_listed
-        await list_symbols(day, [*weights, *(f"M{n:03}" for n in range(LENGTH // EACH))])
-        await watch(day, weights)
-        await quote(day, list(weights))
-        *users, reader = await open_accounts(day, NEWCOMERS + 1)
+        missed = [f"M{n:03}" for n in range(LENGTH // MISS_PERIOD)]
+        *users, reader = await begin_standard(day, weights, listed=missed, accounts=NEWCOMERS + 1)
         asked = dict[str, tuple[str, datetime]]()
-        for n in range(LENGTH // EACH):
-            day.plan(START + n * EACH + AFTER_ADDING, partial(_miss, day, reader, f"M{n:03}", asked))
+        for n, symbol in enumerate(missed):
+            day.plan(OPEN + n * MISS_PERIOD + MISS_DELAY, partial(_miss, day, reader, symbol, asked))
         for minute in range(LENGTH // MINUTE):
-            moment = START + minute * MINUTE
+            moment = OPEN + minute * MINUTE
             day.plan(moment, partial(_add_nonsense, day, users[minute % NEWCOMERS], minute))
-        await day.run(START + LENGTH)
-        ratio = age_ratio(day.calls, weights, start=START, warm=WARM, per_minute=PER_MINUTE)
+        await day.run(OPEN + LENGTH)
+        ratio = age_ratio(day.calls, weights, start=OPEN, warm=WARM, per_minute=PER_MINUTE)
         nonsense = sum(call.outcome is Outcome.NO_DATA for call in day.calls) / len(day.calls)
         return Newcomers(ratio, nonsense, *_misses(day.calls, asked), over_limit(settings.limits, day.calls))
 
@@ -121,12 +98,10 @@ async def measure_small_users(settings: Settings, *, busy: bool) -> SmallUsers:
     large = [f"A{n:03}" for n in range(IMPORTED)]
     small = [[f"Z{user}{n}" for n in range(SMALL)] for user in range(len(PAUSES))]
     turns = []
-    async with open_day(settings, START) as day:
-        await list_symbols(day, [*weights, *large, *(symbol for symbols in small for symbol in symbols)])
-        await watch(day, weights)
-        await quote(day, list(weights))
-        importer, *others = await open_accounts(day, 1 + len(small))
-        await day.run(START + (WARM if busy else timedelta()))
+    async with open_day(settings, OPEN) as day:
+        listed = [*large, *chain.from_iterable(small)]
+        importer, *others = await begin_standard(day, weights, listed=listed, accounts=1 + len(small))
+        await day.run(OPEN + (WARM if busy else timedelta()))
         for symbol in large:
             await add_to_list(day, importer, symbol)
         queued = await count_queued(day, CallClass.USER)
@@ -141,11 +116,11 @@ async def _turns_until(day: Day, user: int, wanted: list[str]) -> int:
     begun, since = len(day.calls), day.now
     for symbol in wanted:
         await add_to_list(day, user, symbol)
-    while day.now < since + LONGEST:
+    while day.now < since + MAX_WAIT:
         await day.run(day.now + timedelta(seconds=1))
         missing = set(wanted)
         for n, call in enumerate(day.calls[begun:], 1):
             missing -= set(call.subjects)
             if not missing:
                 return n
-    raise RuntimeError(f"expected {wanted} to be fetched within {LONGEST}, not all but {missing}")
+    raise RuntimeError(f"expected {wanted} to be fetched within {MAX_WAIT}, not all but {missing}")

@@ -6,66 +6,23 @@ From Monday's close to Tuesday's midnight in New York, so that two evenings' swe
 import itertools
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from bench.fair_day import Day, open_day
-from bench.fair_judge import Call, most_a_day, of_class, over_limit
-from bench.fair_people import (
-    add_to_list,
-    ask_live,
-    count_reads,
-    days_behind,
-    list_symbols,
-    open_accounts,
-    quote,
-)
-from common.core.calendar.clock import Calendar
+from bench.fair.market import ACCOUNTS, DAY_CALLS, LISTED, WATCHED, begin_free, watched_symbols
+from bench.fair.people import ask_live, count_reads, days_behind
+from bench.fair.windows import most_a_day, of_class, over_limit
+from bench.virtual import Call, Day, open_day
 from common.core.models import CallClass, Function
 from common.core.provider.outcomes import Outcome
 from common.process.settings import Settings
-from common.store.budget.ledger import Grant
 
-DAY_CALLS = 25
-WATCHED, ACCOUNTS, OVERLAP = 15, 5, 5
-LISTED = 5_000
 START = datetime(2026, 11, 16, 21, tzinfo=UTC)  # Monday's close
 MIDNIGHTS = tuple(datetime(2026, 11, day, 5, tzinfo=UTC) for day in (17, 18))  # in New York, after Monday and Tuesday
-APPEARS = timedelta(hours=2, minutes=30)  # after the close: when the provider has it
 GROUP = timedelta(seconds=20)  # strangers' requests come at once, to spare the machine
 FLUSH = timedelta(minutes=10)  # readers are counted
-
-
-def prices_of_the_evening(calendar: Calendar, now: datetime) -> date:
-    """The newest close that the provider has."""
-    closed = calendar.last_closed(now - APPEARS)
-    if closed is None:
-        raise RuntimeError(f"expected a session before {now}")
-    return calendar.sessions[closed - 1][0].date()
-
-
-def watched_symbols(count: int) -> list[str]:
-    return [f"W{n:03}" for n in range(1, count + 1)]
-
-
-def knows_listed(grant: Grant, _now: datetime) -> Outcome:
-    """A search is answered whatever it is for; nonsense has no data."""
-    nonsense = grant.function is not Function.SEARCH and any(symbol.startswith("X") for symbol in grant.subjects)
-    return Outcome.NO_DATA if nonsense else Outcome.OK
-
-
-async def begin_free(day: Day, watched: Sequence[str], accounts: int) -> list[int]:
-    """A free key's usual day: a listing, and the lists of some accounts, every third symbol on two of them, all with the last close."""
-    day.trading_day, day.provider = prices_of_the_evening, knows_listed
-    await list_symbols(day, [*watched, *(f"L{n:04}" for n in range(LISTED))])
-    users = await open_accounts(day, accounts)
-    for n, symbol in enumerate(watched):
-        for user in {users[n % accounts], users[(n // 3) % accounts]}:
-            await add_to_list(day, user, symbol, known=True)
-    await quote(day, watched)
-    return users
 
 
 @dataclass(slots=True)

@@ -1,23 +1,19 @@
-"""`python -m bench.refresh`: how near the real processes come to what theory allows. Under nine minutes; needs nothing but this machine.
+"""`python -m bench.refresh`: how near the real processes come to what theory allows. Under nine minutes; needs only this machine.
 
-A table for people, then one JSON object as the last line. What each figure means stands in bench/README.md.
+Prints a table, then one JSON object as the last line. bench/README.md says what each figure means.
 """
 
 import asyncio
-import json
-import signal
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
-from bench import grants, misses, model, quota
-from bench.live import Scene, Seen, run
+from bench.refresh import grants, misses, model, quota
+from bench.refresh.processes import Outcome, Scene, play
+from bench.run import open_stores, run
 from bench.stage import open_stage
-from common.process.embedded import stores
 from common.process.settings import Settings
 
 KNOWN = (
@@ -52,7 +48,7 @@ def show_model() -> None:
 
 
 def measure_virtual(place: Place) -> dict[str, object]:
-    """What takes hours or a crowd, on the real ledger with its clock in our hand."""
+    """Grants, quota and misses, on the real ledger with a clock that the bench sets."""
     times = asyncio.run(grants.measure(place.settings("grants"), place.settings("million")))
     print(
         f"a grant among {grants.WANTED:,} wanted symbols: median {times.median:.1f} ms, p95 {times.p95:.1f} ms; of 100 symbols "
@@ -84,7 +80,7 @@ def measure_virtual(place: Place) -> dict[str, object]:
     }
 
 
-def show(seen: Seen) -> Seen:
+def show(seen: Outcome) -> Outcome:
     at_five = seen.scene.per_second * 60 / 5 / 60  # seconds here are so many minutes at 5 calls a minute
     print(
         f"  {seen.scene.name:>7} {seen.scene.symbols:>5} {seen.scene.limits:>10} {seen.age * at_five:>8.2f}"
@@ -100,8 +96,8 @@ def measure_live(place: Place) -> dict[str, object]:
     print("real processes; ages in minutes as at 5/min; `over` is `provider calls over limit` as the simulator counted")
     heads = ("run", "N", "limits", "age", "bound", "ratio", "used", "calls", "refused", "most", "over")
     print("  {:>7} {:>5} {:>10} {:>8} {:>8} {:>8} {:>8} {:>6} {:>8} {:>6} {:>5}".format(*heads), flush=True)
-    known = [show(run(place.urls, place.folder, scene)) for scene in KNOWN]
-    dead, learnt = (show(run(place.urls, place.folder, scene)) for scene in (DEAD, LEARNT))
+    known = [show(play(place.urls, place.folder, scene)) for scene in KNOWN]
+    dead, learnt = (show(play(place.urls, place.folder, scene)) for scene in (DEAD, LEARNT))
     return {
         "age_ratio": {str(seen.scene.symbols): round(seen.ratio, 3) for seen in known},
         "age_ratio_dead20": round(dead.ratio, 3),
@@ -111,30 +107,16 @@ def measure_live(place: Place) -> dict[str, object]:
     }
 
 
-def _end(_signum: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def main() -> int:
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, _end)  # Ctrl-C too: a shell starts what runs in its background deaf to it
+def measure() -> dict[str, object]:
     begun = time.monotonic()
-    try:
-        show_model()
-        with (
-            tempfile.TemporaryDirectory(prefix="quotewell-bench-") as home,
-            stores(Path(home), {"QUOTEWELL_ENV": "testing"}, throwaway=True) as urls,
-            tempfile.TemporaryDirectory(prefix="quotewell-bench-logs-") as folder,
-        ):
-            place = Place(urls, Path(folder))
-            virtual = measure_virtual(place)
-            figures = measure_live(place) | virtual
-    except KeyboardInterrupt:
-        return 130
+    show_model()
+    with open_stores() as (urls, folder):
+        place = Place(urls, folder)
+        virtual = measure_virtual(place)
+        figures = measure_live(place) | virtual
     print(f"took {time.monotonic() - begun:.0f} s")
-    print(json.dumps(figures))
-    return 0
+    return figures
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure))

@@ -8,7 +8,7 @@ import re
 import time
 from dataclasses import dataclass, field
 
-EACH = 10  # symbols a client
+SYMBOLS_PER_CLIENT = 10
 HEAD = (
     "GET /api/stream?symbols={symbols} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: text/event-stream\r\n"
     "Accept-Language: en-US,en;q=0.9\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nCache-Control: no-cache\r\n"
@@ -48,7 +48,7 @@ class Reader(asyncio.Protocol):
         whole, mark, self._rest = (self._rest + data).rpartition(b"\n\n")
         for millis, serial, symbol, price in EVENT.findall(whole + mark):
             self._take(symbol.decode(), int(price), (int(millis), int(serial)), now)
-        if len(self.newest) == EACH and not self.snapshot.done():
+        if len(self.newest) == SYMBOLS_PER_CLIENT and not self.snapshot.done():
             self.snapshot.set_result(None)
         if self._rest.endswith(b"0\r\n\r\n"):
             self._seen.ended += 1

@@ -1,6 +1,6 @@
 """What bench-read and bench-versus compare with: a bare aiohttp handler that returns the same bytes, the endpoint written the usual ways.
 
-Run as `python -m bench.usual bare|fastapi|clone PORT`; REDIS_URL, BENCH_BODY, BENCH_TTL and PROVIDER come from the environment.
+Run as `python -m bench.references bare|fastapi|clone PORT`; REDIS_URL, BENCH_BODY, BENCH_TTL and PROVIDER come from the environment.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Logins with the right password, for wrong ones are throttled: `python -m bench.logins PORT RATE` offers them until it is terminated.
+"""Logins with the right password, for wrong ones are throttled: `python -m bench.login.clients PORT RATE` makes them until it is ended.
 
 The accounts are registered first. Several, for one account may only try so often at once.
 """
@@ -7,13 +7,14 @@ import asyncio
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import aiohttp
 
 ACCOUNTS = 4
 PASSWORD = "nobody at all"  # everybody may know it
-PATIENCE = aiohttp.ClientTimeout(total=30)
+REGISTRATIONS_AT_ONCE = 4
+TIMEOUT = aiohttp.ClientTimeout(total=60)  # of one request
 
 
 async def offer(port: int, rate: float, *, until: Callable[[], bool] = lambda: False) -> Counter[int]:
@@ -54,19 +55,25 @@ def account_names() -> list[str]:
 
 
 def session(port: int) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(f"http://127.0.0.1:{port}", timeout=PATIENCE)
+    return aiohttp.ClientSession(f"http://127.0.0.1:{port}", timeout=TIMEOUT)
 
 
-async def register(port: int) -> None:
-    """Make the accounts, unless they are there."""
+async def register(port: int, names: Sequence[str]) -> list[str]:
+    """Register accounts unless they exist; a token of each new one, in order."""
+    places = asyncio.Semaphore(REGISTRATIONS_AT_ONCE)
+
+    async def register_one(http: aiohttp.ClientSession, name: str) -> str | None:
+        content = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
+        async with places, http.post("/api/auth/register", json=content) as answer:
+            if answer.status == 201:
+                return str((await answer.json())["access_token"])
+            if answer.status != 409:
+                raise RuntimeError(f"expected that {name} is registered, not {answer.status}: {await answer.text()}")
+            return None
+
     async with session(port) as http:
-        for name in account_names():
-            content = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
-            async with http.post("/api/auth/register", json=content) as answer:
-                if answer.status not in (201, 409):
-                    raise RuntimeError(
-                        f"expected that {name} is registered, not {answer.status}: {await answer.text()}"
-                    )
+        tokens = await asyncio.gather(*(register_one(http, name) for name in names))
+    return [token for token in tokens if token is not None]
 
 
 async def log_in(http: aiohttp.ClientSession, name: str) -> int:
@@ -77,7 +84,7 @@ async def log_in(http: aiohttp.ClientSession, name: str) -> int:
 
 
 async def main(port: int, rate: float) -> None:
-    await register(port)
+    await register(port, account_names())
     await offer(port, rate)
 
 

@@ -4,16 +4,12 @@ The server has one core, all else (stores, clients, publisher) the other. What a
 """
 
 import asyncio
-import json
 import os
 import random
-import resource
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -23,10 +19,10 @@ from subprocess import Popen  # nosec B404: our own entries
 import psutil
 from redis.asyncio import Redis
 
+from bench.run import allow_files, open_stores, run
 from bench.stage import Stage, answers, open_stage
-from bench.stream_reader import EACH, HEAD, Reader, Seen
+from bench.stream.reader import HEAD, SYMBOLS_PER_CLIENT, Reader, Seen
 from common.core.models import Price, Quote
-from common.process.embedded import stores
 from common.process.resources import open_redis
 from common.store.market import feed
 
@@ -35,29 +31,13 @@ SYMBOLS = [f"SIM{number:03}" for number in range(200)]
 PER_SECOND = 20.0  # events
 SECONDS = 60.0
 WARM = 5.0  # seconds
-AT_ONCE = 100  # connections under way
+MAX_OPENING = 100  # connections under way
 FILES = CLIENTS + 1000
-SETTLED = 10.0  # seconds until all must have arrived
+ARRIVAL_TIMEOUT = 10.0  # seconds, once nothing is published any more
 CORES = sorted(os.sched_getaffinity(0))
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """`kib`: growth of the server's memory, at its highest, by client; `core`: the share of its core that it used."""
-
-    p50: float
-    p99: float
-    worst: float
-    kib: float
-    lost: int
-    went_back: int
-    core: float
-    connecting: float
-    ending: float
-    ended: int
-
-
-def run(urls: Mapping[str, str], folder: Path) -> Figures:
+def run_server(urls: Mapping[str, str], folder: Path) -> dict[str, float]:
     with open_stage(urls, folder, "stream", OVERVIEW_SYMBOLS=SYMBOLS[0]) as stage:
         os.sched_setaffinity(0, CORES[:1])  # what is started now inherits it
         stage.start("api")
@@ -66,7 +46,7 @@ def run(urls: Mapping[str, str], folder: Path) -> Figures:
         return asyncio.run(measure(stage))
 
 
-async def measure(stage: Stage) -> Figures:
+async def measure(stage: Stage) -> dict[str, float]:
     seen, chance, server = Seen(), random.Random(5), stage.children[0]  # nosec B311
     process = psutil.Process(server.pid)
     redis = open_redis(stage.settings.redis_url, timeout=5)
@@ -85,26 +65,24 @@ async def measure(stage: Stage) -> Figures:
     await redis.aclose()
     ending = await end(server, stage)
     hundredths = quantiles(seen.delays, n=100)
-    return Figures(
-        p50=1000 * hundredths[49],
-        p99=1000 * hundredths[98],
-        worst=1000 * max(seen.delays),
-        kib=(highest - before) / 1024 / len(readers),
-        lost=lost,
-        went_back=seen.went_back,
-        core=busy / SECONDS,
-        connecting=connecting,
-        ending=ending,
-        ended=seen.ended,
+    p50, p99, worst = (1000 * seconds for seconds in (hundredths[49], hundredths[98], max(seen.delays)))
+    kib = (highest - before) / 1024 / len(readers)
+    print(
+        f"{CLIENTS} clients with {SYMBOLS_PER_CLIENT} of {len(SYMBOLS)} symbols, {PER_SECOND:g} events a second for {SECONDS:g} s\n"
+        f"publish to client: p50 {p50:.1f} ms, p99 {p99:.1f} ms, worst {worst:.1f} ms\n"
+        f"server: {kib:.1f} KiB a client, {busy / SECONDS:.0%} of its core\n"
+        f"lost {lost}, went back {seen.went_back}; connected in {connecting:.1f} s; "
+        f"on SIGTERM {seen.ended} streams ended cleanly, gone after {ending:.2f} s"
     )
+    return {"clients": CLIENTS, "p99_ms": round(p99, 1), "kib_per_client": round(kib, 1), "lost": lost}
 
 
 async def connect(port: int, seen: Seen, chance: random.Random, clients: int) -> list[Reader]:
     """Clients that have all their current quotes."""
-    places = asyncio.Semaphore(AT_ONCE)
+    places = asyncio.Semaphore(MAX_OPENING)
 
     async def open_one() -> Reader:
-        request = HEAD.format(symbols=",".join(chance.sample(SYMBOLS, EACH)), port=port).encode()
+        request = HEAD.format(symbols=",".join(chance.sample(SYMBOLS, SYMBOLS_PER_CLIENT)), port=port).encode()
         async with places:
             _, reader = await asyncio.get_running_loop().create_connection(
                 lambda: Reader(seen, request), "127.0.0.1", port
@@ -143,11 +121,11 @@ async def publish_steadily(
 
 async def settle(seen: Seen, readers: Sequence[Reader]) -> int:
     """How many states of clients are not the newest, once all had the time to be."""
-    deadline = time.monotonic() + SETTLED
+    deadline = time.monotonic() + ARRIVAL_TIMEOUT
     while True:
         lost = sum(
             number != seen.newest[symbol] for reader in readers for symbol, number in reader.newest.items()
-        ) + sum(EACH - len(reader.newest) for reader in readers)
+        ) + sum(SYMBOLS_PER_CLIENT - len(reader.newest) for reader in readers)
         if not lost or time.monotonic() > deadline:
             return lost
         await asyncio.sleep(0.2)
@@ -162,45 +140,12 @@ async def end(server: Popen[bytes], stage: Stage) -> float:
     return time.monotonic() - begun
 
 
-def allow_files() -> None:
-    """For us and what we start: a client is a file on both sides."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < FILES:
-        raise RuntimeError(f"expected that {FILES} files may be open, not {hard} (ulimit -Hn)")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, FILES), hard))
-
-
-def main() -> int:
-    allow_files()
+def measure_on_stores() -> dict[str, float]:
+    allow_files(FILES)
     os.sched_setaffinity(0, CORES[-1:])  # the stores inherit it
-    try:
-        with (
-            tempfile.TemporaryDirectory(prefix="quotewell-bench-") as home,
-            stores(Path(home), {"QUOTEWELL_ENV": "testing"}, throwaway=True) as urls,
-            tempfile.TemporaryDirectory(prefix="quotewell-bench-logs-") as folder,
-        ):
-            figures = run(urls, Path(folder))
-    except KeyboardInterrupt:
-        return 130
-    print(
-        f"{CLIENTS} clients with {EACH} of {len(SYMBOLS)} symbols, {PER_SECOND:g} events a second for {SECONDS:g} s\n"
-        f"publish to client: p50 {figures.p50:.1f} ms, p99 {figures.p99:.1f} ms, worst {figures.worst:.1f} ms\n"
-        f"server: {figures.kib:.1f} KiB a client, {figures.core:.0%} of its core\n"
-        f"lost {figures.lost}, went back {figures.went_back}; connected in {figures.connecting:.1f} s; "
-        f"on SIGTERM {figures.ended} streams ended cleanly, gone after {figures.ending:.2f} s"
-    )
-    print(
-        json.dumps(
-            {
-                "clients": CLIENTS,
-                "p99_ms": round(figures.p99, 1),
-                "kib_per_client": round(figures.kib, 1),
-                "lost": figures.lost,
-            }
-        )
-    )
-    return 0
+    with open_stores() as (urls, folder):
+        return run_server(urls, folder)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure_on_stores))

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from bench.fair_day import open_day
-from bench.fair_judge import Call, over_limit
-from bench.fair_lists import START as OPEN
-from bench.fair_lists import age_ratio, crowd
-from bench.fair_people import days_behind, quote, watch
-from bench.fair_strangers import ACCOUNTS, DAY_CALLS, begin_free, watched_symbols
+from bench.fair.market import ACCOUNTS, DAY_CALLS, OPEN, age_ratio, begin_free, crowd, watched_symbols
+from bench.fair.people import days_behind, quote
+from bench.fair.windows import over_limit
+from bench.virtual import Call, open_day, watch
 from common.core.limits import DAY
 from common.core.models import CallClass
 from common.market_calendar import nyse

@@ -2,25 +2,12 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
+from bench.virtual import Call
 from common.core.limits import DAY, Rule
-from common.core.models import CallClass, Function
+from common.core.models import CallClass
 from common.core.provider.outcomes import NO_ANSWER, Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call: the provider saw it between `at`, its grant, and `ended`, its response."""
-
-    account: str
-    at: datetime
-    ended: datetime
-    function: Function
-    subjects: tuple[str, ...]
-    call_class: CallClass
-    outcome: Outcome
 
 
 def in_window(period: timedelta, calls: Sequence[Call]) -> list[int]:

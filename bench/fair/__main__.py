@@ -1,35 +1,32 @@
-"""`python -m bench.fair`: who gets a key's calls, under people, outages and attackers. Under nine minutes; needs nothing but this machine.
+"""`python -m bench.fair`: who gets a key's calls, among users, outages and attackers. Needs only this machine.
 
-A table for people, then one JSON object as the last line. What each figure means stands in bench/README.md.
+Prints a table, then one JSON object as the last line. bench/README.md says what each figure means and how long a scene takes.
 """
 
 import asyncio
-import json
 import logging
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import Pool
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import structlog
 
-from bench import fair_closes, fair_keys, fair_lists, fair_outage, fair_promises, fair_strangers
+from bench.fair import closes, keys, lists, market, outage, promises, strangers
+from bench.run import open_stores, run
 from bench.stage import open_stage
 from common.core.provider.outcomes import Outcome
-from common.process.embedded import stores
 from common.process.settings import Settings
 
 FREE = {"ALPHA_VANTAGE_PLAN": "free", "MARKET_HOURS": "nyse"}
 STANDARD = {"ALPHA_VANTAGE_PLAN": "standard", "MARKET_HOURS": "nyse"}
 LONG_LISTS = STANDARD | {"MAX_WATCHLIST_SIZE": "1000"}
-AT_ONCE = 2  # runs
+MAX_CONCURRENT = 2  # runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +39,23 @@ class Run:
 
 
 RUNS = (  # the longest first
-    Run("many", FREE, partial(fair_strangers.measure, networks=1_000)),
-    Run("newcomers", STANDARD, fair_lists.measure_newcomers),
-    Run("one", FREE, partial(fair_strangers.measure, networks=1)),
-    Run("two", STANDARD, fair_keys.measure_two),
-    Run("week", FREE, fair_keys.measure_week),
-    Run("lost", FREE, partial(fair_outage.measure, begins=fair_outage.PROBED, outcome=Outcome.UNAVAILABLE)),
-    Run("lost_amid", FREE, partial(fair_outage.measure, begins=fair_outage.SWEPT, outcome=Outcome.UNAVAILABLE)),
-    Run("refused", FREE, partial(fair_outage.measure, begins=fair_outage.PROBED, outcome=Outcome.UNSENT)),
-    Run("refused_amid", FREE, partial(fair_outage.measure, begins=fair_outage.SWEPT, outcome=Outcome.UNSENT)),
-    Run("closes_outage", STANDARD, partial(fair_closes.measure, trouble="outage")),
-    Run("closes_hasty", STANDARD, partial(fair_closes.measure, trouble="hasty")),
-    Run("closes_failed", STANDARD, partial(fair_closes.measure, trouble="failed")),
-    Run("closes_free", FREE, partial(fair_closes.measure, trouble="free")),
-    Run("alone", LONG_LISTS, partial(fair_lists.measure_small_users, busy=False)),
-    Run("busy", LONG_LISTS, partial(fair_lists.measure_small_users, busy=True)),
-    *(Run(name, STANDARD, measure) for name, measure in fair_promises.SESSIONS.items()),
-    Run("promises_spent", FREE, fair_promises.measure_spent_days),
+    Run("many", FREE, partial(strangers.measure, networks=1_000)),
+    Run("newcomers", STANDARD, lists.measure_newcomers),
+    Run("one", FREE, partial(strangers.measure, networks=1)),
+    Run("two", STANDARD, keys.measure_two),
+    Run("week", FREE, keys.measure_week),
+    Run("lost", FREE, partial(outage.measure, begins=outage.PROBED, outcome=Outcome.UNAVAILABLE)),
+    Run("lost_amid", FREE, partial(outage.measure, begins=outage.SWEPT, outcome=Outcome.UNAVAILABLE)),
+    Run("refused", FREE, partial(outage.measure, begins=outage.PROBED, outcome=Outcome.UNSENT)),
+    Run("refused_amid", FREE, partial(outage.measure, begins=outage.SWEPT, outcome=Outcome.UNSENT)),
+    Run("closes_outage", STANDARD, partial(closes.measure, trouble="outage")),
+    Run("closes_hasty", STANDARD, partial(closes.measure, trouble="hasty")),
+    Run("closes_failed", STANDARD, partial(closes.measure, trouble="failed")),
+    Run("closes_free", FREE, partial(closes.measure, trouble="free")),
+    Run("alone", LONG_LISTS, partial(lists.measure_small_users, busy=False)),
+    Run("busy", LONG_LISTS, partial(lists.measure_small_users, busy=True)),
+    *(Run(name, STANDARD, measure) for name, measure in promises.SESSIONS.items()),
+    Run("promises_spent", FREE, promises.measure_spent_days),
 )
 
 
@@ -75,12 +72,12 @@ class Results:
 
 def carry_out(work: tuple[int, Settings]) -> tuple[str, Any]:
     """In a process of its own."""
-    run, settings = RUNS[work[0]], work[1]
-    return run.name, asyncio.run(run.measure(settings))
+    place, settings = work
+    return RUNS[place].name, asyncio.run(RUNS[place].measure(settings))
 
 
 def _begin_process() -> None:
-    """Logs of the product are no figures; the parent ends us."""
+    """Silence the product's logs; the parent ends this process."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -88,10 +85,10 @@ def _begin_process() -> None:
 
 def measure(urls: Mapping[str, str], folder: Path) -> Results:
     work = []
-    for place, run in enumerate(RUNS):
-        with open_stage(urls, folder, run.name, **run.env) as stage:
+    for place, each in enumerate(RUNS):
+        with open_stage(urls, folder, each.name, **each.env) as stage:
             work.append((place, stage.settings))
-    with Pool(AT_ONCE, _begin_process) as pool:
+    with Pool(MAX_CONCURRENT, _begin_process) as pool:
         return Results(dict(pool.imap(carry_out, work)))
 
 
@@ -99,7 +96,7 @@ def show_strangers(found: Mapping[str, Any]) -> None:
     for name, who in (("one", "one network, each 2 s"), ("many", "1,000 networks, each second")):
         seen = found[name]
         print(
-            f"strangers, {who}: {seen.share:.2f} of a day; {seen.closes} of {fair_strangers.WATCHED} watched symbols have the"
+            f"strangers, {who}: {seen.share:.2f} of a day; {seen.closes} of {market.WATCHED} watched symbols have the"
             f" evening's close by midnight (of strangers' symbols too: {seen.others}); the line said {dict(seen.verdicts)}"
         )
 
@@ -115,7 +112,7 @@ def show_lists(found: Mapping[str, Any]) -> None:
         seen = found[name]
         print(
             f"a list of 3 beside an import of 500, {name}: calls until its third symbol {seen.turns}, after"
-            f" {[pause.total_seconds() for pause in fair_lists.PAUSES]} s; of the import {seen.queued} were queued as a user's"
+            f" {[pause.total_seconds() for pause in lists.PAUSES]} s; of the import {seen.queued} were queued as a user's"
         )
 
 
@@ -131,13 +128,13 @@ def show_outages(found: Mapping[str, Any]) -> None:
 
 def show_closes(found: Mapping[str, Any]) -> None:
     missing = {name.removeprefix("closes_"): seen.missing for name, seen in found.items() if name.startswith("closes_")}
-    print(f"of {fair_closes.WATCHED} watched symbols without Friday's close by midnight: {missing}")
+    print(f"of {market.WATCHED} watched symbols without Friday's close by midnight: {missing}")
 
 
 def show_keys(found: Mapping[str, Any]) -> None:
     week, two = found["week"], found["two"]
     print(
-        f"free key, {fair_keys.WATCHED} symbols: calls in the windows {week.used}, {week.share:.3f} of all (with Saturday up to its 24 h:"
+        f"free key, {keys.WATCHED} symbols: calls in the windows {week.used}, {week.share:.3f} of all (with Saturday up to its 24 h:"
         f" {week.share_of_days:.3f}); the worst symbol was {week.behind} closes behind"
     )
     print(f"two keys on one database: age / bound {two.ratio:.3f}; calls a minute {two.calls}")
@@ -156,34 +153,20 @@ def figures(results: Results) -> dict[str, object]:
         "closes_missing": sum(seen.missing for name, seen in found.items() if name.startswith("closes_")),
         "free_key_used": round(found["week"].share, 3),
         "two_accounts_age_ratio": round(found["two"].ratio, 3),
-        **fair_promises.figures(found),
+        **promises.figures(found),
         "over_limit_calls": results.over,
     }
 
 
-def _end(_signum: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def main() -> int:
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, _end)  # Ctrl-C too: a shell starts what runs in its background deaf to it
+def measure_all() -> dict[str, object]:
     begun = time.monotonic()
-    try:
-        with (
-            tempfile.TemporaryDirectory(prefix="quotewell-bench-") as home,
-            stores(Path(home), {"QUOTEWELL_ENV": "testing"}, throwaway=True) as urls,
-            tempfile.TemporaryDirectory(prefix="quotewell-bench-logs-") as folder,
-        ):
-            results = measure(urls, Path(folder))
-    except KeyboardInterrupt:
-        return 130
-    for show in (show_strangers, show_lists, show_outages, show_closes, show_keys, fair_promises.show):
+    with open_stores() as (urls, folder):
+        results = measure(urls, folder)
+    for show in (show_strangers, show_lists, show_outages, show_closes, show_keys, promises.show):
         show(results.found)
     print(f"took {time.monotonic() - begun:.0f} s")
-    print(json.dumps(figures(results)))
-    return 0
+    return figures(results)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure_all))

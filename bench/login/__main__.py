@@ -5,11 +5,8 @@ takes turns with the logins. Hot quotes are read at a fixed rate, in turn with a
 """
 
 import asyncio
-import json
 import os
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -17,15 +14,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 
 import bcrypt
 
-from bench.logins import PASSWORD, offer, register, repeat
-from bench.read import GUNICORN, LOAD_CORE, SERVER_CORE, p99_at, server, wrk
-from bench.stage import Stage, open_stage
-from common.process.embedded import stores
+from bench.hot_quotes import GUNICORN, LOAD_CORE, SERVER_CORE, p99_at, production, server, wrk
+from bench.login.clients import PASSWORD, account_names, offer, register, repeat
+from bench.run import open_single_stage, require_tools, run
+from bench.stage import Stage
 
 ROUNDS = 7  # of hot quotes
 TURNS = 11  # of logins and of the bound; short ones, for a neighbour comes and goes
@@ -38,18 +34,9 @@ LOAD = 1 / 4  # of the highest rate of hot quotes
 def measure(stage: Stage) -> dict[str, float]:
     """All figures, in the shape of the last line."""
     stage.start("simulator")
-    env = {
-        **stage.env,
-        "QUOTEWELL_ENV": "production",
-        "JWT_SECRET_KEY": "bench " * 8,
-        "HOST": "127.0.0.1",
-        "QUOTE_TTL": "3600",
-        "CLIENT_LIMIT": "1000000",
-        "LOGIN_LIMIT": "1000000",
-    }
     port, cost = stage.settings.port, replace(stage.settings, environment="production").bcrypt_cost
-    with server(SERVER_CORE, sys.executable, "-m", *GUNICORN, env=env, port=port):
-        asyncio.run(register(port))
+    with server(*GUNICORN, env=production(stage), port=port):
+        asyncio.run(register(port, account_names()))
         return {"vs_bcrypt_bound": round(against_bound(port, cost), 2), "hot_p99_ratio": round(storm_ratio(port), 2)}
 
 
@@ -95,8 +82,8 @@ def storm_ratio(port: int) -> float:
         with storm(port) as statuses:
             stormy = p99_at(port, rate)
         ratios.append(stormy / calm)
-        told = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
-        print(f"{rate:.0f} quotes/s: p99 {calm:.2f} ms, {stormy:.2f} ms under logins ({told})", flush=True)
+        answers = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
+        print(f"{rate:.0f} quotes/s: p99 {calm:.2f} ms, {stormy:.2f} ms under logins ({answers})", flush=True)
     return median(ratios)
 
 
@@ -116,22 +103,12 @@ def storm(port: int) -> Iterator[Counter[int]]:
         raise RuntimeError(f"expected logins that succeed or are refused with 503, not {dict(statuses)}")
 
 
-def main() -> int:
-    for tool in ("wrk", "h2load", "taskset"):
-        if shutil.which(tool) is None:
-            print(f"bench-login needs {tool}: apt-get install wrk nghttp2-client util-linux", file=sys.stderr)
-            return 2
+def measure_on_stage() -> dict[str, float]:
+    require_tools(wrk="wrk", h2load="nghttp2-client", taskset="util-linux")
     os.sched_setaffinity(0, {int(LOAD_CORE)})  # the stores inherit it
-    with tempfile.TemporaryDirectory(prefix="quotewell-bench-") as name:
-        folder = Path(name)
-        with (
-            stores(folder, {"QUOTEWELL_ENV": "testing"}, throwaway=True) as urls,
-            open_stage(urls, folder, "login", PROVIDER_LIMITS="1000/1min") as stage,
-        ):
-            figures = measure(stage)
-    print(json.dumps(figures))
-    return 0
+    with open_single_stage("login", PROVIDER_LIMITS="1000/1min") as stage:
+        return measure(stage)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(measure_on_stage))

@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
-from bench.fair_day import MINUTE, Day
+from bench.virtual import MINUTE, Day
 from common.calls.forecasts import look_ahead
 from common.core.budget.holds import GATE_REASONS
 from common.core.budget.shares import misses_a_minute
@@ -19,14 +19,11 @@ from common.store.connection.pool import Connection, acquire, transaction
 from common.store.market import listings, symbols
 
 MISS_WAIT = timedelta(seconds=12)  # as the setting's default
-LONGEST_STAY = timedelta(days=8)  # as in api/quotes/promises.py
+MAX_STAY = timedelta(days=8)  # as in api/quotes/promises.py
 
 INSERT_QUOTES = """
     INSERT INTO quotes (symbol, source, price, trading_day, fetched_at)
     SELECT unnest($1::text[]), $2, 100, $3, ledger_now()
-"""
-INSERT_WATCHED = """
-    INSERT INTO symbols (symbol, watchers) SELECT symbol, watchers FROM unnest($1::text[], $2::int[]) AS watched (symbol, watchers)
 """
 
 
@@ -47,12 +44,6 @@ async def open_accounts(day: Day, count: int) -> list[int]:
     return [user.id for user in users]
 
 
-async def watch(day: Day, watchers: Mapping[str, int]) -> None:
-    """Symbols that have so many watchers."""
-    async with acquire(day.resources.db) as connection:
-        await connection.execute(INSERT_WATCHED, list(watchers), list(watchers.values()))
-
-
 async def quote(day: Day, wanted: Sequence[str]) -> None:
     """Each has a quote that was fetched just now."""
     settings, calendar = day.resources.settings, day.calendar
@@ -68,8 +59,8 @@ async def quote(day: Day, wanted: Sequence[str]) -> None:
 async def ask_live(
     day: Day, function: Function, subject: str, call_class: CallClass, requester: str, *, tells: bool = True
 ) -> str:
-    """Somebody asks for what nobody has yet and waits for twelve seconds: the line's verdict, or `unknown`. `tells`: who was not served
-    by then is told when to come back."""
+    """A request for what is not stored yet, which waits for twelve seconds: the queue's verdict, or `unknown`. `tells`: if it was not
+    served by then, it gets a `Retry-After` and keeps its place."""
     ask = day.resources.budget
     async with acquire(day.resources.db) as connection:
         if function is Function.QUOTE and await symbols.select_unknown(connection, ask, subject):
@@ -87,16 +78,16 @@ async def ask_live(
 
 
 async def _keep_held(day: Day, connection: Connection, function: Function, subject: str) -> None:
-    """As `Misses._refuse_held`: where the provider fails nobody is told to come back."""
+    """As `Live._refuse_held`: no `Retry-After` while the provider fails."""
     book = await reports.select_ledger(connection, day.resources.budget.account)
     if book["held_until"] is not None and book["held_for"] not in GATE_REASONS:
         left = book["held_until"] - day.now
         if left > MISS_WAIT:
-            await queue.update_expiry(connection, function, subject, min(LONGEST_STAY, left) + queue.QUEUE_TTL)
+            await queue.update_expiry(connection, function, subject, min(MAX_STAY, left) + queue.QUEUE_TTL)
 
 
 async def _keep_pending(day: Day, function: Function, subject: str) -> None:
-    """As `Misses._pending`: who was not served is told to come back, and the request keeps its place until then."""
+    """As `Live._pending`: a request that was not served gets a `Retry-After`, and keeps its place until then."""
     resources = day.resources
     async with acquire(resources.db) as connection:
         if await queue.select_queued(connection, [(function, subject)]):
@@ -104,7 +95,7 @@ async def _keep_pending(day: Day, function: Function, subject: str) -> None:
             wait = seen.surely.get((function, subject), day.now + MINUTE) - day.now
             urgent = seen.urgent.get((function, subject))
             await queue.update_expiry(
-                connection, function, subject, min(LONGEST_STAY, wait) + queue.QUEUE_TTL, urgent_at=urgent
+                connection, function, subject, min(MAX_STAY, wait) + queue.QUEUE_TTL, urgent_at=urgent
             )
 
 
