@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from common.store.connection.pool import Connection
+from common.store.connection.pool import Connection, affected
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +76,4 @@ async def select_acts(connection: Connection, *, user: int | None = None, most: 
 
 
 async def delete_old_acts(connection: Connection, *, keep: timedelta) -> int:
-    done = await connection.execute("DELETE FROM audit WHERE at < now() - $1::interval", keep)
-    return int(str(done).rpartition(" ")[2])
+    return affected(await connection.execute("DELETE FROM audit WHERE at < now() - $1::interval", keep))

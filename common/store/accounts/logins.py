@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from common.store.connection.pool import Connection
+from common.store.connection.pool import Connection, affected
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ async def end_logins(connection: Connection, user: int) -> int:
     done = await connection.execute(
         "UPDATE logins SET ended_at = clock_timestamp() WHERE user_id = $1 AND ended_at IS NULL", user
     )
-    return int(str(done).rpartition(" ")[2])
+    return affected(done)
 
 
 async def select_open_logins(connection: Connection, user: int) -> int:
@@ -140,4 +140,4 @@ async def delete_old_logins(connection: Connection, *, keep: timedelta) -> int:
         """,
         keep,
     )
-    return int(str(done).rpartition(" ")[2])
+    return affected(done)

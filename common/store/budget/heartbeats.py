@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from common.store.connection.pool import Connection
+from common.store.connection.pool import Connection, affected
 
 BEAT = "beat"
 
@@ -25,5 +25,4 @@ async def select_heartbeats(connection: Connection) -> dict[str, datetime]:
 
 
 async def delete_old_heartbeats(connection: Connection, *, keep: timedelta) -> int:
-    done = await connection.execute("DELETE FROM pulses WHERE at < ledger_now() - $1::interval", keep)
-    return int(str(done).rpartition(" ")[2])
+    return affected(await connection.execute("DELETE FROM pulses WHERE at < ledger_now() - $1::interval", keep))

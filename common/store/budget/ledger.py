@@ -9,7 +9,7 @@ from common.core.limits import DAY, LEASE, Rule
 from common.core.models import CallClass, Function
 from common.core.provider.alpha_vantage import BULK_LIMIT
 from common.core.provider.outcomes import NO_ANSWER, Outcome
-from common.store.connection.pool import Connection
+from common.store.connection.pool import Connection, affected
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ async def delete_old_calls(connection: Connection, *, keep: timedelta, most: int
         keep,
         most,
     )
-    return int(str(done).rpartition(" ")[2])
+    return affected(done)
 
 
 async def lock_ledger(connection: Connection) -> datetime:

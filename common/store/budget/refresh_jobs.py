@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from common.core.provider.outcomes import Outcome
-from common.store.connection.pool import Connection
+from common.store.connection.pool import Connection, affected
 
 JOB_TTL = timedelta(days=7)  # that a job's symbols stand in the line
 
@@ -142,5 +142,6 @@ async def update_settled(connection: Connection, call: int, symbols: Sequence[st
 
 
 async def delete_old_jobs(connection: Connection, *, keep: timedelta) -> int:
-    done = await connection.execute("DELETE FROM refresh_jobs WHERE queued_at < ledger_now() - $1::interval", keep)
-    return int(str(done).rpartition(" ")[2])
+    return affected(
+        await connection.execute("DELETE FROM refresh_jobs WHERE queued_at < ledger_now() - $1::interval", keep)
+    )

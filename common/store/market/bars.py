@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from common.core.models import Bar
-from common.store.connection.pool import Connection
+from common.store.connection.pool import Connection, affected
 
 REFUSED_FOR = timedelta(hours=1)
 
@@ -162,7 +162,7 @@ async def delete_old_bars(connection: Connection, *, keep: timedelta) -> int:
         """,
         keep,
     )
-    return int(str(done).rpartition(" ")[2])
+    return affected(done)
 
 
 async def select_history(

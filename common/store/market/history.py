@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from common.core.models import Quote
-from common.store.connection.pool import Connection
+from common.store.connection.pool import Connection, affected
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ async def delete_old_history(connection: Connection, *, keep: timedelta, most: i
         keep,
         most,
     )
-    return int(str(done).rpartition(" ")[2])
+    return affected(done)
 
 
 async def thin_history(connection: Connection, *, age: timedelta, most: int) -> Thinned:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from common.core.models import Match
-from common.store.connection.pool import Connection
+from common.store.connection.pool import Connection, affected
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,5 +60,4 @@ async def select_search(connection: Connection, source: str, query: str) -> Sear
 
 async def delete_old_searches(connection: Connection, *, keep: timedelta) -> int:
     """Forget answers older than this; how many."""
-    done = await connection.execute("DELETE FROM searches WHERE found_at < ledger_now() - $1::interval", keep)
-    return int(str(done).rpartition(" ")[2])
+    return affected(await connection.execute("DELETE FROM searches WHERE found_at < ledger_now() - $1::interval", keep))
