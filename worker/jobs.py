@@ -29,7 +29,8 @@ async def work_queue(resources: Resources, *, stopping: Callable[[], bool], tick
     A wake-up does the chores too: many wake-ups drop beat's ticks from the broker's short queue.
     """
     until = time.monotonic() + WORK_DURATION
-    for store, chore in (("ledger", partial(_beat, ticked=ticked)), *CHORES):
+    await _attempt(resources, "ledger", partial(_beat, ticked=ticked))
+    for store, chore in CHORES:
         await _attempt(resources, store, chore)
     await work.work_queue(resources, keep_on=lambda: time.monotonic() < until and not stopping())
 

@@ -16,7 +16,7 @@ class PatchedChannel(Channel):
     """`max_lengths`, a transport option: the most messages of a queue, by its name; the oldest are dropped."""
 
     max_lengths: Mapping[str, int] = {}
-    from_transport_options = (*Channel.from_transport_options, "max_lengths")
+    from_transport_options: tuple[str, ...] = (*Channel.from_transport_options, "max_lengths")  # type: ignore[assignment]
 
     def _put(self, queue: str, message: Any, **options: Any) -> None:
         """Drop the oldest messages first. Redis keeps expired messages until a worker takes them, so a queue without workers grows.
@@ -48,7 +48,7 @@ class PatchedTransport(Transport):
 
     Channel = PatchedChannel
     _loop: Any = None
-    _callbacks: frozenset[Any] = frozenset()
+    _ticks: frozenset[Any] = frozenset()
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         before = frozenset(loop.on_tick)
@@ -57,11 +57,11 @@ class PatchedTransport(Transport):
         except self.connection_errors + self.channel_errors:
             connection.client.collect()  # Celery never learns of this connection, so nothing else would close it
             raise
-        self._loop, self._callbacks = loop, loop.on_tick - before
+        self._loop, self._ticks = loop, loop.on_tick - before
 
     def close_connection(self, connection: Any) -> None:
         if self._loop is not None:
-            self._loop.on_tick -= self._callbacks
+            self._loop.on_tick -= self._ticks
         super().close_connection(connection)  # type: ignore[no-untyped-call]
 
 

@@ -56,4 +56,4 @@ def test_a_celery_application_uses_every_patch() -> None:
     assert isinstance(pooled, PooledConnection)
     assert isinstance(connection.transport, PatchedTransport)
     assert PatchedTransport.Channel is PatchedChannel
-    assert {QUEUE: QUEUE_LIMIT} == connection.transport_options["max_lengths"]
+    assert {QUEUE: QUEUE_LIMIT} == (connection.transport_options or {}).get("max_lengths")
