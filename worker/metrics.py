@@ -1,4 +1,4 @@
-"""What workers count beside what all do. A worker's processes count together; their parent answers for them."""
+"""Metrics of workers alone. A worker's processes share them (common/metrics/files.py); the parent exports them."""
 
 import time
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def timed(task: str) -> Iterator[None]:
 
 
 def attach(settings: Settings) -> None:
-    """Answer Prometheus from the parent, as soon as there is a worker: other commands of Celery import us too."""
+    """Export metrics from the parent once a worker starts; other Celery commands import this module too."""
 
     def before_fork(**_: Any) -> None:
         export(settings.host, settings.worker_metrics_port)

@@ -1,11 +1,11 @@
-"""An observation as Prometheus reads it: names, units and labels. Of what is not known there is no sample."""
+"""A snapshot as Prometheus metrics. Unknown values have no sample."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from common.metrics.snapshot import Journal, Observation
+from common.metrics.snapshot import LedgerReading, Snapshot
 from common.operations.budget import BudgetReport
 from common.operations.status import StatusReport
 from common.operations.terms import CLASSES
@@ -13,15 +13,15 @@ from common.operations.terms import CLASSES
 STATES = ("ok", "held", "failing", "unknown")
 
 
-def figures(observation: Observation) -> Iterator[Metric]:
-    """All that an observation holds; without PostgreSQL that is little."""
-    status, journal = observation.status, observation.journal
+def to_metrics(snapshot: Snapshot) -> Iterator[Metric]:
+    """All metrics of a snapshot; without PostgreSQL only the states of the stores."""
+    status, reading = snapshot.status, snapshot.reading
     yield stores(postgres=status.database == "connected", redis=status.redis == "connected")
-    if journal is not None:
+    if reading is not None:
         yield from _processes(status)
-        yield from _freshness(status, journal)
-        yield from _line(status, journal)
-        yield from _budget(journal.budget)
+        yield from _freshness(status, reading)
+        yield from _queue(status, reading)
+        yield from _budget(reading.budget)
 
 
 def stores(**up: bool) -> Metric:
@@ -40,7 +40,7 @@ def _processes(status: StatusReport) -> Iterator[Metric]:
     yield _one("quotewell_workers", "Worker processes that were at the line within a minute.", len(status.workers))
 
 
-def _freshness(status: StatusReport, journal: Journal) -> Iterator[Metric]:
+def _freshness(status: StatusReport, reading: LedgerReading) -> Iterator[Metric]:
     yield _one("quotewell_symbols_wanted", "Symbols that are watched, read or pinned.", status.wanted)
     yield _one("quotewell_symbols_quarantined", "Wanted symbols that rest after failures.", status.quarantined)
     yield _one(
@@ -49,17 +49,17 @@ def _freshness(status: StatusReport, journal: Journal) -> Iterator[Metric]:
     yield _one("quotewell_mean_age_bound_seconds", "The least that any order of refreshes reaches.", status.bound_s)
     yield _one("quotewell_age_ratio", "The mean age over its bound; 1 cannot be beaten for long.", status.age_ratio)
     refreshed = "Market-open time since a call brought quotes; +Inf: none ever did."
-    yield _one("quotewell_refresh_age_seconds", refreshed, journal.refreshed)
+    yield _one("quotewell_refresh_age_seconds", refreshed, reading.refreshed)
     planned = "Between two background calls, as planned; none while none are due."
-    yield _one("quotewell_refresh_gap_seconds", planned, journal.gap)
-    yield _one("quotewell_market_open", "Whether quotes grow old.", journal.market_open)
+    yield _one("quotewell_refresh_gap_seconds", planned, reading.gap)
+    yield _one("quotewell_market_open", "Whether quotes grow old.", reading.market_open)
 
 
-def _line(status: StatusReport, journal: Journal) -> Iterator[Metric]:
-    found = {waiting.call_class: waiting for waiting in journal.waiting}
+def _queue(status: StatusReport, reading: LedgerReading) -> Iterator[Metric]:
+    found = {waiting.call_class: waiting for waiting in reading.waiting}
     rows: dict[str, float] = {name: found[name].rows if name in found else 0 for name in CLASSES}
     oldest: dict[str, float] = {name: found[name].oldest.total_seconds() if name in found else 0 for name in CLASSES}
-    over = dict(zip((limit.limit for limit in journal.budget.limits), journal.over, strict=True))
+    over = dict(zip((limit.limit for limit in reading.budget.limits), reading.over, strict=True))
     yield _by("class", "quotewell_line_rows", "Demands that wait for a call.", rows)
     yield _by("class", "quotewell_line_oldest_seconds", "How long the oldest of them has waited.", oldest)
     yield _one("quotewell_line_in_flight", "Demands whose call is under way.", status.in_flight)

@@ -1,4 +1,4 @@
-"""When processes were last seen at work: `beat`, and worker processes as the journal names them. Times are the ledger's."""
+"""Heartbeats: when beat and each worker process were last at work, in the ledger's time. The table is `pulses`."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ BEAT = "beat"
 
 
 async def upsert_heartbeats(connection: Connection, names: Sequence[str]) -> None:
-    """They are at work now."""
+    """Record that these processes are at work now."""
     await connection.execute(
         """
         INSERT INTO pulses (name, at) SELECT name, ledger_now() FROM unnest($1::text[]) AS name ORDER BY name
