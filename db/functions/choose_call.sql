@@ -1,5 +1,5 @@
--- What the next call is for: what is queued and under its ceilings; else background, if it is due; else what only a ceiling under a day
--- holds back, where nobody else wants the slot. p_due: when background's next call is due, null where it has no pace.
+-- What the next call is for: a queued request below its ceilings; otherwise background, if due; otherwise a request that only a ceiling
+-- under a day holds back, if no other request wants the slot. p_due: when background's next call is due; null if it has no pace.
 CREATE OR REPLACE FUNCTION choose_call(
     p_account text, p_source text, p_calls integer[], p_periods interval[], p_barred text[], p_firm text[], p_each jsonb, p_turn boolean,
     p_due timestamptz, p_gap interval, p_clock double precision, p_power double precision, p_half_life interval, p_now timestamptz

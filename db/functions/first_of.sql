@@ -1,5 +1,5 @@
--- The symbol of one account's list that lacks a quote and is asked for next, in the order of adding, with the groups that it counts for.
--- Beyond the account's credit a symbol that the listing lacks is a trial. No row: nothing lacks, or what lacks must wait.
+-- The next symbol of a user's watchlist that lacks a quote, in the order of adding, with the groups that its call counts for. An unlisted
+-- symbol beyond the user's credit is a trial. No row: nothing is missing, or what is missing must wait.
 CREATE OR REPLACE FUNCTION first_of(
     p_account text, p_source text, p_user bigint, p_barred text[], p_now timestamptz
 ) RETURNS TABLE (symbol text, groups text[]) LANGUAGE plpgsql AS $$
@@ -20,7 +20,7 @@ BEGIN
             RETURN NEXT;
             RETURN;
         ELSIF 'trial' = ANY (groups) THEN
-            p_barred := p_barred || '{unlisted}'::text[];  -- no credit is left, so only what the listing has may go
+            p_barred := p_barred || '{unlisted}'::text[];  -- no credit is left, so only listed symbols may go
         END IF;
     END LOOP;
 END $$;
