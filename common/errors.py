@@ -31,6 +31,8 @@ QuotewellError
     └── Overloaded                      503 overloaded
 """
 
+from math import ceil
+
 
 class QuotewellError(Exception):
     """Base class; never raised itself."""
@@ -181,7 +183,7 @@ class NotNow(QuotewellError):
 
     def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
         super().__init__(message)
-        self.retry_after = max(1, -int(-retry_after // 1))
+        self.retry_after = max(1, ceil(retry_after))
 
 
 class RateLimited(NotNow):

@@ -13,7 +13,7 @@ from common.process.settings import Settings
 
 TASKS = Histogram(
     "quotewell_task_duration_seconds",
-    "Of a task, by how it ended; one that works the line stays there for some eight seconds.",
+    "Duration of a task, by how it ended; one that processes the queue takes about eight seconds.",
     ["task", "outcome"],
     buckets=(0.01, 0.05, 0.1, 0.5, 1, 2, 5, 7.5, 8.5, 10, 15, 30, 60, 120),
 )

@@ -82,7 +82,7 @@ def attach(process: Process) -> None:
 
     def before_fork(sender: Any, **_: Any) -> None:
         spare_memory()
-        # Gossip leaks a connection at each loss of the broker, and nothing here uses what workers tell each other.
+        # Gossip leaks a connection at each loss of the broker, and nothing here uses messages between workers.
         sender.options.update(without_gossip=True, without_mingle=True)
         process.stop = Event()
 

@@ -61,20 +61,20 @@ async def _repeat(resources: Resources, step: Step, stopping: Callable[[], bool]
 
 def _steps(resources: Resources) -> dict[str, Step]:
     settings = resources.settings
-    journal = settings.journal_kept
+    kept = settings.journal_kept
     return {
-        "calls": _batches(ledger.delete_old_calls, journal),
+        "calls": _batches(ledger.delete_old_calls, kept),
         "history": _batches(history.delete_old_history, settings.history_kept),
         "thinned": _thin,
         "quotes": _unwanted(resources),
-        "symbols": _at_once(symbols.delete_forgotten, journal),
+        "symbols": _at_once(symbols.delete_forgotten, kept),
         "credits": _at_once(symbols.delete_old_credits, CREDIT_KEPT),
         "sleepers": _batches(users.update_asleep, users.SLEEPS_AFTER),
-        "charts": _at_once(bars.delete_old_bars, journal),
-        "searches": _at_once(searches.delete_old_searches, journal),
+        "charts": _at_once(bars.delete_old_bars, kept),
+        "searches": _at_once(searches.delete_old_searches, kept),
         "logins": _at_once(logins.delete_old_logins, 2 * MAX_ACCESS_TTL),
         "acts": _at_once(audit.delete_old_acts, settings.audit_kept),
-        "jobs": _at_once(refresh_jobs.delete_old_jobs, max(journal, 2 * refresh_jobs.JOB_TTL)),
+        "jobs": _at_once(refresh_jobs.delete_old_jobs, max(kept, 2 * refresh_jobs.JOB_TTL)),
         "pulses": _at_once(heartbeats.delete_old_heartbeats, HEARTBEAT_KEPT),
     }
 

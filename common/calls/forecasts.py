@@ -43,28 +43,28 @@ async def read_situation(
     )
     denied = row["bulk_denied_until"]
     return Situation(
-        now,
-        await situations.select_windows(connection, account, _windows(resources, pace), now),
-        _gate(row, resources),
-        await situations.select_queue(
+        at=now,
+        windows=await situations.select_windows(connection, account, _windows(resources, pace), now),
+        gate=_gate(row, resources),
+        queue=await situations.select_queue(
             connection,
             resources.budget,
             now,
             longest=longest_period(resources.budget.limits),
             most_of_one=pace.most_of_one,
         ),
-        background_spans(pace, resources.policy, calendar, now, tracked=backlog or len(tracked or ())),
-        row["background_at"],
-        row["last_first"],
-        await situations.select_firsts(connection, account),
-        await situations.select_resting(connection, account),
-        tracked or (),
-        backlog,
-        pace.most_of_one,
-        asked,
-        requesters,
-        _latency(mean, slow),
-        BULK_LIMIT if resources.budget.bulk and (denied is None or denied <= now) else 1,
+        spans=background_spans(pace, resources.policy, calendar, now, tracked=backlog or len(tracked or ())),
+        background_at=row["background_at"],
+        last_first=row["last_first"],
+        firsts=await situations.select_firsts(connection, account),
+        resting=await situations.select_resting(connection, account),
+        tracked=tracked or (),
+        backlog=backlog,
+        most_of_one=pace.most_of_one,
+        asked=asked,
+        requesters=requesters,
+        latency=_latency(mean, slow),
+        bulk=BULK_LIMIT if resources.budget.bulk and (denied is None or denied <= now) else 1,
     )
 
 

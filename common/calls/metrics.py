@@ -18,17 +18,17 @@ WAITS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 360
 
 CALLS = Counter(
     "quotewell_provider_calls",
-    "Calls to the provider that this process made, by what they were for and how they ended.",
+    "Calls to the provider that this process made.",
     ["class", "function", "outcome"],
 )
 THROTTLED = Counter(
     "quotewell_provider_throttled",
-    "Calls that the provider refused for their number. Each one is one too many.",
+    "Calls that the provider throttled. Should stay 0.",
     ["outcome"],
 )
 GRANT_WAIT = Histogram(
     "quotewell_grant_wait_seconds",
-    "From joining the line to the grant of the call, for what somebody asked for.",
+    "Queueing time of served requests, until the grant of their call.",
     ["class"],
     buckets=WAITS,
 )

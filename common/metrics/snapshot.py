@@ -48,7 +48,8 @@ async def observe(resources: Resources) -> Snapshot:
 
 
 async def _read_ledger(connection: Connection, resources: Resources, budget: BudgetReport) -> LedgerReading:
-    account, now = resources.budget.account, await ledger.select_now(connection)
+    account = resources.budget.account
+    now = await ledger.select_now(connection)
     calendar = open_calendar(resources.settings.market_hours, now)
     refreshed = await gauges.select_refreshed(connection, account)
     return LedgerReading(

@@ -55,26 +55,34 @@ async def open_resources(settings: Settings, *, name: str, statement_timeout: fl
     process = f"{name}@{socket.gethostname()}:{os.getpid()}"
     async with open_http() as http:
         provider = Provider(
-            http,
-            settings.provider_base_url,
-            settings.provider_key,
-            settings.provider_timeout.total_seconds(),
-            settings.source,
-            settings.entitlement,
+            http=http,
+            base_url=settings.provider_base_url,
+            key=settings.provider_key,
+            timeout=settings.provider_timeout.total_seconds(),
+            source=settings.source,
+            entitlement=settings.entitlement,
         )
         budget = Budget(
-            settings.account,
-            settings.source,
-            process,
-            settings.limits,
-            settings.reads_half_life,
-            settings.bulk,
+            account=settings.account,
+            source=settings.source,
+            process=process,
+            limits=settings.limits,
+            half_life=settings.reads_half_life,
+            bulk=settings.bulk,
         )
         shares = Shares(settings.interactive_share, settings.stranger_share, settings.trial_share)
         policy = Policy(settings.limits, settings.provider_data, settings.quota_interactive_share, shares)
         try:
             yield Resources(
-                settings, await pool, redis, provider, budget, policy, LedgerClock(), Health(), datetime.now(UTC)
+                settings=settings,
+                db=await pool,
+                redis=redis,
+                provider=provider,
+                budget=budget,
+                policy=policy,
+                clock=LedgerClock(),
+                health=Health(),
+                started=datetime.now(UTC),
             )
         finally:
             await _close(pool, redis)

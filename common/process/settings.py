@@ -200,18 +200,18 @@ def _jwt_secret(env: Mapping[str, str], environment: str) -> str:
     secret = env.get("JWT_SECRET_KEY", "")
     if not secret and environment != "production":
         return DEVELOPMENT_SECRET
-    if len(secret.encode()) < 32:
-        raise InvalidSettings("JWT_SECRET_KEY: expected at least 32 bytes, such as `openssl rand -base64 32` prints")
-    if environment == "production" and secret in SAMPLE_SECRETS | {DEVELOPMENT_SECRET}:
-        raise InvalidSettings("JWT_SECRET_KEY: expected a secret of your own, not the sample's")
-    return secret
+    return _check_secret(secret, "JWT_SECRET_KEY", environment, "such as `openssl rand -base64 32` prints")
 
 
 def _previous_secret(env: Mapping[str, str], environment: str) -> str:
     """The previous signing key: its tokens stay valid until they expire."""
     secret = env.get("JWT_PREVIOUS_SECRET_KEY", "")
-    if secret and len(secret.encode()) < 32:
-        raise InvalidSettings("JWT_PREVIOUS_SECRET_KEY: expected at least 32 bytes, or nothing")
+    return _check_secret(secret, "JWT_PREVIOUS_SECRET_KEY", environment, "or nothing") if secret else ""
+
+
+def _check_secret(secret: str, name: str, environment: str, hint: str) -> str:
+    if len(secret.encode()) < 32:
+        raise InvalidSettings(f"{name}: expected at least 32 bytes, {hint}")
     if environment == "production" and secret in SAMPLE_SECRETS | {DEVELOPMENT_SECRET}:
-        raise InvalidSettings("JWT_PREVIOUS_SECRET_KEY: expected a secret of your own, not the sample's")
+        raise InvalidSettings(f"{name}: expected a secret of your own, not the sample's")
     return secret

@@ -26,19 +26,19 @@ class Failures:
 def hold_after_failure(outcome: Outcome, limits: tuple[Rule, ...], failures: Failures, now: datetime) -> Hold | None:
     """The hold after a call without an answer; it ends with a probe. None: the gate stays open. `now`: the ledger's time."""
     beyond = failures.in_a_row - closes_after(limits)
+    wait = _doubled(MIN_HOLD, beyond, MAX_HOLD)
     if outcome is Outcome.BAD_KEY:
-        return Hold(_stretched(now, max(MAX_HOLD, _doubled(beyond)), limits, failures), outcome, probing=True)
+        return Hold(_stretched(now, MAX_HOLD, limits, failures), outcome, probing=True)
     if beyond < 0:
         return None
     if outcome is Outcome.UNSENT:
-        return Hold(now + min(MAX_UNSENT_HOLD, _doubled(beyond)), PROVIDER_DOWN, probing=True)
-    return Hold(_stretched(now, _doubled(beyond), limits, failures), PROVIDER_DOWN, probing=True)
+        return Hold(now + min(MAX_UNSENT_HOLD, wait), PROVIDER_DOWN, probing=True)
+    return Hold(_stretched(now, wait, limits, failures), PROVIDER_DOWN, probing=True)
 
 
 def hold_without_day(failures: int, now: datetime) -> Hold:
     """The hold after "day used up" without a rule of a day: 15 minutes, doubling to four hours."""
-    wait = min(MAX_HOLD * (1 << min(max(0, failures - 1), 10)), MAX_DAY_HOLD)
-    return Hold(now + wait, Outcome.DAY_USED_UP, probing=True)
+    return Hold(now + _doubled(MAX_HOLD, failures - 1, MAX_DAY_HOLD), Outcome.DAY_USED_UP, probing=True)
 
 
 def closes_after(limits: tuple[Rule, ...]) -> int:
@@ -52,8 +52,8 @@ def most_failures(quota: Rule) -> int:
     return max(1, quota.calls // (5 if quota.calls < SMALL_QUOTA else 10))
 
 
-def _doubled(times: int) -> timedelta:
-    return min(MIN_HOLD * (1 << min(max(0, times), 10)), MAX_HOLD)
+def _doubled(first: timedelta, times: int, longest: timedelta) -> timedelta:
+    return min(first * (1 << min(max(0, times), 10)), longest)
 
 
 def _stretched(now: datetime, wait: timedelta, limits: tuple[Rule, ...], failures: Failures) -> datetime:

@@ -12,11 +12,11 @@ from common.core.models import CallClass, Function
 
 PLACE = {CallClass.USER: (0, 0), CallClass.STRANGER: (0, 1), CallClass.OPERATOR: (1, 2)}
 LAST = (2, 4)  # background's own requests
-SOMEBODY, MANY = "somebody", 1_000_000  # a returning requester, taken to have more calls than any that waits
+RETURNING, MANY_CALLS = "returning", 1_000_000  # a returning requester, taken to have more calls than any that waits
 WAITING = frozenset({"waiting"})
 QUEUE_TTL = 60.0  # seconds
 MAX_COMING = 100  # the queue takes no more (common/store/budget/queue.MAX_WAITING)
-NOBODY = (inf, False)
+NO_ARRIVAL = (inf, False)
 
 
 class _Item(NamedTuple):
@@ -62,11 +62,11 @@ class Queue:
     def __init__(self, situation: Situation, arrivals: Iterator[tuple[float, bool]]) -> None:
         self.waiting = 0  # requests of the situation that are not served yet
         self._most = situation.most_of_one
-        self._used: dict[str | None, int] = {None: 0, SOMEBODY: MANY}
+        self._used: dict[str | None, int] = {None: 0, RETURNING: MANY_CALLS}
         self._own: dict[tuple[str | None, str], int] = {}
         self._lanes: dict[tuple[object, ...], Lane] = {}
         self._arrivals = arrivals
-        self._coming, self._fresh = next(arrivals, NOBODY)
+        self._coming, self._fresh = next(arrivals, NO_ARRIVAL)
         for request in sorted(situation.queue, key=lambda request: (request.since, request.key)):
             if not request.under_way:
                 self._add(situation, request)
@@ -93,11 +93,11 @@ class Queue:
     def arrive(self, at: float) -> None:
         """Add the requests expected until `at`; drop those that were not served within a request's time in the queue."""
         while self._coming <= at:
-            lane = self._lane(CallClass.USER, WAITING, None if self._fresh else SOMEBODY, -inf)
+            lane = self._lane(CallClass.USER, WAITING, None if self._fresh else RETURNING, -inf)
             if len(lane.items) < MAX_COMING:
                 lane.items.append(_Item(self._coming, -inf, inf, None))
-            self._coming, self._fresh = next(self._arrivals, NOBODY)
-        for requester in (None, SOMEBODY):
+            self._coming, self._fresh = next(self._arrivals, NO_ARRIVAL)
+        for requester in (None, RETURNING):
             coming = self._lanes.get((CallClass.USER, WAITING, requester))
             while (
                 coming is not None
@@ -139,7 +139,7 @@ class Queue:
         """Remove a served request and count the call for its requester. Return its key; None for an expected request."""
         lane, key = candidate.lane, candidate.item.key
         lane.items.remove(candidate.item)
-        if lane.requester not in (None, SOMEBODY):
+        if lane.requester not in (None, RETURNING):
             self._used[lane.requester] = self._used.get(lane.requester, 0) + 1
             self._own[lane.requester, lane.call_class] = self._own.get((lane.requester, lane.call_class), 0) + 1
         if key is not None:
@@ -150,7 +150,7 @@ class Queue:
         """Whether the requester has all its allowed calls. The one call that becomes free at `free_at` is granted once."""
         most = self._most.get(lane.call_class)
         own = self._own.get((lane.requester, lane.call_class), 0)
-        if most is None or lane.requester in (None, SOMEBODY) or own < most:
+        if most is None or lane.requester in (None, RETURNING) or own < most:
             return False
         if -inf < lane.free_at <= at:
             self._own[lane.requester, lane.call_class] = own - 1

@@ -195,10 +195,10 @@ def _next_refresh(
 ) -> datetime | None:
     """When a newer quote will complete the chart, if it lacks at most one day. When the chart itself is fetched again is unknown."""
     last = calendar.last_session(now)
-    wanted = 0 if last is None else calendar.sessions_until(last[0].date())
+    needed = 0 if last is None else calendar.sessions_until(last[0].date())
     if data == "end_of_day":
-        wanted = closes_out(calendar, now, data)
-    return quoted.next_refresh if quoted is not None and wanted <= covered + 1 else None
+        needed = closes_out(calendar, now, data)
+    return quoted.next_refresh if quoted is not None and needed <= covered + 1 else None
 
 
 def chart_due(chart: Chart, view: View, calendar: Calendar, now: datetime, *, data: str, ttl: timedelta) -> Due | None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import asyncpg
+
 from common.store.connection.pool import Connection, affected
 
 
@@ -50,7 +52,7 @@ async def use_refresh_token(connection: Connection, hashed: bytes) -> Login | No
         """,
         hashed,
     )
-    return Login(row["id"], row["user_id"]) if row else None
+    return _login(row)
 
 
 async def select_reused(connection: Connection, hashed: bytes) -> Login | None:
@@ -62,7 +64,7 @@ async def select_reused(connection: Connection, hashed: bytes) -> Login | None:
         """,
         hashed,
     )
-    return Login(row["id"], row["user_id"]) if row else None
+    return _login(row)
 
 
 async def select_login(connection: Connection, hashed: bytes) -> Login | None:
@@ -74,7 +76,7 @@ async def select_login(connection: Connection, hashed: bytes) -> Login | None:
         """,
         hashed,
     )
-    return Login(row["id"], row["user_id"]) if row else None
+    return _login(row)
 
 
 async def end_login(connection: Connection, login: int) -> None:
@@ -126,7 +128,7 @@ async def take_ticket(connection: Connection, hashed: bytes) -> Login | None:
         """,
         hashed,
     )
-    return Login(row["id"], row["user_id"]) if row else None
+    return _login(row)
 
 
 async def delete_old_logins(connection: Connection, *, keep: timedelta) -> int:
@@ -141,3 +143,7 @@ async def delete_old_logins(connection: Connection, *, keep: timedelta) -> int:
         keep,
     )
     return affected(done)
+
+
+def _login(row: asyncpg.Record | None) -> Login | None:
+    return Login(row["id"], row["user_id"]) if row else None

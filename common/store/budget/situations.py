@@ -101,18 +101,18 @@ async def select_queue(
     )
     return [
         Request(
-            Function(row["function"]),
-            row["subject"],
-            CallClass(row["class"]),
-            row["since"],
-            frozenset(row["groups"]),
-            row["asker"],
-            row["used"],
-            row["own"],
-            row["own_free_at"],
-            row["ready_at"],
-            row["urgent_at"],
-            row["under_way"],
+            function=Function(row["function"]),
+            subject=row["subject"],
+            call_class=CallClass(row["class"]),
+            since=row["since"],
+            groups=frozenset(row["groups"]),
+            requester=row["asker"],
+            used=row["used"],
+            own=row["own"],
+            own_free_at=row["own_free_at"],
+            ready_at=row["ready_at"],
+            urgent_at=row["urgent_at"],
+            under_way=row["under_way"],
         )
         for row in rows
     ]

@@ -122,7 +122,8 @@ async def _borrowed(pool: asyncpg.Pool) -> AsyncIterator[tuple[Connection, Async
     for it either, because cancelling the statement can take as long as the statement. `_returning` keeps such tasks from being
     garbage-collected.
     """
-    connection, exits = await _acquire(pool), AsyncExitStack()
+    connection = await _acquire(pool)
+    exits = AsyncExitStack()
     exits.push_async_callback(_release, pool, connection)
     try:
         yield connection, exits
