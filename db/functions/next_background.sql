@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION next_background(
 ) RETURNS choice LANGUAGE plpgsql AS $$
 DECLARE
     pick choice := next_retry(p_account, p_source, p_barred, p_now);
-    held boolean := 'unwatched' = ANY (p_barred) AND wants_more(p_source);
+    watched_only boolean := 'unwatched' = ANY (p_barred) AND wants_more(p_source);
     last boolean := p_span >= interval '1 day' AND p_power < 2;
     top text;
 BEGIN
@@ -27,10 +27,10 @@ BEGIN
     END IF;
     IF top IS NULL THEN
         SELECT c.symbol INTO top FROM background_candidates(
-            p_account, p_source, held OR last, false, p_now, p_clock, p_power, p_half_life, p_span, false, 1
+            p_account, p_source, watched_only OR last, false, p_now, p_clock, p_power, p_half_life, p_span, false, 1
         ) AS c;
     END IF;
-    IF top IS NULL AND last AND NOT held THEN
+    IF top IS NULL AND last AND NOT watched_only THEN
         SELECT c.symbol INTO top FROM background_candidates(
             p_account, p_source, false, false, p_now, p_clock, p_power, p_half_life, p_span, false, 1
         ) AS c;

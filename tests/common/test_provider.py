@@ -45,7 +45,7 @@ def provider(http: aiohttp.ClientSession, simulator: str) -> Provider:
 
 
 def permit(function: Function = Function.QUOTE, *subjects: str, age: float = 0.0) -> Permit:
-    """A grant that was asked for `age` seconds ago."""
+    """A permit requested `age` seconds ago."""
     grant = Grant(1, function, subjects or ("IBM",), CallClass.USER, GRANTED_AT)
     return Permit(grant, time.monotonic() - age)
 

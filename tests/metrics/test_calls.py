@@ -1,4 +1,4 @@
-"""What is counted of calls and waits, and what is told of the whole service, also when a store is away."""
+"""Metrics of calls and queueing times, and of the whole service, also while a store is down."""
 
 import asyncio
 import threading

@@ -77,7 +77,7 @@ def scraped(port: int) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def family() -> tuple[dict[str, float], dict[str, float], Path]:
-    """What a parent tells while both children live, and once the first is dead; and its folder."""
+    """What a parent exports while both children live, and after the first has died; and its folder."""
     both, one, folder = run(FAMILY).split("---")
     return samples(both), samples(one), Path(folder.strip())
 

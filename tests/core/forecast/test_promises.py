@@ -1,4 +1,4 @@
-"""When it will have happened: the ledger run ahead. What no forecast may promise, whatever the situation, and some told by hand."""
+"""Forecasts: properties for any situation, and some computed by hand."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
