@@ -5,7 +5,7 @@ from aiohttp import web
 
 from api.app import create_app
 from api.http.connections import KEEPALIVE_TIMEOUT
-from common.metrics.collector import Shared
+from common.metrics.collector import ServiceCollector
 from common.metrics.export import export
 from common.process.entry import open_process_logs, read_settings
 
@@ -16,7 +16,7 @@ def main() -> None:
     settings = read_settings(serves_tokens=True)
     open_process_logs(settings)
     structlog.get_logger(__name__).info("api_starts", host=settings.host, port=settings.port)
-    export(settings.host, settings.metrics_port, Shared(settings))
+    export(settings.host, settings.metrics_port, ServiceCollector(settings))
     web.run_app(
         create_app(settings),
         host=settings.host,

@@ -92,7 +92,7 @@ def create_app(settings: Settings) -> web.Application:
         async with open_resources(settings, name="api", statement_timeout=STATEMENT_TIMEOUT) as resources:
             app[RESOURCES] = resources
             dispatcher = Dispatcher(resources)
-            memory.listeners.add(lambda entry: dispatcher.tell((Function.QUOTE, entry.quote.symbol)))
+            memory.listeners.add(lambda entry: dispatcher.notify((Function.QUOTE, entry.quote.symbol)))
             app[MISSES] = misses = Misses(resources, dispatcher)
             app[QUOTES] = quotes = Quotes(resources, memory, misses)
             app[STREAMS] = streams = Streams(resources, memory)

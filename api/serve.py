@@ -18,7 +18,7 @@ settings = read_settings(serves_tokens=True)
 share(settings.metrics_port)
 from api.app import create_app  # noqa: E402  from here on metrics are defined
 from api.http.connections import KEEPALIVE_TIMEOUT  # noqa: E402
-from common.metrics.collector import Shared  # noqa: E402
+from common.metrics.collector import ServiceCollector  # noqa: E402
 from common.metrics.export import export  # noqa: E402
 
 bind = f"{settings.host}:{settings.port}"
@@ -45,7 +45,7 @@ logger_class = Logger
 
 def when_ready(_arbiter: Any) -> None:
     """The parent answers Prometheus for all processes."""
-    export(settings.host, settings.metrics_port, Shared(settings))
+    export(settings.host, settings.metrics_port, ServiceCollector(settings))
 
 
 async def open_app() -> web.Application:

@@ -1,3 +1,3 @@
-"""What two processes need. Nothing here knows who calls it."""
+"""Code that two or more processes share. It imports none of them."""
 
-VERSION = "0.1.0"  # of all; tests/test_release.py names who repeats it
+VERSION = "0.1.0"  # of everything; tests/test_release.py lists the files that repeat it

@@ -1,8 +1,8 @@
-"""Every error that Quotewell raises on purpose. It knows whose fault an error is; it does not know HTTP beyond a number.
+"""Every error that Quotewell raises on purpose, by whose fault it is. Of HTTP it knows only status numbers.
 
 QuotewellError
-├── InvalidSettings                     the operator's: the process does not start
-├── ClientError                         the caller's: 4xx
+├── InvalidSettings                     the operator's fault: the process does not start
+├── ClientError                         the client's fault: 4xx
 │   ├── InvalidRequest                  400 invalid_request
 │   ├── InvalidSymbol                   400 invalid_symbol
 │   ├── InvalidToken                    401 invalid_token
@@ -14,6 +14,7 @@ QuotewellError
 │   │   ├── UnknownSymbol               404 unknown_symbol
 │   │   └── NotOnWatchlist              404 not_on_watchlist
 │   ├── MethodNotAllowed                405 method_not_allowed
+│   ├── NotAcceptable                   406 not_acceptable
 │   ├── Conflict
 │   │   ├── AlreadyOnWatchlist          409 already_on_watchlist
 │   │   ├── WatchlistFull               409 watchlist_full
@@ -21,7 +22,8 @@ QuotewellError
 │   │   └── EmailTaken                  409 email_taken
 │   ├── PayloadTooLarge                 413 payload_too_large
 │   └── UnsupportedMediaType            415 unsupported_media_type
-└── NotNow                              ours or the provider's, for now: 503 with Retry-After
+└── NotNow                              temporary: sent with Retry-After
+    ├── RateLimited                     429 rate_limited
     ├── QuotePending                    503 quote_pending
     ├── StoreUnavailable                503 store_unavailable
     │   └── StoreUnfit                  503 store_unavailable
@@ -29,22 +31,24 @@ QuotewellError
     └── Overloaded                      503 overloaded
 """
 
+from math import ceil
+
 
 class QuotewellError(Exception):
-    """Base of all; never raised itself."""
+    """Base class; never raised itself."""
 
     status = 500
     code = "internal"
 
 
 class InvalidSettings(QuotewellError):
-    """Mend the setting that the message names, then start again."""
+    """Fix the setting that the message names, then start again."""
 
     code = "invalid_settings"
 
 
 class ClientError(QuotewellError):
-    """The caller's fault; the message says what was expected."""
+    """The client's fault; the message says what was expected."""
 
     status = 400
 
@@ -62,20 +66,20 @@ class InvalidSymbol(ClientError):
 
 
 class InvalidToken(ClientError):
-    """Log in again; the token is missing, malformed or not ours."""
+    """Log in again; the token is missing, malformed or not issued here."""
 
     status = 401
     code = "invalid_token"
 
 
 class TokenExpired(InvalidToken):
-    """Log in again or refresh; the token's time is over."""
+    """Log in again or refresh; the token has expired."""
 
     code = "token_expired"
 
 
 class InvalidCredentials(ClientError):
-    """The name or the password is wrong; which of the two is not said."""
+    """The name or the password is wrong; the answer does not say which."""
 
     status = 401
     code = "invalid_credentials"
@@ -89,7 +93,7 @@ class InsufficientScope(ClientError):
 
 
 class RegistrationClosed(ClientError):
-    """Ask the operator for an account; nobody makes one here."""
+    """Ask the operator for an account; registration is closed."""
 
     status = 403
     code = "registration_closed"
@@ -103,13 +107,13 @@ class NotFound(ClientError):
 
 
 class UnknownSymbol(NotFound):
-    """The provider does not have this symbol; asked again after an hour."""
+    """The provider does not have this symbol; Quotewell asks again after an hour."""
 
     code = "unknown_symbol"
 
 
 class NotOnWatchlist(NotFound):
-    """The caller's watchlist does not hold this symbol."""
+    """This symbol is not on the user's watchlist."""
 
     code = "not_on_watchlist"
 
@@ -122,20 +126,20 @@ class MethodNotAllowed(ClientError):
 
 
 class NotAcceptable(ClientError):
-    """Accept what the route answers, mostly application/json."""
+    """Accept what the route answers, usually application/json."""
 
     status = 406
     code = "not_acceptable"
 
 
 class Conflict(ClientError):
-    """What is there stands against it; nothing was changed."""
+    """The request conflicts with what is stored; nothing was changed."""
 
     status = 409
 
 
 class AlreadyOnWatchlist(Conflict):
-    """The watchlist holds the symbol already."""
+    """The symbol is already on the watchlist."""
 
     code = "already_on_watchlist"
 
@@ -153,7 +157,7 @@ class UsernameTaken(Conflict):
 
 
 class EmailTaken(Conflict):
-    """The address has an account already."""
+    """This address already has an account."""
 
     code = "email_taken"
 
@@ -173,45 +177,45 @@ class UnsupportedMediaType(ClientError):
 
 
 class NotNow(QuotewellError):
-    """Ask again after `retry_after` seconds (a whole number, at least 1)."""
+    """Try again after `retry_after` seconds (a whole number, at least 1)."""
 
     status = 503
 
     def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
         super().__init__(message)
-        self.retry_after = max(1, -int(-retry_after // 1))
+        self.retry_after = max(1, ceil(retry_after))
 
 
 class RateLimited(NotNow):
-    """This caller asked for more than its share; ask again later."""
+    """This client exceeded its limit; try again later."""
 
     status = 429
     code = "rate_limited"
 
 
 class QuotePending(NotNow):
-    """The symbol stands in the line; its first quote has not come yet."""
+    """The symbol is queued; its first quote has not arrived yet."""
 
     code = "quote_pending"
 
 
 class StoreUnavailable(NotNow):
-    """PostgreSQL does not answer. The message says whether nothing was written, or nobody knows: then look before you ask again."""
+    """PostgreSQL does not answer. The message says whether nothing was written or it is unknown; if unknown, check before you retry."""
 
     code = "store_unavailable"
 
 
 class StoreUnfit(StoreUnavailable):
-    """PostgreSQL answers and refuses: migrate it (`quotewell migrate`), or mend DATABASE_URL."""
+    """PostgreSQL answers and refuses: migrate it (`quotewell migrate`), or correct DATABASE_URL."""
 
 
 class ProviderUnavailable(NotNow):
-    """The provider does not answer, or refuses; nothing was changed."""
+    """The provider does not answer or refuses; nothing was changed."""
 
     code = "provider_unavailable"
 
 
 class Overloaded(NotNow):
-    """More is asked than can be served; ask again later."""
+    """More requests than can be served; try again later."""
 
     code = "overloaded"

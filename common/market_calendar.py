@@ -1,4 +1,4 @@
-"""The NYSE's regular sessions as the pure core wants them. It knows holidays, half days and New York; it asks no clock."""
+"""The NYSE's regular sessions as a `Calendar`: holidays, half days, New York time. It reads no clock."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -20,7 +20,7 @@ def open_calendar(market_hours: str, now: datetime) -> Calendar:
 
 @lru_cache(maxsize=4)
 def nyse(last_year: int) -> Calendar:
-    """Regular sessions from 2024 to the end of `last_year`. The first stays fixed: the market clock counts from there."""
+    """Regular sessions from 2024 to the end of `last_year`. The first year is fixed because the market clock counts from there."""
     years = range(FIRST_YEAR, last_year + 1)
     closed = holidays.financial_holidays("NYSE", years=years, categories=PUBLIC)
     half = holidays.financial_holidays("NYSE", years=years, categories=HALF_DAY)
@@ -35,7 +35,7 @@ def nyse(last_year: int) -> Calendar:
 
 
 def can_trade(day: date, *, abroad: bool) -> bool:
-    """Whether there can have been a session. Of exchanges abroad only their weekends are known."""
+    """Whether an exchange can have traded that day. For exchanges abroad only weekends are known."""
     return day.weekday() < 5 and (abroad or day not in _holidays(day.year))
 
 

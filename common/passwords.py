@@ -1,6 +1,6 @@
-"""Passwords: which may be chosen, and their hashes, made off the event loop. A password is pre-hashed, so that no length is refused or cut.
+"""Passwords: the policy for new ones, and their hashes, computed off the event loop. Pre-hashed, because bcrypt reads only 72 bytes.
 
-The label of the pre-hash is public: a secret in it would make every password worthless when it is rotated.
+The label of the pre-hash is public: if it were a secret, rotating it would invalidate every password.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ SCHEME = "hmac-sha384+bcrypt"
 LABEL = b"quotewell password v1"
 THREADS = 2
 NICE = 10
-HASH_TIMEOUT = 10.0  # seconds for one hash, its turn included: on a core that reads saturate it may not come
+HASH_TIMEOUT = 10.0  # seconds for one hash with its wait for a thread; a core busy with reads may never run the thread
 MAX_PASSWORD_BYTES = 1024  # bytes
 OBVIOUS = ("quotewell",)
-WAITING = 16  # hashes under way or queued; the next one is refused
+MAX_HASHES = 16  # running or queued; the next one is refused
 
 T = TypeVar("T")
 
@@ -49,8 +49,10 @@ class Passwords:
         return await self._run(lambda: bcrypt.hashpw(prehashed, bcrypt.gensalt(self._cost)).decode())
 
     async def matches(self, password: str, hashed: str | None) -> bool:
-        """Whether a password is the one that was hashed; no account at all takes as long to refuse, and so does what is too long to be
-        one: to normalize 64 KiB of combining marks takes a second, in which nothing else runs."""
+        """Whether a password matches its hash. A missing account (None) takes as long to refuse as a wrong password.
+
+        A password that is too long is not normalized: 64 KiB of combining marks would block the event loop for a second.
+        """
         if _is_too_long(password):
             password, hashed = "", None
         prehashed = _prehash(password)
@@ -61,7 +63,7 @@ class Passwords:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= WAITING:
+        if self._waiting >= MAX_HASHES:
             raise Overloaded("too many logins at once", retry_after=1)
         with self._counting:
             self._waiting += 1
@@ -74,15 +76,15 @@ class Passwords:
             raise Overloaded("no time for a login", retry_after=5) from None
 
     def _done(self, _: "Future[Any]") -> None:
-        """Called in a thread: a place is free once its hash is done, whether or not somebody still waits for it."""
+        """Called in a thread: a hash occupies its place until it is done, even if its request has timed out."""
         with self._counting:
             self._waiting -= 1
 
 
 def check_policy(password: str, settings: Settings, *, names: tuple[str, ...]) -> None:
-    """Refuse a new password that is too short, too long, or one that everybody tries first; `names` are the account's own.
+    """Raise `InvalidRequest` for a password that is too short, too long or too common; `names` are the account's own.
 
-    No rules on which characters it has, and no expiry (NIST SP 800-63B-4).
+    There are no rules about its characters and no expiry (NIST SP 800-63B-4).
     """
     shortest = settings.min_password_length
     if len(password) < shortest or _is_too_long(password) or not password.strip():
@@ -96,16 +98,16 @@ def check_policy(password: str, settings: Settings, *, names: tuple[str, ...]) -
 
 @cache
 def _common() -> frozenset[str]:
-    """The passwords that zxcvbn ranks most common; loaded once it is needed, for it takes 14 MB on its way."""
+    """The passwords that zxcvbn ranks most common; imported on first use because the import takes 14 MB."""
     from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
     return frozenset(FREQUENCY_LISTS["passwords"])
 
 
 def _yield_to_readers() -> None:
-    """Lower this thread's priority, where threads have one (Linux): a flood of logins must not slow the reads beside it.
+    """Lower this thread's priority, where threads have one (Linux), so that a flood of logins does not slow down reads.
 
-    Not SCHED_IDLE: on a core that others want too, such a thread keeps the interpreter's lock for as long as it waits for its turn.
+    SCHED_IDLE is no alternative: on a busy core such a thread keeps the interpreter's lock while it waits to be scheduled.
     """
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -1,7 +1,7 @@
-"""The one door to the provider: a permit, a query, bytes back. It moves bytes and hides the key; it decides nothing.
+"""The only code that sends requests to the provider: one permit, one request. It keeps the key out of errors and logs.
 
-A request is written once: no kept-alive connection (aiohttp would re-send a dropped GET), no redirect, no retry. The permit's
-deadline is checked after the connection is made and just before the write; what was never written counts for nothing.
+A request is written at most once: no keep-alive (aiohttp would re-send a dropped GET), no redirect, no retry. The permit's deadline is
+checked after connecting, just before the write; a request that was never written costs no call.
 """
 
 import time
@@ -20,19 +20,19 @@ from common.core.provider.outcomes import Outcome
 from common.core.provider.retry_after import read_http_date, read_wait
 from common.store.budget.ledger import Grant
 
-CONNECT = 3.0  # seconds
-WRITE_BY = 7.0  # seconds after the ledger was asked: well inside the lease of 12
-ANSWER_TIMEOUT = 11.5  # seconds after the ledger was asked: the lease still stands
-LARGEST = 1 << 20  # bytes of an answer
-LARGEST_LISTING = 8 << 20
-KEYS = 8  # characters of a key from which on it is no part of a text by chance
+CONNECT_TIMEOUT = 3.0  # seconds
+WRITE_TIMEOUT = 7.0  # seconds since the ledger was asked: well within the lease of 12
+ANSWER_TIMEOUT = 11.5  # seconds since the ledger was asked: still within the lease
+MAX_ANSWER_SIZE = 1 << 20  # bytes of an answer
+MAX_LISTING_SIZE = 8 << 20  # bytes
+MIN_KEY_LENGTH = 8  # characters; a shorter key may occur in an answer by chance
 MAX_NOTICE_LENGTH = 300  # characters that are logged
 SIMULATOR = "X-Quotewell-Simulator"
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Where the provider is and whose key pays; `timeout` in seconds for a whole call; `entitlement` as in `query`."""
+    """The provider's address and the key; `timeout` in seconds for a whole call; `entitlement` as in `query`."""
 
     http: aiohttp.ClientSession
     base_url: str
@@ -44,7 +44,7 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class _Response:
-    """`simulated`: it says that its prices are; `wait`: for how long it asks to be left alone."""
+    """`simulated`: the answer says its prices are simulated. `wait`: from `Retry-After`."""
 
     status: int
     body: bytes
@@ -54,7 +54,7 @@ class _Response:
 
 @dataclass(slots=True)
 class Permit:
-    """One grant on its way out; `asked` is monotonic, read before the ledger was asked."""
+    """The right to send one request. `asked`: the monotonic clock, read before the ledger was asked. `sent`: it is used up."""
 
     grant: Grant
     asked: float
@@ -62,7 +62,7 @@ class Permit:
 
 
 def open_http() -> aiohttp.ClientSession:
-    """The session for the provider alone."""
+    """The session for calls to the provider; use it for nothing else."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True, limit=64),
         headers={"Accept": "application/json", "User-Agent": "quotewell"},
@@ -75,20 +75,20 @@ _permit: ContextVar[Permit] = ContextVar("permit")
 
 
 class _Request(aiohttp.ClientRequest):
-    """Written once and in time. aiohttp sends a GET again when its connection drops, a fresh one included."""
+    """Refuse a second write and a late one. aiohttp sends a GET again when its connection drops, even a fresh one."""
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         permit = _permit.get()
         if permit.sent:
             raise Refusal(Outcome.UNAVAILABLE, "the connection was dropped; a call is not sent twice")
-        if time.monotonic() > permit.asked + WRITE_BY:
+        if time.monotonic() > permit.asked + WRITE_TIMEOUT:
             raise Refusal(Outcome.UNSENT, "the permit ran out before the request was written")
         permit.sent = True
         return await super().send(conn)
 
 
 async def fetch(provider: Provider, permit: Permit) -> Answer:
-    """Make the one call that a permit allows; raise `Refusal` for every other end than the data asked for."""
+    """Make the call that a permit allows. Raise `Refusal` for anything but the requested data."""
     grant = permit.grant
     try:
         response = await _get(provider, permit)
@@ -102,13 +102,13 @@ async def fetch(provider: Provider, permit: Permit) -> Answer:
     except Refusal as refusal:
         refusal.notice = refusal.notice.replace(provider.key, "***")[:MAX_NOTICE_LENGTH]
         raise
-    if not response.simulated and len(provider.key) >= KEYS and provider.key.encode() in response.body:
+    if not response.simulated and len(provider.key) >= MIN_KEY_LENGTH and provider.key.encode() in response.body:
         raise Refusal(Outcome.UNKNOWN_NOTICE, "the answer repeats the key: it is neither kept nor shown")
     return answer
 
 
 async def _get(provider: Provider, permit: Permit) -> _Response:
-    """The answer; of one whose status says it all no byte is waited for."""
+    """Send the request and read the answer. The body of a 429 is not read: its status says everything."""
     function, subjects = permit.grant.function, permit.grant.subjects
     parameters = {**query(function, subjects, entitlement=provider.entitlement), "apikey": provider.key}
     accept = "*/*" if function is Function.LISTING else "application/json"
@@ -118,21 +118,21 @@ async def _get(provider: Provider, permit: Permit) -> _Response:
         URL(f"{provider.base_url}/query").with_query(parameters),
         headers={"Accept": accept},
         allow_redirects=False,
-        timeout=aiohttp.ClientTimeout(total=max(total, 0.001), connect=CONNECT),
+        timeout=aiohttp.ClientTimeout(total=max(total, 0.001), connect=CONNECT_TIMEOUT),
     ) as response:
-        most = LARGEST_LISTING if function is Function.LISTING else LARGEST
+        most = MAX_LISTING_SIZE if function is Function.LISTING else MAX_ANSWER_SIZE
         body = b"" if response.status == TOO_MANY else await _read(response, most)
         return _Response(response.status, body, SIMULATOR in response.headers, _wait(response.headers))
 
 
 def _wait(headers: Mapping[str, str]) -> timedelta | None:
-    """By the answer's own clock, if it tells its time."""
+    """How long `Retry-After` asks to wait, measured by the answer's `Date` if it has one."""
     sent = read_http_date(headers.get("Date", "")) or datetime.now(UTC)
     return read_wait(headers.get("Retry-After", ""), sent)
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """The body, at most so many bytes of it."""
+    """The body; raise `Refusal` if it has more than `most` bytes."""
     body = bytearray()
     async for chunk in response.content.iter_chunked(1 << 16):
         body += chunk

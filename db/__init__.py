@@ -1,1 +1,1 @@
-"""The database's shape: numbered migrations, and the one command that applies them."""
+"""The database's schema: migrations, functions, and the command that applies them."""

@@ -1,6 +1,6 @@
-"""What a database says about its migrations, beside this code's: which are lacking, and whether one was edited since it ran.
+"""Compare a database's migrations with this code's: which are pending, and which were edited after they ran.
 
-Yoyo knows a migration by its name alone. So the hash of what ran is kept beside yoyo's own tables, and is never written twice.
+Yoyo identifies a migration by its name only. So the hash of what ran is stored beside yoyo's tables, and never overwritten.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """Ids in order. `pending`: not applied; `edited`: applied with another text; `foreign`: applied by another version of this code."""
+    """Ids in order. `pending`: not applied; `edited`: applied with another text; `foreign`: unknown to this version."""
 
     applied: list[str]
     pending: list[str]
@@ -25,7 +25,7 @@ class Applied:
 
 
 def note_applied(database_url: str, *, migrations: Path = MIGRATIONS) -> None:
-    """Keep the hashes of what is applied; those that are kept already stay as they are, and what was rolled back is forgotten."""
+    """Store the hashes of applied migrations; keep those already stored, and delete those of migrations that were rolled back."""
     hashes = _hashes(migrations)
     with open_session(database_url) as connection:
         connection.execute(
@@ -45,7 +45,7 @@ def note_applied(database_url: str, *, migrations: Path = MIGRATIONS) -> None:
 
 
 def select_applied(database_url: str, *, migrations: Path = MIGRATIONS) -> Applied:
-    """Reads only: a database that was never migrated stays as it is."""
+    """Read the state; change nothing, also in a database that was never migrated."""
     ours = _hashes(migrations)
     with open_session(database_url, autocommit=True) as connection:
         ran = _select(connection, "_yoyo_migration", "SELECT migration_id, NULL FROM _yoyo_migration")
@@ -64,6 +64,6 @@ def _hashes(migrations: Path) -> dict[str, str | None]:
 
 
 def _select(connection: psycopg.Connection, table: str, statement: str) -> dict[str, str | None]:
-    """Empty where there is no such table yet."""
+    """The rows as a dict; empty if the table does not exist yet."""
     (found,) = connection.execute("SELECT to_regclass(%s)", (table,)).fetchone() or (None,)
     return dict(connection.execute(statement.encode()).fetchall()) if found else {}

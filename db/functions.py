@@ -1,7 +1,7 @@
-"""Brings the database's functions to the text of `db/functions/NAME.sql`: one function a file, whole, so that a diff shows the change.
+"""Bring the database's functions to the texts in `db/functions/NAME.sql`: one whole function a file, so that a diff shows each change.
 
-The hash of the text that was applied is kept, so a file is applied once. It runs after the migrations and under their lock, in one
-transaction: no process ever sees half of it. A file that has gone takes its function along, and another signature replaces the old one.
+The hash of each applied text is stored, so a file is applied once. All of it runs in one transaction, after the migrations and under
+their lock, so no process sees half of it. If a file is gone, its function is dropped; a changed signature replaces the old function.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ SESSION_OPTIONS = "-c client_connection_check_interval=1s"
 
 
 def apply_functions(database_url: str, *, functions: Path = FUNCTIONS) -> list[str]:
-    """Apply what is new or was changed, drop what has gone; the names of both. The error's notes name a function that fails."""
+    """Apply new and changed functions, drop those whose file is gone; return the names of both. An error's notes name the function."""
     ours = {path.stem: path.read_text() for path in sorted(functions.glob("*.sql"))}
     with open_session(database_url, settings=SESSION_OPTIONS) as connection:
         connection.execute("SET LOCAL check_function_bodies = off")
@@ -36,7 +36,7 @@ def apply_functions(database_url: str, *, functions: Path = FUNCTIONS) -> list[s
 
 
 def forget_functions(database_url: str) -> None:
-    """Drop all that were applied, for a rollback. One that a trigger needs stays, and goes with the migration that made the trigger."""
+    """Drop all applied functions, for a rollback. One that a trigger uses stays until the trigger's migration is rolled back."""
     with open_session(database_url) as connection:
         connection.execute(HASH_TABLE)
         for (name,) in connection.execute("SELECT name FROM _function_hash").fetchall():
@@ -49,13 +49,13 @@ def forget_functions(database_url: str) -> None:
 
 
 def _apply(connection: psycopg.Connection, name: str, text: str) -> None:
-    """The overloads that were there before, and were not replaced, go."""
+    """Apply one function, and drop the overloads that it does not replace."""
     before = _overloads(connection, name)
     try:
         try:
             with connection.transaction():
                 connection.execute(text.encode())
-        except psycopg.errors.InvalidFunctionDefinition:  # another return type: it cannot be replaced
+        except psycopg.errors.InvalidFunctionDefinition:  # the return type changed, so it cannot be replaced
             _drop(connection, name, before)
             before = set()
             connection.execute(text.encode())

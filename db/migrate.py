@@ -1,8 +1,8 @@
-"""Brings the database to this code's schema: `python -m db.migrate`. It knows yoyo, its lock and its gaps; it knows no table of ours.
+"""Bring the database to this code's schema: `python -m db.migrate`, on top of yoyo.
 
-Yoyo's lock is a row that outlives a killed process. So one advisory lock of PostgreSQL, which ends with its session, stands around
-everything, and whoever holds it may break the row. A killed migrator's SQL ends within a second (`client_connection_check_interval`).
-Yoyo applies and marks in two transactions: a migration may run twice, and has to bear it.
+Yoyo's lock is a row, which outlives a killed process. So an advisory lock of PostgreSQL, which ends with its session, surrounds
+everything, and its holder may delete the row. A killed migrator's SQL ends within a second (`client_connection_check_interval`).
+Yoyo applies a migration and marks it in two transactions: each migration may run twice, and must tolerate it.
 """
 
 import os
@@ -24,17 +24,17 @@ from db.applied import MIGRATIONS, note_applied
 from db.functions import apply_functions, forget_functions
 from db.session import keywords, open_session
 
-ADVISORY_LOCK = 7_305_808_869_229_538_660  # a number of our own among the advisory locks of the database
-LOCK_SECONDS = 60.0
+ADVISORY_LOCK = 7_305_808_869_229_538_660  # an arbitrary number; the ledger's lock has another
+LOCK_TIMEOUT = 60.0  # seconds
 LOCK_SESSION = "SELECT pg_try_advisory_lock(%s)"
 LOCK_TRANSACTION = "SELECT pg_try_advisory_xact_lock(%s)"
 SESSION = "-c client_connection_check_interval=1s"
 
 
 def migrate(database_url: str, *, migrations: Path = MIGRATIONS) -> list[str]:
-    """Apply what is not applied, in order, then the functions beside them; return the ids of the migrations.
+    """Apply pending migrations in order, then the functions in the folder beside them; return the ids of the migrations.
 
-    A failing one is rolled back, named in the error's notes, and stops.
+    A migration that fails is rolled back and named in the error's notes, and no further one runs.
     """
     with _yoyo(database_url) as backend:
         pending = backend.to_apply(_read(migrations))
@@ -47,7 +47,7 @@ def migrate(database_url: str, *, migrations: Path = MIGRATIONS) -> list[str]:
 
 
 def rollback(database_url: str, *, migrations: Path = MIGRATIONS) -> list[str]:
-    """Roll back all that is applied, the last one first; return the ids. For the test that walks down, and for nothing else."""
+    """Roll back all applied migrations, the last one first; return the ids. Only for tests."""
     with _yoyo(database_url) as backend:
         applied = backend.to_rollback(_read(migrations))
         forget_functions(database_url)
@@ -75,23 +75,24 @@ def _named(migration: str) -> Iterator[None]:
 
 @contextmanager
 def _yoyo(database_url: str) -> Iterator[Any]:
-    """Yoyo's backend. Through a pooler no statement stays prepared."""
+    """Yoyo's backend, under the lock. Behind a pooler it prepares no statements."""
     with _alone(database_url), get_backend(_driver_url(database_url)) as backend:
         if read_address(database_url).pooled:
             backend.connection.prepare_threshold = None
-        backend.break_lock()  # no live migrator can hold the row: it would hold the advisory lock
+        backend.break_lock()  # a live migrator would hold the advisory lock, so the row is stale
         with backend.lock():
             yield backend
 
 
 @contextmanager
 def _alone(database_url: str) -> Iterator[None]:
-    """Hold the advisory lock. It is tried for, not waited for: a waiting statement would stall CREATE INDEX CONCURRENTLY for ever.
+    """Hold the advisory lock. It is polled: a statement that waits for the lock would block CREATE INDEX CONCURRENTLY forever.
 
-    A pooler keeps no session for us but within a transaction; an idle one of READ COMMITTED stalls nothing either.
+    Behind a pooler a session lasts only as long as a transaction, so the lock is the transaction's. Idle and READ COMMITTED, that
+    transaction does not block CREATE INDEX CONCURRENTLY either.
     """
     pooled = read_address(database_url).pooled
-    deadline = time.monotonic() + LOCK_SECONDS
+    deadline = time.monotonic() + LOCK_TIMEOUT
     with open_session(database_url, autocommit=not pooled) as connection:
         if pooled:
             connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
@@ -99,19 +100,19 @@ def _alone(database_url: str) -> Iterator[None]:
         while connection.execute(attempt, (ADVISORY_LOCK,)).fetchone() != (True,):
             if time.monotonic() > deadline:
                 raise StoreUnavailable(
-                    f"another migration has been running for {LOCK_SECONDS:g} s; start again when it is done"
+                    f"another migration has been running for {LOCK_TIMEOUT:g} s; start again when it is done"
                 )
             time.sleep(0.1)
         yield
 
 
 def _driver_url(database_url: str) -> str:
-    """The URL in yoyo's spelling, for psycopg 3, with our session's settings after the operator's own."""
+    """The URL in yoyo's form for psycopg 3, with this module's session settings after the operator's."""
     return f"postgresql+psycopg:///?{urlencode(keywords(database_url, SESSION))}"
 
 
 def failure(error: Exception) -> str:
-    """One line without the URL: only what the server itself, or our own code, says is repeated."""
+    """One line about an error, without the URL: only texts of the server or of this code are repeated."""
     if isinstance(error, (InvalidSettings, StoreUnavailable)):
         return str(error)
     if isinstance(error, (psycopg.ProgrammingError, ValueError)) and not getattr(error, "sqlstate", None):
@@ -121,8 +122,8 @@ def failure(error: Exception) -> str:
 
 
 def main() -> int:
-    """Print one line; exit with 0, with 2 for a wrong setting, with 1 if it failed and may be tried again."""
-    os.environ.setdefault("LOGNAME", "quotewell")  # yoyo logs a user name; a container's user may have none
+    """Print one line; return 0, 2 for a wrong setting, or 1 for a failure that may be retried."""
+    os.environ.setdefault("LOGNAME", "quotewell")  # yoyo logs the user's name, and a container's user may have none
     try:
         applied = migrate(database_url(os.environ), migrations=MIGRATIONS)
     except (InvalidSettings, StoreUnavailable, psycopg.Error, ValueError) as error:

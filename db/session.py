@@ -1,4 +1,4 @@
-"""psycopg's connections to the database of a URL: migrations, and what asks after them."""
+"""psycopg connections for migrations and for the commands that inspect them."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ from common.store.connection.address import read_address
 
 
 def open_session(database_url: str, *, autocommit: bool = False, settings: str = "") -> psycopg.Connection:
-    """A connection; a `with` around it commits and closes. `settings`: those of the session, such as `-c name=value`, after the URL's own.
+    """Connect; `with` commits and closes. `settings`: session settings such as `-c name=value`, added after the URL's.
 
-    A pooler refuses settings, and keeps no statement prepared: so it gets neither.
+    A pooler refuses settings and keeps no prepared statements, so it gets neither.
     """
     pooled = read_address(database_url).pooled
-    threshold = None if pooled else 5  # psycopg's own
+    threshold = None if pooled else 5  # psycopg's default
     return psycopg.connect(conninfo(database_url, settings), autocommit=autocommit, prepare_threshold=threshold)
 
 
 def conninfo(database_url: str, settings: str = "") -> str:
-    """The URL in libpq's own spelling."""
+    """The URL as a connection string of libpq."""
     try:
         return make_conninfo("", **keywords(database_url, settings))
     except psycopg.ProgrammingError:
@@ -28,7 +28,7 @@ def conninfo(database_url: str, settings: str = "") -> str:
 
 
 def keywords(database_url: str, settings: str = "") -> dict[str, Any]:
-    """The same as single words."""
+    """The URL as keyword arguments of libpq."""
     address = read_address(database_url)
     if not settings or address.pooled:
         return dict(address.libpq)

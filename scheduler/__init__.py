@@ -1,1 +1,1 @@
-"""Celery beat: the schedule, as one table. Two of them change nothing."""
+"""Celery beat with its schedule. Running it twice does no harm."""

@@ -1,4 +1,4 @@
-"""The beat's entry: `celery -A scheduler.app beat`. A tick is harmless twice, and late it is void."""
+"""The beat's entry: `celery -A scheduler.app beat`. A repeated tick is harmless, and a late one expires."""
 
 from typing import Any
 

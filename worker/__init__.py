@@ -1,1 +1,1 @@
-"""The Celery worker: works the line of demand and writes what the provider answers. It serves nobody directly."""
+"""The Celery worker: processes the queue and saves the provider's answers. It serves no client."""

@@ -1,4 +1,4 @@
-"""The worker's entry: `celery -A worker.app worker`. A task is a line over a job."""
+"""The worker's entry: `celery -A worker.app worker`. Each task runs one job of worker/jobs.py or worker/pruning.py."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -15,7 +15,7 @@ from worker.process import Process, attach
 
 settings = read_settings()
 share(settings.worker_metrics_port)
-from worker import jobs, metrics, pruning  # noqa: E402  they define metrics, or import what does
+from worker import jobs, metrics, pruning  # noqa: E402  after `share`, because they define metrics
 
 app = open_celery(settings)
 process = Process(settings)
@@ -31,7 +31,7 @@ setup_logging.connect(_logs, weak=False)
 
 
 def task(name: str, job: Callable[..., Awaitable[None]]) -> None:
-    """Make a Celery task of a job; its log lines carry the task's id and the request's, if one asked for it."""
+    """Register a job as a Celery task. Its log lines carry the task's id, and the id of the request that woke the worker."""
 
     def run(self: Task) -> None:
         structlog.contextvars.clear_contextvars()

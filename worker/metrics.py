@@ -1,4 +1,4 @@
-"""What workers count beside what all do. A worker's processes count together; their parent answers for them."""
+"""Metrics of workers alone. A worker's processes share them (common/metrics/files.py); the parent exports them."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from common.process.settings import Settings
 
 TASKS = Histogram(
     "quotewell_task_duration_seconds",
-    "Of a task, by how it ended; one that works the line stays there for some eight seconds.",
+    "Duration of a task, by how it ended; one that processes the queue takes about eight seconds.",
     ["task", "outcome"],
     buckets=(0.01, 0.05, 0.1, 0.5, 1, 2, 5, 7.5, 8.5, 10, 15, 30, 60, 120),
 )
@@ -31,7 +31,7 @@ def timed(task: str) -> Iterator[None]:
 
 
 def attach(settings: Settings) -> None:
-    """Answer Prometheus from the parent, as soon as there is a worker: other commands of Celery import us too."""
+    """Export metrics from the parent once a worker starts; other Celery commands import this module too."""
 
     def before_fork(**_: Any) -> None:
         export(settings.host, settings.worker_metrics_port)

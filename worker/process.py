@@ -1,6 +1,6 @@
-"""One event loop and one set of resources per worker process, made after the fork and closed with the process.
+"""One event loop and one set of resources per worker process, created after the fork and closed with the process.
 
-The handler that opens them touches no network: Celery gives it four seconds and swallows what it raises.
+Resources open with the first job, not in Celery's handler: that has four seconds, and Celery ignores its errors.
 """
 
 import asyncio
@@ -26,24 +26,24 @@ LARGE = 128 * 1024  # bytes; asyncio reads into twice as much
 
 @dataclass(slots=True)
 class Process:
-    """What a worker process holds. It stops when the parent says so (`stop`, shared with it) or when it hears SIGTERM itself.
+    """The state of a worker process. It stops when the parent sets `stop`, an event that they share, or when it receives SIGTERM.
 
-    A signal to the whole process group, as platforms send it, reaches the children too: they must finish what they do.
+    Platforms signal the whole process group, so SIGTERM reaches children too; they must finish their job.
     """
 
     settings: Settings
     stop: Any = None
-    heard: bool = False
+    terminated: bool = False
     runner: asyncio.Runner = field(default_factory=asyncio.Runner)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     resources: Resources | None = None
 
     def run(self, job: Callable[..., Awaitable[None]]) -> None:
-        """Run a job to its end on the process's loop. Billiard ends a child on SIGTERM; within a job we only note it."""
-        self.heard = False  # that a job was told to end says nothing about the next
-        before = signal.signal(signal.SIGTERM, self._hear)
+        """Run a job to its end on the process's loop. Billiard ends a child on SIGTERM; during a job only a flag is set."""
+        self.terminated = False  # a SIGTERM during an earlier job does not end this one
+        before = signal.signal(signal.SIGTERM, self._on_term)
         try:
-            self.runner.run(self._run(job), context=copy_context())  # else log ids stay as at the fork
+            self.runner.run(self._run(job), context=copy_context())  # otherwise the log's ids stay those of the fork
         finally:
             signal.signal(signal.SIGTERM, before)
 
@@ -55,10 +55,10 @@ class Process:
         await job(self.resources, stopping=self.is_stopping)
 
     def is_stopping(self) -> bool:
-        return self.heard or (self.stop is not None and bool(self.stop.is_set()))
+        return self.terminated or (self.stop is not None and bool(self.stop.is_set()))
 
-    def _hear(self, _signal: int, _frame: FrameType | None) -> None:
-        self.heard = True
+    def _on_term(self, _signal: int, _frame: FrameType | None) -> None:
+        self.terminated = True
 
     def close(self) -> None:
         self.runner.run(self.stack.aclose())
@@ -66,20 +66,23 @@ class Process:
 
 
 def spare_memory() -> None:
-    """Keep the heap whole and, for the processes to be forked, shared. glibc would come to serve asyncio's buffers from its heap, where
-    what they leave makes holes that the next does not fit (8 MiB an hour); the collector would write to all that was there before."""
-    with suppress(AttributeError):  # another C library
+    """Keep the heap from fragmenting, and shared with the processes to be forked.
+
+    glibc raises its mmap threshold and then serves asyncio's buffers from the heap, where they leave holes (8 MiB an hour): so fix the
+    threshold. The garbage collector would write to every inherited object and so copy its page: so freeze them.
+    """
+    with suppress(AttributeError):  # not glibc
         ctypes.CDLL(None).mallopt(MMAP_THRESHOLD, LARGE)
     gc.collect()
     gc.freeze()
 
 
 def attach(process: Process) -> None:
-    """Tie the process's life to Celery's signals."""
+    """Connect the process's life to Celery's signals."""
 
     def before_fork(sender: Any, **_: Any) -> None:
         spare_memory()
-        # Gossip leaves connections open at each loss of the broker; nothing here asks what workers tell each other.
+        # Gossip leaks a connection at each loss of the broker, and nothing here uses messages between workers.
         sender.options.update(without_gossip=True, without_mingle=True)
         process.stop = Event()
 

@@ -1,6 +1,6 @@
-"""The hourly job: forget what is older than the settings keep, and the quotes that nobody wants. It may run twice at once, or be killed.
+"""The hourly job: delete what is older than the settings allow, and quotes of untracked symbols. It may run twice at once, or be killed.
 
-What can be many rows goes in batches, each a transaction of its own: the ledger and readers never wait long for one.
+Large tables are pruned in batches, each in its own transaction, so that grants and readers never wait long for one.
 """
 
 import time
@@ -22,14 +22,12 @@ from common.store.market import bars, feed, history, quotes, searches, symbols
 log = structlog.get_logger(__name__)
 
 BATCH = 10_000  # rows
-QUOTE_BATCH = 500  # quotes, whose keys in Redis go with them
-STEP_LIMIT = (
-    15.0  # seconds: the rest of a step is left to the next hour; all steps together stay within a task's two minutes
-)
+QUOTE_BATCH = 500  # quotes; their keys in Redis are deleted too
+STEP_LIMIT = 15.0  # seconds; the next hour goes on. All steps together fit a task's two minutes
 THINNED_AFTER = timedelta(days=7)
-PULSE_KEPT = CREDIT_KEPT = timedelta(days=1)
+HEARTBEAT_KEPT = CREDIT_KEPT = timedelta(days=1)
 
-Step = Callable[[Connection], Awaitable[tuple[int, bool]]]  # how many rows went, and whether there may be more
+Step = Callable[[Connection], Awaitable[tuple[int, bool]]]  # the number of rows deleted, and whether there may be more
 
 
 class _Forget(Protocol):
@@ -41,7 +39,7 @@ class _ForgetSome(Protocol):
 
 
 async def prune(resources: Resources, *, stopping: Callable[[], bool], **_: object) -> None:
-    """Take every step. Each on its own: one that fails stops no other, and is told as None."""
+    """Run every step. A step that fails is logged as None and does not stop the others."""
     deleted = dict[str, int | None]()
     for name, step in _steps(resources).items():
         try:
@@ -52,7 +50,7 @@ async def prune(resources: Resources, *, stopping: Callable[[], bool], **_: obje
 
 
 async def _repeat(resources: Resources, step: Step, stopping: Callable[[], bool]) -> int:
-    """Batch after batch, until there is no more or the time is up; how many rows went."""
+    """Run a step batch by batch until nothing is left or its time is up; return the number of rows deleted."""
     until, total, more = time.monotonic() + STEP_LIMIT, 0, True
     while more and time.monotonic() < until and not stopping():
         async with transaction(resources.db) as connection:
@@ -63,21 +61,21 @@ async def _repeat(resources: Resources, step: Step, stopping: Callable[[], bool]
 
 def _steps(resources: Resources) -> dict[str, Step]:
     settings = resources.settings
-    journal = settings.journal_kept
+    kept = settings.journal_kept
     return {
-        "calls": _batches(ledger.delete_old_calls, journal),
+        "calls": _batches(ledger.delete_old_calls, kept),
         "history": _batches(history.delete_old_history, settings.history_kept),
         "thinned": _thin,
         "quotes": _unwanted(resources),
-        "symbols": _at_once(symbols.delete_forgotten, journal),
+        "symbols": _at_once(symbols.delete_forgotten, kept),
         "credits": _at_once(symbols.delete_old_credits, CREDIT_KEPT),
         "sleepers": _batches(users.update_asleep, users.SLEEPS_AFTER),
-        "charts": _at_once(bars.delete_old_bars, journal),
-        "searches": _at_once(searches.delete_old_searches, journal),
+        "charts": _at_once(bars.delete_old_bars, kept),
+        "searches": _at_once(searches.delete_old_searches, kept),
         "logins": _at_once(logins.delete_old_logins, 2 * MAX_ACCESS_TTL),
         "acts": _at_once(audit.delete_old_acts, settings.audit_kept),
-        "jobs": _at_once(refresh_jobs.delete_old_jobs, max(journal, 2 * refresh_jobs.JOB_TTL)),
-        "pulses": _at_once(heartbeats.delete_old_heartbeats, PULSE_KEPT),
+        "jobs": _at_once(refresh_jobs.delete_old_jobs, max(kept, 2 * refresh_jobs.JOB_TTL)),
+        "pulses": _at_once(heartbeats.delete_old_heartbeats, HEARTBEAT_KEPT),
     }
 
 
@@ -102,10 +100,10 @@ async def _thin(connection: Connection) -> tuple[int, bool]:
 
 
 def _unwanted(resources: Resources) -> Step:
-    """Rows of `quotes` and their keys. Their history is as old as they are, and goes by its own age.
+    """Delete quotes of untracked symbols, with their keys in Redis. Their history is pruned by its own age.
 
-    The keys go before the commit: without Redis the rows stay for the next hour. Who publishes such a quote meanwhile waits for its row,
-    and takes the key away when it is gone (common/calls/work.py).
+    The keys are deleted before the commit: if Redis is down, the rows stay until the next hour. A process that publishes such a quote at
+    the same time waits for its row, and deletes the key once the row is gone (common/calls/publish.py).
     """
     settings = resources.settings
 

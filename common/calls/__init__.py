@@ -1,1 +1,1 @@
-"""The one way in for provider data: obtain a permit, make the call, settle, save, publish."""
+"""How provider data enters: obtain a permit, make the call, save, settle, publish."""

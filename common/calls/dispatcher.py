@@ -1,7 +1,7 @@
-"""One loop a process that asks the ledger for calls while somebody waits, makes them, and wakes who waits.
+"""One loop per process that obtains permits while requests wait, makes the calls, and wakes the waiting requests.
 
-It sleeps for as long as the ledger said, and wakes for new demand. Whoever is granted a call makes it, whoever's demand it serves; a call
-outlives the request that it is for, or a client that goes away would lose what was paid for.
+It sleeps as long as the ledger said, or until a new request waits. The ledger grants the first call in the queue, so a process may serve
+another process's request. A call runs as its own task: if the client disconnects, the answer is still saved.
 """
 
 import asyncio
@@ -22,28 +22,28 @@ from common.store.budget.queue import select_queued
 from common.store.connection.pool import acquire
 
 Key = tuple[Function, str]
-SERVED_POLL_INTERVAL = 0.5  # seconds between two looks whether another process has served what is waited for
-MAX_SLEEP = 5.0  # seconds between two questions to the ledger: an operator may end a hold
-CLOSE_TIMEOUT = 12.0  # seconds that calls under way have to finish
+SERVED_POLL_INTERVAL = 0.5  # seconds between two checks whether other processes served our waiters
+MAX_SLEEP = 5.0  # seconds; an operator may end a hold at any time
+CLOSE_TIMEOUT = 12.0  # seconds for calls under way to finish
 
 
 @dataclass(eq=False, slots=True)
 class Waiter:
-    """Somebody who waits for a subject. `news` is set when a look may find something."""
+    """A request that waits for a subject. `changed` is set when looking again may find an answer."""
 
     key: Key
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wait(self, seconds: float) -> None:
-        """Return when there is news, or when the time is over."""
+        """Return after a change or after `seconds`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
-                await self.news.wait()
-        self.news.clear()
+                await self.changed.wait()
+        self.changed.clear()
 
 
 class Dispatcher:
-    """The calls of one process that serve somebody who waits. `closed`: the gate, as the ledger last said; None: it is open."""
+    """Makes calls while requests of this process wait. `closed`: the ledger's last answer if the gate is closed, else None."""
 
     def __init__(self, resources: Resources) -> None:
         self.closed: Wait | None = None
@@ -54,7 +54,7 @@ class Dispatcher:
 
     @contextmanager
     def waiting(self, key: Key) -> Iterator[Waiter]:
-        """Wait for a subject that is queued already."""
+        """Register as waiting for a subject. Enqueue it first."""
         waiter = Waiter(key)
         self._waiters.add(waiter)
         self._demand.set()
@@ -63,14 +63,14 @@ class Dispatcher:
         finally:
             self._waiters.discard(waiter)
 
-    def tell(self, key: Key) -> None:
-        """Something has come, or is over, for a subject."""
+    def notify(self, key: Key) -> None:
+        """Wake the waiters of a subject: its answer arrived, or its request ended."""
         for waiter in self._waiters:
             if waiter.key == key:
-                waiter.news.set()
+                waiter.changed.set()
 
     async def run(self) -> None:
-        """Run until cancelled. Without the database nobody can be served: each is told so by its own look."""
+        """Run until cancelled. Without the database no request can be served: waiters wake, look, and fail with that error."""
         while True:
             await self._demand.wait()
             self._demand.clear()
@@ -82,7 +82,7 @@ class Dispatcher:
                     else:
                         await self._sleep(answer)
                 except StoreUnavailable:
-                    self._tell_all()
+                    self._notify_all()
                     await asyncio.sleep(SERVED_POLL_INTERVAL)
 
     def _make(self, permit: Permit) -> None:
@@ -94,38 +94,38 @@ class Dispatcher:
     async def _carry_out(self, permit: Permit) -> None:
         outcome = await work.carry_out(self._resources, permit)
         if outcome is not Outcome.OK:
-            self._demand.set()  # it may be tried again sooner than was said
+            self._demand.set()  # the request may be retried sooner than the ledger said
         for subject in permit.grant.subjects:
-            self.tell((permit.grant.function, subject))
-            self.tell((Function.QUOTE, subject))
+            self.notify((permit.grant.function, subject))
+            self.notify((Function.QUOTE, subject))
 
     async def _sleep(self, answer: Wait) -> None:
-        """Until the time that the ledger said, or new demand. Meanwhile others may serve, or refuse, what is waited for."""
+        """Sleep as long as the ledger said, or until a new request waits. Meanwhile another process may serve or refuse our waiters."""
         self.closed = answer if answer.reason in GATE_REASONS else None
         if self.closed:
-            self._tell_all()
+            self._notify_all()
         seconds = MAX_SLEEP if answer.wait is None else answer.wait.total_seconds()
         until = time.monotonic() + min(seconds, MAX_SLEEP)
         while self._waiters and not self._demand.is_set() and (left := until - time.monotonic()) > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(SERVED_POLL_INTERVAL, left)):
                     await self._demand.wait()
-            await self._tell_served()
+            await self._notify_served()
         self._demand.clear()
 
-    async def _tell_served(self) -> None:
+    async def _notify_served(self) -> None:
         keys = {waiter.key for waiter in self._waiters}
         if keys:
             async with acquire(self._resources.db) as connection:
                 queued = await select_queued(connection, keys)
             for key in keys - queued:
-                self.tell(key)
+                self.notify(key)
 
-    def _tell_all(self) -> None:
+    def _notify_all(self) -> None:
         for waiter in self._waiters:
-            waiter.news.set()
+            waiter.changed.set()
 
     async def close(self) -> None:
-        """Let calls under way finish."""
+        """Wait for calls under way, up to `CLOSE_TIMEOUT`."""
         if self._calls:
             await asyncio.wait(self._calls, timeout=CLOSE_TIMEOUT)

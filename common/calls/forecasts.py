@@ -1,4 +1,4 @@
-"""Read what is known of the budget now, and forecast from it (common/core/forecast/promises.py). Nothing is changed."""
+"""Read the budget's situation and forecast from it (common/core/forecast/promises.py). Nothing is changed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from typing import Any
 from common.calls.permits import current_pace
 from common.core.budget.policy import Pace
 from common.core.forecast.promises import Forecast, forecast
-from common.core.forecast.situation import USUAL_LATENCY, Gate, Situation, Wanted, Window
+from common.core.forecast.situation import USUAL_LATENCY, Gate, Situation, Tracked, Window
 from common.core.forecast.spans import background_spans
 from common.core.limits import LEASE, longest_period
 from common.core.provider.alpha_vantage import BULK_LIMIT
@@ -18,51 +18,53 @@ from common.process.resources import Resources
 from common.store.budget import ledger, situations
 from common.store.connection.pool import Connection
 
-MAX_SYMBOLS = 20_000  # symbols
-MAX_BACKLOG = 1000  # symbols
-WANTED_PERIOD = 30.0  # seconds between two looks at the weights, which change slowly
+MAX_SYMBOLS = 20_000  # tracked symbols whose refresh is forecast
+MAX_BACKLOG = 1000  # symbols that are counted as due
+TRACKED_INTERVAL = 30.0  # seconds between two readings of all weights, which change slowly
 
 
 async def look_ahead(connection: Connection, resources: Resources) -> Forecast:
-    """For who waits in the line: no symbol that background refreshes is named."""
+    """A forecast for queued requests. It names no symbol that background refreshes."""
     return forecast(await read_situation(connection, resources))
 
 
 async def read_situation(
-    connection: Connection, resources: Resources, *, wanted: Sequence[Wanted] | None = None
+    connection: Connection, resources: Resources, *, tracked: Sequence[Tracked] | None = None
 ) -> Situation:
-    """All that a forecast needs. `wanted`: the symbols whose refresh is asked after; None: only how many there are is looked up."""
+    """Everything a forecast needs. `tracked`: the symbols whose refresh is forecast; None: only their number matters."""
     now = await ledger.select_now(connection)
     pace = await current_pace(connection, resources)
     calendar = open_calendar(resources.settings.market_hours, now)
     account, source = resources.budget.account, resources.budget.source
     row = await situations.select_gate(connection, account)
     asked, requesters, mean, slow = await situations.select_lately(connection, account)
-    backlog = await situations.select_backlog(connection, source, pace.clock, most=MAX_BACKLOG) if wanted is None else 0
+    backlog = (
+        await situations.select_backlog(connection, source, pace.clock, most=MAX_BACKLOG) if tracked is None else 0
+    )
     denied = row["bulk_denied_until"]
     return Situation(
-        now,
-        await situations.select_windows(connection, account, _windows(resources, pace), now),
-        _gate(row, resources),
-        await situations.select_queue(
+        at=now,
+        windows=await situations.select_windows(connection, account, _windows(resources, pace), now),
+        gate=_gate(row, resources),
+        queue=await situations.select_queue(
             connection,
             resources.budget,
             now,
             longest=longest_period(resources.budget.limits),
             most_of_one=pace.most_of_one,
         ),
-        background_spans(pace, resources.policy, calendar, now, wanted=backlog or len(wanted or ())),
-        row["background_at"],
-        row["last_first"],
-        await situations.select_firsts(connection, account),
-        await situations.select_resting(connection, account),
-        wanted or (),
-        backlog,
-        pace.most_of_one,
-        asked,
-        requesters,
-        _latency(mean, slow),
-        BULK_LIMIT if resources.budget.bulk and (denied is None or denied <= now) else 1,
+        spans=background_spans(pace, resources.policy, calendar, now, tracked=backlog or len(tracked or ())),
+        background_at=row["background_at"],
+        last_first=row["last_first"],
+        firsts=await situations.select_firsts(connection, account),
+        resting=await situations.select_resting(connection, account),
+        tracked=tracked or (),
+        backlog=backlog,
+        most_of_one=pace.most_of_one,
+        asked=asked,
+        requesters=requesters,
+        latency=_latency(mean, slow),
+        bulk=BULK_LIMIT if resources.budget.bulk and (denied is None or denied <= now) else 1,
     )
 
 
@@ -87,31 +89,33 @@ def _latency(mean: float | None, slow: float | None) -> tuple[timedelta, timedel
 
 
 class Watched:
-    """The wanted symbols as a process last saw them: all of them now and then, those that were refreshed at each look. `clock`: seconds
-    that never go back."""
+    """This process's copy of the tracked symbols: read in full every 30 s, in between only what was refreshed.
+
+    `clock`: monotonic seconds.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock, self._seen_at = clock, float("-inf")
-        self._wanted: dict[str, Wanted] = {}
+        self._tracked: dict[str, Tracked] = {}
         self._looked_at: datetime | None = None
 
     async def look(self, connection: Connection, resources: Resources) -> tuple[Outlook, Situation]:
-        """The outlook without its forecast, and the situation that this is to be made of."""
+        """The outlook without a forecast, and the situation from which to make it."""
         budget, now = resources.budget, self._clock()
-        if now >= self._seen_at + WANTED_PERIOD or self._looked_at is None:
-            wanted = await situations.select_wanted(connection, budget, most=MAX_SYMBOLS)
-            self._wanted, self._seen_at = {each.symbol: each for each in wanted}, now
+        if now >= self._seen_at + TRACKED_INTERVAL or self._looked_at is None:
+            tracked = await situations.select_tracked(connection, budget, most=MAX_SYMBOLS)
+            self._tracked, self._seen_at = {each.symbol: each for each in tracked}, now
         else:
             clocks = await situations.select_refreshed(
                 connection, budget.source, budget.account, self._looked_at - LEASE
             )
-            self._wanted |= {
+            self._tracked |= {
                 symbol: replace(known, clock=clock)
                 for symbol, clock in clocks.items()
-                if (known := self._wanted.get(symbol)) is not None
+                if (known := self._tracked.get(symbol)) is not None
             }
-        situation = await read_situation(connection, resources, wanted=list(self._wanted.values()))
+        situation = await read_situation(connection, resources, tracked=list(self._tracked.values()))
         self._looked_at = situation.at
         left = await ledger.select_quota_left(connection, budget)
-        weights = {symbol: each.weight for symbol, each in self._wanted.items()}
+        weights = {symbol: each.weight for symbol, each in self._tracked.items()}
         return Outlook(situation.gate, left, resting=situation.resting, weights=weights), situation

@@ -1,4 +1,4 @@
-"""Ask the ledger for a call: at the current pace, and with an eye on its clock."""
+"""Obtain a permit from the ledger at the current pace, and detect jumps of the ledger's clock."""
 
 import time
 from dataclasses import replace
@@ -23,11 +23,15 @@ from common.store.market import symbols
 log = structlog.get_logger(__name__)
 
 JUMP = "clock_jump"
-SHORT_HOLDS = (JUMP, Outcome.THROTTLED_SECOND, Outcome.THROTTLED_MINUTE)  # of a minute or so
+SHORT_HOLDS = (JUMP, Outcome.THROTTLED_SECOND, Outcome.THROTTLED_MINUTE)  # holds that last about a minute
 
 
 async def obtain_permit(resources: Resources) -> Permit | Wait:
-    """One question to the ledger. A permit that a jump of the clock gave away is handed back, and everything held."""
+    """Ask the ledger once. If its clock jumped forward, return the grant and put all calls on hold: the free slot may not be free.
+
+    Two clocks are compared: the ledger's `now` and this process's monotonic clock, read before the question and after the answer. A jump is
+    accepted as the new time only after the hold is committed; otherwise a failed hold would leave it undetected.
+    """
     asked = time.monotonic()
     async with acquire(resources.db) as connection:
         now, answer = await ledger.grant_call(connection, resources.budget, await current_pace(connection, resources))
@@ -40,7 +44,7 @@ async def obtain_permit(resources: Resources) -> Permit | Wait:
 
 
 async def current_pace(connection: Connection, resources: Resources) -> Pace:
-    """What may be done by the ledger's time, charts included. With end-of-day data, this is also where the probe joins the line."""
+    """The pace at the ledger's time, with the ceiling of charts. With end-of-day data this also enqueues the probe for the close."""
     now = await ledger.select_now(connection)
     policy, calendar = resources.policy, open_calendar(resources.settings.market_hours, now)
     after = busy_after(policy, calendar, now)
@@ -57,13 +61,13 @@ async def current_pace(connection: Connection, resources: Resources) -> Pace:
         and (symbol := await symbols.select_probe(connection, resources.budget)) is not None
     ):
         await queue.enqueue(connection, resources.budget, Function.QUOTE, [symbol], CallClass.REFRESH)
-    charts = chart_ceiling(policy.limits, reserve=policy.interactive_share, quoted=use.wanted)
+    charts = chart_ceiling(policy.limits, reserve=policy.interactive_share, quoted=use.tracked)
     due = pace(policy, calendar, now, use)
     return replace(due, ceilings=due.ceilings + charts)
 
 
 async def _hold_for_jump(resources: Resources, answer: Grant | Wait, now: datetime) -> Wait:
-    """The ledger's clock jumped ahead: what it calls free may not be. Hold for the longest rule under a day, and the lease."""
+    """Hold all calls for the longest rule under a day plus the lease; after that no call of before the jump still counts."""
     log.warning("ledger_clock_jumped", hold_s=_longest(resources).total_seconds())
     async with transaction(resources.db) as connection:
         await ledger.lock_ledger(connection)
@@ -76,12 +80,12 @@ async def _hold_for_jump(resources: Resources, answer: Grant | Wait, now: dateti
 
 
 def _longest(resources: Resources) -> timedelta:
-    """How long calls may be unknown to a clock that was set."""
+    """How long a call may occupy a slot that a changed clock shows as free."""
     return max((rule.period for rule in resources.budget.limits if rule.period < DAY), default=timedelta()) + LEASE
 
 
 async def _shorten(resources: Resources, answer: Wait) -> None:
-    """A hold that was made while the clock was ahead would last until the clock is there again."""
+    """Shorten a hold that was set while the clock was ahead: it would last until the clock reaches that time again."""
     longest = _longest(resources) if answer.reason == JUMP else MINUTE + LEASE
     if answer.wait is not None and answer.wait > longest:
         async with acquire(resources.db) as connection:

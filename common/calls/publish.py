@@ -8,17 +8,17 @@ from common.process.resources import Resources
 from common.store.connection.pool import acquire
 from common.store.market import feed, quotes
 
-PUBLISH_BATCH = 500  # quotes a tick
+PUBLISH_BATCH = 500  # quotes a task
 
 
 async def publish(resources: Resources, quote: Quote) -> bool:
-    """Tell Redis, then note that it was told; whether both went well. What fails here is told by the next tick."""
+    """Publish to Redis, then mark as published; return whether both succeeded. A worker's next task publishes what failed here."""
     try:
         await feed.publish(resources.redis, quote)
         async with acquire(resources.db) as connection:
             is_newest = await quotes.update_published(connection, quote)
             kept = is_newest or await quotes.select_quotes(connection, quote.source, [quote.symbol])
-        if not kept:  # it was pruned meanwhile
+        if not kept:  # it was pruned in the meantime
             await feed.forget(resources.redis, [quote])
     except (RedisError, OSError, StoreUnavailable) as error:
         resources.health.note("feed", up=False, reason=type(error).__name__)
@@ -28,7 +28,10 @@ async def publish(resources: Resources, quote: Quote) -> bool:
 
 
 async def publish_pending(resources: Resources) -> int:
-    """Tell what was saved and not told, all of it again to a Redis that was restarted, until one fails. How many there were."""
+    """Publish saved quotes that are not marked as published, until one fails; return how many there were.
+
+    A restarted Redis has lost its quotes, so everything is published again.
+    """
     source = resources.settings.source
     run_id = await feed.select_restarted(resources.redis)
     async with acquire(resources.db) as connection:

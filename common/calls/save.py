@@ -1,6 +1,6 @@
-"""What an answer leaves behind, by what was asked: quotes, bars, matches, the listing; and what is remembered when there was none.
+"""Persist a provider answer, by function: quotes, bars, matches, the listing; or remember that there was none.
 
-It writes within the transaction of a settlement (common/calls/settle.py); slot, line and gate are settled there.
+It writes within the transaction of common/calls/settle.py, which settles the slot, the queue and the gate.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,10 +24,10 @@ from common.store.market import bars, history, listings, quotes, searches, symbo
 
 log = structlog.get_logger(__name__)
 
-BULK_HISTORY_GAP = timedelta(minutes=1)
+BULK_HISTORY_GAP = timedelta(minutes=1)  # between two rows of a symbol
 
 Row = TypeVar("Row", Match, Listed)
-Missing = list[str]  # subjects that were asked for and not answered
+Missing = list[str]  # subjects without an answer
 Written = tuple[list[Quote], Missing]
 Writer = Callable[[Connection, Resources, Grant, Answer, datetime], Awaitable[Written]]
 
@@ -35,12 +35,12 @@ Writer = Callable[[Connection, Resources, Grant, Answer, datetime], Awaitable[Wr
 async def write_answer(
     connection: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
 ) -> Written:
-    """Save what came at the ledger's time `at`. The quotes that were taken, to be published, and what the answer lacks."""
+    """Save an answer of the ledger's time `at`. Return the quotes to publish, and the subjects that the answer lacks."""
     return await WRITERS[grant.function](connection, resources, grant, answer, at)
 
 
 async def write_no_answer(connection: Connection, resources: Resources, grant: Grant, at: datetime) -> None:
-    """The provider has nothing for what was asked. Of a symbol's quote that is a failure; of the rest it is remembered apart."""
+    """Remember that the provider has no data: a failure of the symbol for quotes; a refusal for bars and searches."""
     source = resources.settings.source
     if grant.function in (Function.QUOTE, Function.BULK):
         await symbols.upsert_failed(connection, resources.budget.account, grant.subjects, at, FIRST_QUARANTINE)
@@ -53,7 +53,7 @@ async def write_no_answer(connection: Connection, resources: Resources, grant: G
 async def _write_prices(
     connection: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
 ) -> Written:
-    """Quotes of a sane day are saved; a symbol that was asked for and not answered is the symbol's failure."""
+    """Save quotes whose trading day is not in the future; record a failure for each symbol without a quote."""
     prices = [item for item in answer if isinstance(item, Price) and item.trading_day <= latest_day(item.symbol, at)]
     fetched = [Quote(price, resources.settings.source, at) for price in prices]
     saved = [quote for quote in fetched if await quotes.upsert_quote(connection, quote)]
@@ -68,13 +68,13 @@ async def _write_prices(
 
 
 def _history_gap(resources: Resources, grant: Grant, at: datetime) -> timedelta:
-    """Between two rows of a symbol. Bulk calls may bring it every second; the final price, after the close, is always collected."""
+    """The least time between two history rows of a symbol: bulk calls may bring one each second. After the close every quote is kept."""
     is_open = open_calendar(resources.settings.market_hours, at).is_open(at)
     return BULK_HISTORY_GAP if grant.function is Function.BULK and is_open else timedelta()
 
 
 def _clock(resources: Resources, quote: Quote, newest: date | None) -> float | None:
-    """The market's clock that a quote is of; None: it lacks the close that is out."""
+    """The market clock that a quote represents; None if it lacks the latest published close."""
     data, at = resources.settings.provider_data, quote.fetched_at
     calendar = open_calendar(resources.settings.market_hours, at)
     return answered_clock(calendar, quote.price.trading_day, at, data, newest=newest)
@@ -83,21 +83,21 @@ def _clock(resources: Resources, quote: Quote, newest: date | None) -> float | N
 async def _write_bars(
     connection: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
 ) -> Written:
-    """Bars of sane days are saved; where there is none, it is as if none had come."""
+    """Save bars whose day is not in the future; without any, treat the answer as one without data."""
     source, symbol = resources.settings.source, grant.subjects[0]
     sane = [item for item in answer if isinstance(item, Bar) and item.day <= latest_day(symbol, at)]
     if not sane:
         await write_no_answer(connection, resources, grant, at)
         return [], []
     await bars.upsert_bars(connection, source, symbol, sane)
-    await _take_back(connection, source, symbol, [item.day for item in sane])
+    await _delete_withdrawn(connection, source, symbol, [item.day for item in sane])
     await bars.upsert_bars_fetched(connection, source, symbol, at)
     log.info("bars_refreshed", call=grant.id, symbol=symbol, rows=len(sane))
     return [], []
 
 
-async def _take_back(connection: Connection, source: str, symbol: str, days: Sequence[date]) -> None:
-    """A bar that an answer over its day does not hold, of a day without a session, was the provider's error. One of a session stays."""
+async def _delete_withdrawn(connection: Connection, source: str, symbol: str, days: Sequence[date]) -> None:
+    """Delete stored bars that the answer should contain but does not, if their day had no session: the provider sent them by mistake."""
     others = await bars.select_other_days(connection, source, symbol, days)
     gone = [day for day in others if not can_trade(day, abroad=is_abroad(symbol))]
     if gone:
@@ -117,7 +117,7 @@ async def _write_matches(
 async def _write_listing(
     connection: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
 ) -> Written:
-    """A listing that shrank by half or more is not taken; the journal has the call, so the next is asked for in an hour."""
+    """Replace the listing, unless it shrank by half or more. The call is in the ledger either way, so a retry waits an hour."""
     listed = [_readable(item) for item in answer if isinstance(item, Listed)]
     if await listings.replace_listing(connection, resources.settings.source, listed, at):
         log.info("listing_refreshed", call=grant.id, rows=len(listed))
@@ -127,7 +127,7 @@ async def _write_listing(
 
 
 def _readable(row: Row) -> Row:
-    """A row whose texts a column can hold."""
+    """The row with texts that PostgreSQL can store: no control characters."""
     texts = {name: value for name in row.__slots__ if isinstance(value := getattr(row, name), str)}
     odd: dict[str, Any] = {name: printable(text) for name, text in texts.items() if not text.isprintable()}
     return replace(row, **odd) if odd else row

@@ -1,6 +1,9 @@
-"""What the end of a call changes: its slot, what it brought (common/calls/save.py), the queue and the gate. One transaction.
+"""Settle a call: write its outcome, its data (common/calls/save.py), the queue and the gate, in one transaction.
 
-It decides nothing: what an outcome means stands in common/core/provider/outcomes.py, when the gate closes in common/core/budget/holds.py.
+What an outcome means is decided in common/core/provider/outcomes.py, when the gate closes in common/core/budget/holds.py.
+
+The order of writes matters. The ledger's lock comes before any row, as in a grant. `calls.outcome` comes next: it is NULL once only, so a
+second settlement of the call finds nothing to do. Refresh jobs come last: their items end when the symbol has left the queue.
 """
 
 import random
@@ -28,25 +31,25 @@ from common.store.market import symbols
 
 log = structlog.get_logger(__name__)
 
-SETTLE_TIMEOUT = 12.0  # seconds: after that the slot is counted from the lease's end
+SETTLE_TIMEOUT = 12.0  # seconds; unsettled after that, the slot counts from the end of the lease
 QUOTES = (Function.QUOTE, Function.BULK)
-AWAY = (
+UNAVAILABLE_ERRORS = (
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.LockNotAvailableError,
-)  # the store's own trouble
-UNWRITABLE = (
+)  # the database's own trouble: worth a retry
+UNWRITABLE_ERRORS = (
     asyncpg.PostgresError,
     ArithmeticError,
     LookupError,
     TypeError,
     ValueError,
-)  # an answer that cannot be written
+)  # the answer cannot be written
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What was saved, to be published; and for how long those who were served had waited for the grant."""
+    """The saved quotes, to be published; and the queueing time of each served request."""
 
     quotes: Sequence[Quote] = ()
     waits: Sequence[tuple[CallClass, timedelta]] = ()
@@ -54,7 +57,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """How a call ended; `wait`: for how long the provider asks to be left alone; `asked` as in `settle`."""
+    """How a call ended; `wait` and `asked` as in `settle`."""
 
     outcome: Outcome
     answer: Answer
@@ -71,14 +74,14 @@ async def settle(
     wait: timedelta | None = None,
     asked: float | None = None,
 ) -> Settled:
-    """Write the outcome and what follows from it, in one transaction; a lost store is tried again until the lease is over. An answer that
-    the database refuses is none: the call ends as one without data, whatever was wrong, and is remembered so.
+    """Write the outcome and everything that follows from it, in one transaction. Retry a lost database until the lease is over, then raise
+    `StoreUnavailable`. If the database rejects the answer, settle the call as one without data.
 
-    `wait`: for how long the provider asks to be left alone. `asked`: when the ledger was asked for the call (monotonic seconds); None
-    where its own clock alone counts.
+    `wait`: how long the provider asks to wait. `asked`: when the ledger was asked for the call, in monotonic seconds; None to use the
+    ledger's clock only.
     """
     async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type((StoreUnavailable, *AWAY)),
+        retry=retry_if_exception_type((StoreUnavailable, *UNAVAILABLE_ERRORS)),
         stop=stop_after_delay(SETTLE_TIMEOUT),
         wait=wait_random_exponential(multiplier=0.1, max=1),
         reraise=True,
@@ -91,9 +94,9 @@ async def settle(
 async def _settle_or_refuse(resources: Resources, grant: Grant, end: _End) -> Settled:
     try:
         return await _settle(resources, grant, end)
-    except AWAY:
+    except UNAVAILABLE_ERRORS:
         raise
-    except UNWRITABLE:
+    except UNWRITABLE_ERRORS:
         if end.outcome is not Outcome.OK:
             raise
         log.exception("answer_refused", call=grant.id, subjects=grant.subjects)
@@ -122,21 +125,21 @@ async def _write_outcome(
         settled = await _write_success(connection, resources, grant, end.answer, at)
     else:
         settled = await _write_refusal(connection, resources, grant, outcome, end.wait, at)
-    await _tell_jobs(connection, grant, outcome, grant.subjects)
+    await _record_in_jobs(connection, grant, outcome, grant.subjects)
     return settled
 
 
 async def _write_success(
     connection: Connection, resources: Resources, grant: Grant, answer: Answer, at: datetime
 ) -> Settled:
-    """The demand is answered, and the provider takes calls again.
+    """Save the answer, remove the served requests from the queue, open the gate.
 
-    What is settled after the lease is as old as its end: from there on a newer call for the same may have been made.
+    An answer settled after the lease is dated to the lease's end: after that a newer call for the same symbol may have been granted.
     """
     saved, missing = await write_answer(connection, resources, grant, answer, min(at, grant.granted_at + LEASE))
     waits = await queue.delete_served(connection, grant.id, grant.subjects)
     await gate.update_answered(connection, resources.budget.account)
-    await _tell_jobs(connection, grant, Outcome.NO_DATA, missing)
+    await _record_in_jobs(connection, grant, Outcome.NO_DATA, missing)
     return Settled(saved, waits)
 
 
@@ -144,10 +147,12 @@ async def _write_refusal(
     connection: Connection, resources: Resources, grant: Grant, outcome: Outcome, wait: timedelta | None, at: datetime
 ) -> Settled:
     account = resources.budget.account
+    # The key may make calls, but not bulk calls: this says nothing about the symbols, and one-symbol calls serve the requests that are
+    # released here. The caller's `_record_in_jobs` finds them queued, so no job's item ends.
     if outcome is Outcome.NOT_ENTITLED and grant.function is Function.BULK:
         await gate.update_bulk_denied(connection, account, at + DAY)
         await gate.update_answered(connection, account)
-        await _put_back(connection, grant, counts=False)
+        await _release(connection, grant, counts=False)
         return Settled()
     if (
         outcome in BLAMES_SYMBOL
@@ -174,7 +179,7 @@ async def _write_refusal(
 async def _close_gate(
     connection: Connection, resources: Resources, grant: Grant, outcome: Outcome, at: datetime
 ) -> None:
-    """After some calls without an answer nothing is asked but a probe now and then."""
+    """Count a call without an answer; after a few in a row close the gate, so that only a probe goes now and then."""
     failures = await gate.update_failed(connection, resources.budget, grant.granted_at)
     if failures is not None:
         hold = hold_after_failure(outcome, resources.budget.limits, failures, at)
@@ -185,8 +190,10 @@ async def _close_gate(
 async def _note_answered(
     connection: Connection, resources: Resources, outcome: Outcome, wait: timedelta | None, at: datetime
 ) -> None:
-    """An answer opens the gate. A throttle closes it until its window has passed; "day used up" of a provider whose day we do not know,
-    for longer each time."""
+    """An answer opens the gate; a throttle puts calls on hold until its window has passed.
+
+    "Day used up" without a rule for a day: the hold doubles each time, since nothing says when that day ends.
+    """
     account, policy = resources.budget.account, resources.policy
     if outcome is Outcome.DAY_USED_UP and policy.quota is None:
         failures = await gate.update_failed(connection, resources.budget, at)
@@ -198,26 +205,26 @@ async def _note_answered(
 
 
 async def give_back(connection: Connection, grant: Grant) -> bool:
-    """The request was never sent: free the slot, let its symbols be tried at once, queue again what waits. False: it was settled before."""
+    """The request was never sent: free the slot, restore the symbols' attempts, requeue the requests. False: already settled."""
     if await ledger.update_call(connection, grant.id, Outcome.UNSENT) is None:
         return False
-    await _put_back(connection, grant, counts=True)
-    await _tell_jobs(connection, grant, Outcome.UNSENT, grant.subjects)
+    await _release(connection, grant, counts=True)
+    await _record_in_jobs(connection, grant, Outcome.UNSENT, grant.subjects)
     return True
 
 
-async def _tell_jobs(connection: Connection, grant: Grant, outcome: Outcome, symbols: Sequence[str]) -> None:
-    """Operators' refreshes of symbols that stand in the line no more have ended so; what was told before stands."""
+async def _record_in_jobs(connection: Connection, grant: Grant, outcome: Outcome, symbols: Sequence[str]) -> None:
+    """Record the outcome for refresh-job items whose symbol has left the queue; items already finished are unchanged."""
     if grant.function in QUOTES:
         await refresh_jobs.update_settled(connection, grant.id, symbols, outcome)
 
 
-async def _put_back(connection: Connection, grant: Grant, *, counts: bool) -> None:
-    """The symbols were not tried."""
+async def _release(connection: Connection, grant: Grant, *, counts: bool) -> None:
+    """The call says nothing about its symbols: restore their attempts and release their requests."""
     await symbols.update_untried(connection, grant.id)
     await queue.release_unserved(connection, grant.id, jitter=_jitter(), counts=counts)
 
 
 def _jitter() -> float:
-    """Keeps the tries of several processes apart."""
+    """A random factor that keeps the retries of several processes apart."""
     return random.uniform(0.75, 1.25)  # nosec B311

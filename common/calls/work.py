@@ -1,7 +1,6 @@
-"""Work the line: ask the ledger for a call, make it, save and publish what came, settle. The one way data walks in.
+"""Process the queue: obtain a permit, call the provider, save, settle, publish. All provider data enters here.
 
-Workers do it at each tick, an API process does it for its misses; both are handed whatever stands on top. It decides nothing
-that the ledger or the policy decides.
+Workers do this at each tick, API processes for their misses (dispatcher.py); the ledger decides what each call is for.
 """
 
 import asyncio
@@ -23,8 +22,8 @@ from common.store.budget.ledger import Grant, Wait
 
 log = structlog.get_logger(__name__)
 
-POLL_INTERVAL = 0.25  # seconds between two looks at a queue that others change too
-MAX_SLEEP = 1.0  # seconds, where the ledger has said when the next call may go
+POLL_INTERVAL = 0.25  # seconds; other processes change the queue too
+MAX_SLEEP = 1.0  # seconds, even if the ledger named a later time
 
 
 async def carry_out(resources: Resources, permit: Permit) -> Outcome:
@@ -37,17 +36,18 @@ async def carry_out(resources: Resources, permit: Permit) -> Outcome:
     except Refusal as refusal:
         outcome, wait = refusal.outcome, refusal.wait
         _log_refusal(grant, refusal)
-    except Exception as error:  # a task's boundary: the call is settled, and those beside it go on
+    except Exception as error:  # task boundary: settle this call, and let the others go on
         outcome = Outcome.UNAVAILABLE if permit.sent else Outcome.UNSENT
         _log_defect(grant, error)
     note_call(grant, outcome)
     resources.health.note("provider", up=outcome not in NO_ANSWER, reason=outcome)
     try:
+        # shielded: the call is paid for, so a client that disconnects must not stop its answer from being saved
         settled = await asyncio.shield(settle(resources, grant, outcome, answer, wait=wait, asked=permit.asked))
     except StoreUnavailable:
         log.warning("call_unsettled", call=grant.id, subjects=grant.subjects, outcome=outcome)
         return outcome
-    except Exception:  # the same boundary
+    except Exception:  # task boundary
         log.exception("call_unsettled", call=grant.id, subjects=grant.subjects, outcome=outcome)
         return outcome
     note_waits(settled.waits)
@@ -58,16 +58,16 @@ async def carry_out(resources: Resources, permit: Permit) -> Outcome:
 
 
 def _log_defect(grant: Grant, error: Exception) -> None:
-    """Where it happened, and not the text: that one may hold the address, and so the key."""
+    """Log where it happened, but not the error's text: it may contain the address and with it the key."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{place.filename}:{place.lineno}"
     log.error("call_failed", call=grant.id, subjects=grant.subjects, error=type(error).__name__, where=where)
 
 
 def _log_refusal(grant: Grant, refusal: Refusal) -> None:
-    """A refused key is shouted, for nothing but a person helps. A text that nobody knows may echo the key."""
-    write = log.error if refusal.outcome is Outcome.BAD_KEY else log.warning
-    write(
+    """A refused key is an error, since only a person can fix it. `notice` is an unknown text with the key removed."""
+    log_at_level = log.error if refusal.outcome is Outcome.BAD_KEY else log.warning
+    log_at_level(
         "call_refused",
         call=grant.id,
         subjects=grant.subjects,
@@ -78,7 +78,7 @@ def _log_refusal(grant: Grant, refusal: Refusal) -> None:
 
 
 async def work_queue(resources: Resources, *, keep_on: Callable[[], bool]) -> int:
-    """Work the line for as long as `keep_on` says so; calls under way are finished. How many were made."""
+    """Process the queue while `keep_on()` is true, then let calls under way finish; return how many were made."""
     made = 0
     async with asyncio.TaskGroup() as calls:
         while keep_on():
@@ -97,5 +97,5 @@ async def work_queue(resources: Resources, *, keep_on: Callable[[], bool]) -> in
 
 
 def poll_delay(answer: Wait) -> float:
-    """Seconds until the next look at the queue: as told, but an operator or a job may change it meanwhile."""
+    """Seconds until the next look at the queue: bounded, because an operator or another process may change it."""
     return POLL_INTERVAL if answer.wait is None else min(MAX_SLEEP, answer.wait.total_seconds())

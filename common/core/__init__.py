@@ -1,1 +1,1 @@
-"""The pure part: no await, no clock, no environment; standard library and common.errors only."""
+"""The pure part: no await, no clock, no environment; only the standard library, rapidfuzz and common.errors."""

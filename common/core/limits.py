@@ -1,4 +1,4 @@
-"""What a provider allows: rules such as `5/min`, and the plans that are sold under a name. It does not count calls."""
+"""A provider's limits: rules such as `5/min`, and its plans. Counting calls is the ledger's."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from common.errors import InvalidSettings
 UNITS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "d": 86400, "day": 86400}
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
-LEASE = timedelta(seconds=12)  # a call that nobody settles counts until then, and its rule's period
+LEASE = timedelta(seconds=12)  # an unsettled call occupies its slot until the lease ends plus the rule's period
 _RULE = re.compile(r"([1-9][0-9]{0,6})/([1-9][0-9]{0,5})?(s|sec|min|h|d|day)")
 
 
@@ -34,7 +34,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A provider's plan: its rules, what its prices are (`realtime`, `delayed` or `end_of_day`), and whether bulk quotes are tried."""
+    """A provider's plan: its rules, its data (`realtime`, `delayed` or `end_of_day`), and whether to try bulk calls."""
 
     limits: tuple[Rule, ...]
     data: str
@@ -42,7 +42,7 @@ class Plan:
 
 
 def parse_limits(text: str, name: str) -> tuple[Rule, ...]:
-    """Read `1/2s,5/1min,25/1d`; `name` is the setting that is blamed."""
+    """Parse `1/2s,5/1min,25/1d`; raise `InvalidSettings` naming the setting `name`."""
     rules = tuple(_parse_rule(part.strip(), name) for part in text.split(","))
     if len({rule.period for rule in rules}) != len(rules):
         raise InvalidSettings(f"{name}: expected one rule a period, not {text!r}")
@@ -58,7 +58,7 @@ def _parse_rule(text: str, name: str) -> Rule:
 
 
 def parse_duration(text: str, name: str) -> timedelta:
-    """Read `24h` or `90min`; `name` is the argument that is blamed."""
+    """Parse `24h` or `90min`; raise `InvalidSettings` naming the argument `name`."""
     match = re.fullmatch(r"([1-9][0-9]{0,5})(s|sec|min|h|d|day)", text.strip())
     if match is None:
         raise InvalidSettings(f"{name}: expected a duration such as 24h or 90min, not {text!r}")
@@ -66,7 +66,7 @@ def parse_duration(text: str, name: str) -> timedelta:
 
 
 def slowest(limits: tuple[Rule, ...]) -> Rule:
-    """The rule under a day that allows the fewest calls a minute: it sets the pace B. A day's quota is a pace of its own."""
+    """The rule under a day that allows the fewest calls a minute; it sets background's pace. A day's quota is handled apart."""
     return min([rule for rule in limits if rule.period < DAY] or limits, key=lambda rule: rule.per_minute)
 
 

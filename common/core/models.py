@@ -1,4 +1,4 @@
-"""What travels between the rooms: quotes, bars, matches, and the words of the line. No raw JSON, no floats for money."""
+"""Values that all packages share: quotes, bars, matches, functions, classes. Money is `Decimal`; the provider's JSON never gets here."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Function(StrEnum):
-    """What may be asked of the provider, in its own words."""
+    """The provider's functions, by its own names."""
 
     QUOTE = "GLOBAL_QUOTE"
     BULK = "REALTIME_BULK_QUOTES"
@@ -17,7 +17,7 @@ class Function(StrEnum):
 
 
 class CallClass(StrEnum):
-    """Whose call it is: background's (a newer quote, or a first one), somebody's who waits (with or without a token), an operator's."""
+    """Who a call is for: background (a newer quote, or a first one), a waiting user or stranger (no token), an operator."""
 
     REFRESH = "refresh"
     FIRST = "first"
@@ -28,7 +28,7 @@ class CallClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What the provider says of a symbol: amounts in the listing's currency, volume in shares, change_percent without `%`."""
+    """A symbol's price from the provider: amounts in the listing's currency, volume in shares, change_percent without `%`."""
 
     symbol: str
     price: Decimal
@@ -44,7 +44,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A price as we hold it: `fetched_at`, the ledger's time of the response (aware, UTC), is its version."""
+    """A price with its source. `fetched_at`, the ledger's time of the response (aware, UTC), is its version."""
 
     price: Price
     source: str

@@ -1,4 +1,4 @@
-"""How a symbol is spelt. Which symbols exist it is told by whoever has the listing."""
+"""How a symbol is spelt. Callers pass the listing, to say which symbols exist."""
 
 import re
 from collections.abc import Container
@@ -12,10 +12,10 @@ _SEPARATOR = re.compile(r"[./-]| +")
 
 
 def normalize_symbol(text: str, known: Container[str] | None = None) -> str:
-    """The spelling the provider uses: `brk.b`, `brk/b` and `brk b` are BRK-B where it is `known` and what is typed is not.
+    """The provider's spelling: `brk.b`, `brk/b` and `brk b` become BRK-B, if that is `known` and the typed text is not.
 
-    `known`: the listing's symbols; None: there is no listing yet, and a dot before a single letter is a class share's. Raise
-    `InvalidSymbol` for what cannot be a symbol.
+    `known`: the listing's symbols; None: there is no listing yet, so a dot before a single letter is taken for a class share's. Raise
+    `InvalidSymbol` for a text that cannot be a symbol.
     """
     symbol = text.strip(" ").upper()
     if known is None:
@@ -30,20 +30,20 @@ def normalize_symbol(text: str, known: Container[str] | None = None) -> str:
 
 
 def is_symbol(text: str) -> bool:
-    """Whether it can be asked for, as it is."""
+    """Whether a text is a valid symbol as it is."""
     return _SYMBOL.fullmatch(text) is not None
 
 
 def spellings(text: str) -> list[str]:
-    """The symbols that may be meant by what is typed: what `known` must answer for."""
+    """The valid symbols that a typed text may mean: look these up for `known`."""
     symbol = text.strip(" ").upper()
     return [spelt for spelt in dict.fromkeys((symbol, _dashed(symbol))) if is_symbol(spelt)]
 
 
 def stored_spellings(text: str, known: Container[str] | None = None) -> list[str]:
-    """How what is typed may have been stored, today's spelling and earlier ones; none is that of another listed symbol.
+    """The spellings under which a typed symbol may be stored: as typed, today's, then earlier ones that are not another listed symbol's.
 
-    As typed first. Raise `InvalidSymbol`.
+    Raise `InvalidSymbol`.
     """
     symbol = normalize_symbol(text, known)
     separated = [_SEPARATOR.sub(sign, symbol) for sign in "-/."] if _SEPARATED.fullmatch(symbol) else []
@@ -52,7 +52,7 @@ def stored_spellings(text: str, known: Container[str] | None = None) -> list[str
 
 
 def stored_as(text: str, stored: Container[str], known: Container[str] | None = None) -> str:
-    """Which of what is stored is meant; today's spelling if none is. Raise `InvalidSymbol`."""
+    """The stored symbol that a text means, or today's spelling if none is stored. Raise `InvalidSymbol`."""
     meant = (spelt for spelt in stored_spellings(text, known) if spelt in stored)
     return next(meant, normalize_symbol(text, known))
 

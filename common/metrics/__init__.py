@@ -1,1 +1,1 @@
-"""What is counted, and how Prometheus gets it. Importing this package imports no client: common/metrics/files.py must come before it."""
+"""Metrics and their export to Prometheus. Importing this package must not import prometheus_client (see common/metrics/files.py)."""

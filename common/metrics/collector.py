@@ -1,5 +1,6 @@
-"""What is true of the whole service and not of one process: slots, the line, ages, beat, holds. It is read from the stores when somebody
-asks, at most once a second, and every API instance tells the same: who adds instances up takes the maximum.
+"""Metrics of the whole service rather than of one process: slots, queue, ages, beat, holds.
+
+They are read from the stores at a scrape, at most once a second. Every API instance reports the same values: aggregate them with max.
 """
 
 import asyncio
@@ -13,61 +14,61 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from common.errors import StoreUnavailable
-from common.metrics.forks import unforked
-from common.metrics.gauges import figures, stores
+from common.metrics.forks import no_fork
+from common.metrics.gauges import stores, to_metrics
 from common.metrics.snapshot import observe
 from common.process.resources import open_resources
 from common.process.settings import Settings
 
-SNAPSHOT_TTL = 1.0  # seconds that one look is told
-STATEMENT = 1.5  # seconds that one statement may take
-SNAPSHOT_TIMEOUT = 4.0  # seconds for all of them; Prometheus waits for ten
+SNAPSHOT_TTL = 1.0  # seconds
+STATEMENT_TIMEOUT = 1.5  # seconds
+SNAPSHOT_TIMEOUT = 4.0  # seconds; Prometheus waits for ten
 
-Found: TypeAlias = "Future[list[Metric]]"
+Metrics: TypeAlias = "Future[list[Metric]]"
 log = structlog.get_logger(__name__)
 
 
-class Shared(Collector):
-    """Looks at the stores on a thread and a loop that end with the look, for the process that is asked may fork at any time.
+class ServiceCollector(Collector):
+    """Read the stores on a thread and an event loop that end with the reading, because the process may fork at any time.
 
-    A store that is away is a figure, and never a failed answer.
+    A store that is down is reported in a metric; it never fails the scrape.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
         self._begun = 0.0
-        self._found: Found | None = None
+        self._metrics: Metrics | None = None
 
     def collect(self) -> list[Metric]:
-        """A look that hangs is not begun a second time, nor waited for any longer."""
+        """The latest metrics. While a reading hangs, no second one begins, and scrapes wait no longer than its timeout."""
         with self._lock:
-            if self._found is None or (self._found.done() and time.monotonic() - self._begun > SNAPSHOT_TTL):
-                self._begun, self._found = time.monotonic(), Future()
-                threading.Thread(target=self._look, args=(self._found,), name="observe", daemon=True).start()
-            found, until = self._found, self._begun + SNAPSHOT_TIMEOUT
+            if self._metrics is None or (self._metrics.done() and time.monotonic() - self._begun > SNAPSHOT_TTL):
+                self._begun, self._metrics = time.monotonic(), Future()
+                threading.Thread(target=self._read, args=(self._metrics,), name="observe", daemon=True).start()
+            metrics, until = self._metrics, self._begun + SNAPSHOT_TIMEOUT
         try:
-            return found.result(timeout=max(0.0, until - time.monotonic()))
+            return metrics.result(timeout=max(0.0, until - time.monotonic()))
         except TimeoutError:
             return [stores(postgres=False)]
 
-    def _look(self, found: Found) -> None:
-        """Whatever goes wrong, what this process counts is told."""
-        lacking = [stores(postgres=False)]
+    def _read(self, metrics: Metrics) -> None:
+        """Set a result whatever goes wrong, so that this process's own metrics are still exported."""
+        fallback = [stores(postgres=False)]
         try:
-            with unforked():
-                asyncio.run(self._observe(found))
+            with no_fork():
+                asyncio.run(self._observe(metrics))
         except (StoreUnavailable, TimeoutError):
             pass
         except Exception:
             log.exception("observation_failed")
-            lacking = []
-        if not found.done():
-            found.set_result(lacking)
+            fallback = []
+        if not metrics.done():
+            metrics.set_result(fallback)
 
-    async def _observe(self, found: Found) -> None:
-        """Told before the stores are closed, which may take its time."""
-        async with open_resources(self._settings, name="metrics", statement_timeout=STATEMENT) as resources:
+    async def _observe(self, metrics: Metrics) -> None:
+        """Set the result before closing the stores, which may take seconds."""
+        async with open_resources(self._settings, name="metrics", statement_timeout=STATEMENT_TIMEOUT) as resources:
             async with asyncio.timeout(SNAPSHOT_TIMEOUT):
-                observation = await observe(resources)
-            found.set_result(list(figures(observation)))
+                snapshot = await observe(resources)
+            metrics.set_result(list(to_metrics(snapshot)))

@@ -1,6 +1,6 @@
-"""Metrics for Prometheus, answered from a thread of the process that is asked: its own, or those of all that it forked.
+"""The HTTP port for Prometheus, served from a thread: metrics of this process, or of all the processes that it forked.
 
-Any path of the port answers a GET; there is no log-in, so it is no port that the public reaches.
+Every path answers, without authentication, so the port must not be public.
 """
 
 import os
@@ -20,17 +20,17 @@ from prometheus_client.registry import Collector
 
 from common import VERSION
 from common.metrics.files import VARIABLE
-from common.metrics.forks import unforked
+from common.metrics.forks import no_fork
 
 log = structlog.get_logger(__name__)
 
-RETRY_DELAY = 5.0  # seconds between two tries for a port that another process has
+RETRY_DELAY = 5.0  # seconds between two attempts to bind a taken port
 OWNER = re.compile(r"_(\d+)\.db")
 ADDED_UP = ("process_cpu_seconds", "process_open_fds", "process_resident_memory_bytes", "process_virtual_memory_bytes")
 
 
 class Build(Collector):
-    """What runs."""
+    """The version that runs."""
 
     def collect(self) -> Iterable[Metric]:
         family = GaugeMetricFamily("quotewell_build_info", "Always 1.", labels=["version", "python"])
@@ -39,7 +39,7 @@ class Build(Collector):
 
 
 class Family(Collector):
-    """A process and those that it forked, which count in files. Gauges of the dead are forgotten, what they counted stays."""
+    """The metrics of forked processes, merged from their files. A dead process's gauges are dropped; its counters stay."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -51,7 +51,7 @@ class Family(Collector):
         yield from _processes(living)
 
     def _forget_dead(self) -> set[int]:
-        """The children that live; this process itself counts nothing, and its gauges would say so."""
+        """Drop the gauges of dead children, and of this process, which counts nothing; return the living children."""
         owners = {int(found[1]) for path in self._folder.glob("*.db") if (found := OWNER.search(path.name))}
         living = {pid for pid in owners - {os.getpid()} if _lives(pid)}
         for pid in owners - living:
@@ -70,7 +70,7 @@ def _lives(pid: int) -> bool:
 
 
 def _processes(children: Iterable[int]) -> Iterator[Metric]:
-    """The usual `process_` metrics, added up over all where that makes sense; else this process's own."""
+    """The `process_` metrics: summed over the children where that makes sense, otherwise this process's own."""
     totals: defaultdict[str, float] = defaultdict(float)
     buried = os.times()
     totals["process_cpu_seconds"] = buried.children_user + buried.children_system
@@ -85,7 +85,7 @@ def _processes(children: Iterable[int]) -> Iterator[Metric]:
 
 
 def export(host: str, port: int, *more: Collector) -> None:
-    """Answer from now on, if a port is set, with what this process and its children count and with `more`."""
+    """Serve metrics from now on: of this process, its children and `more`. A port of 0 disables it."""
     if not port:
         return
     folder = os.environ.get(VARIABLE)
@@ -98,18 +98,18 @@ def export(host: str, port: int, *more: Collector) -> None:
 
 
 def _serve(host: str, port: int, registry: CollectorRegistry) -> bool:
-    """Whether the port could be had."""
+    """Whether the port could be bound."""
     try:
-        with unforked():
+        with no_fork():
             server, _ = start_http_server(port, host, registry)
     except OSError:
         return False
-    os.register_at_fork(after_in_child=server.socket.close)  # else a child has the port when its parent is gone
+    os.register_at_fork(after_in_child=server.socket.close)  # or a child would keep the port after the parent has gone
     return True
 
 
 def _serve_later(host: str, port: int, registry: CollectorRegistry) -> None:
-    """The process before this one may not have ended yet; and whoever serves quotes does not end for want of metrics."""
+    """Retry until the port is free: the previous process may still hold it, and serving quotes must not depend on metrics."""
     while not _serve(host, port, registry):
         time.sleep(RETRY_DELAY)
     log.info("metrics_port_free", port=port)

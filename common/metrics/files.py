@@ -1,7 +1,7 @@
-"""Where processes that one parent forks count together: files in a directory that the parent makes, reads and removes.
+"""The directory through which forked processes share their metrics; the parent creates, reads and removes it.
 
-`share` comes before the import of whatever defines a metric, for prometheus-client decides at its own import where values live. So this
-module knows no metric and imports no client.
+Call `share` before importing any module that defines a metric: prometheus_client decides at import whether values live in memory or in
+files (https://prometheus.github.io/client_python/multiprocess/). So this module imports no client.
 """
 
 import atexit
@@ -14,7 +14,7 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def share(port: int) -> None:
-    """Let this process and those it forks count together, if somebody will ask for it: `port` is not 0."""
+    """Let this process and those it forks share their metrics, unless `port` is 0 and metrics are off."""
     if not port:
         return
     try:
@@ -27,6 +27,6 @@ def share(port: int) -> None:
 
 
 def _remove(folder: str, owner: int) -> None:
-    """Children inherit the call and the folder; the latter is not theirs."""
+    """Remove the folder at exit. Children inherit this handler; only the parent owns the folder."""
     if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,5 +1,7 @@
-"""Threads in a process that forks. A child inherits what another thread has locked at that moment, the C library's resolver above all,
-and waits for it for ever (seen: one gunicorn worker of eight). So a fork waits until such work is done.
+"""Keep a process from forking while another of its threads works.
+
+A child inherits locks that another thread holds at the fork, such as the C library's resolver lock, and nobody ever releases them: it
+deadlocks (seen: one gunicorn worker in eight; also https://github.com/prometheus/client_python/issues/431). So a fork waits for such work.
 """
 
 import os
@@ -7,27 +9,27 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-LOCK_TIMEOUT = 5.0  # seconds; work that hangs, as on a name server that is away, must not stop the forks
+LOCK_TIMEOUT = 5.0  # seconds; then fork anyway, because work may hang, for example on a name server
 
-_at_work = threading.Lock()
+_no_fork_lock = threading.Lock()
 _locked = False
 
 
 @contextmanager
-def unforked() -> Iterator[None]:
-    """No fork begins meanwhile."""
-    with _at_work:
+def no_fork() -> Iterator[None]:
+    """Forks wait until this block ends."""
+    with _no_fork_lock:
         yield
 
 
-def _hold() -> None:
+def _lock() -> None:
     global _locked  # noqa: PLW0603  there is one process
-    _locked = _at_work.acquire(timeout=LOCK_TIMEOUT)
+    _locked = _no_fork_lock.acquire(timeout=LOCK_TIMEOUT)
 
 
-def _let_go() -> None:
+def _unlock() -> None:
     if _locked:
-        _at_work.release()
+        _no_fork_lock.release()
 
 
-os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)
+os.register_at_fork(before=_lock, after_in_parent=_unlock, after_in_child=_unlock)

@@ -1,4 +1,4 @@
-"""One look at the whole service, for Prometheus: what operators are told, and what only alerts ask. It knows no metric."""
+"""A reading of the whole service for Prometheus: operators' reports, and what only alerts need. It knows no metric."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,9 +17,9 @@ from common.store.connection.pool import Connection, acquire
 
 
 @dataclass(frozen=True, slots=True)
-class Journal:
-    """What PostgreSQL says beside the status. `over`: calls over the limit, by rule; `refreshed`: market-open seconds since a call
-    brought quotes; `gap`: seconds between two calls of background now, None while the market is closed or nothing is left for it."""
+class LedgerReading:
+    """What PostgreSQL says beyond the status. `over`: calls over the limit, by rule. `refreshed`: market-open seconds since a call returned
+    quotes. `gap`: seconds between two background calls; None while the market is closed or no call is left for background."""
 
     budget: BudgetReport
     waiting: list[Waiting]
@@ -30,28 +30,29 @@ class Journal:
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
-    """`journal` is None while PostgreSQL is away; the status says which store is."""
+class Snapshot:
+    """`reading` is None while PostgreSQL is down; `status` says which store is."""
 
     status: StatusReport
-    journal: Journal | None
+    reading: LedgerReading | None
 
 
-async def observe(resources: Resources) -> Observation:
-    """Raise `StoreUnavailable` if PostgreSQL goes away on the way."""
+async def observe(resources: Resources) -> Snapshot:
+    """Read everything; raise `StoreUnavailable` if PostgreSQL fails in between."""
     status = await report_status(resources)
     if status.database == "disconnected":
-        return Observation(status, None)
+        return Snapshot(status, None)
     budget = await report_budget(resources)
     async with acquire(resources.db) as connection:
-        return Observation(status, await _journal(connection, resources, budget))
+        return Snapshot(status, await _read_ledger(connection, resources, budget))
 
 
-async def _journal(connection: Connection, resources: Resources, budget: BudgetReport) -> Journal:
-    account, now = resources.budget.account, await ledger.select_now(connection)
+async def _read_ledger(connection: Connection, resources: Resources, budget: BudgetReport) -> LedgerReading:
+    account = resources.budget.account
+    now = await ledger.select_now(connection)
     calendar = open_calendar(resources.settings.market_hours, now)
     refreshed = await gauges.select_refreshed(connection, account)
-    return Journal(
+    return LedgerReading(
         budget,
         await gauges.select_waiting(connection),
         await gauges.select_over_limit(connection, account, resources.budget.limits),
@@ -62,9 +63,9 @@ async def _journal(connection: Connection, resources: Resources, budget: BudgetR
 
 
 async def _gap(connection: Connection, resources: Resources, calendar: Calendar, now: datetime) -> float | None:
-    policy, use = resources.policy, Usage()
+    policy, usage = resources.policy, Usage()
     if (after := busy_after(policy, calendar, now)) is not None:
         taken_after = now - longest_period(policy.limits)
-        use, _ = await ledger.select_use(connection, resources.budget, taken_after=taken_after, busy_after=after)
-    found = pace(policy, calendar, now, use)
-    return found.gap.total_seconds() if found.power == OPEN_POWER else None
+        usage, _ = await ledger.select_use(connection, resources.budget, taken_after=taken_after, busy_after=after)
+    due = pace(policy, calendar, now, usage)
+    return due.gap.total_seconds() if due.power == OPEN_POWER else None

@@ -1,8 +1,8 @@
-"""Stores for a machine that has none: `python -m common.process.embedded COMMAND ARG...` runs a command with both at hand.
+"""PostgreSQL and Redis for a machine without them: `python -m common.process.embedded COMMAND ARG...` runs a command with both.
 
-Who uses a home holds a shared lock on it, and so does the command, which inherits it; the last one out stops the servers. A second
-start in the same home shares them. After a kill -9 of the parent the servers live on in sessions of their own, and the next start
-attaches to them. It refuses production, where an unset store URL is a mistake.
+Every user of a home folder holds a shared lock on it, and so does the command, which inherits the lock; the last user stops the servers.
+A second start in the same folder shares them. If the parent is killed, the servers go on in their own sessions, and the next start
+attaches to them. Production is refused: there an unset store URL is a mistake.
 """
 
 import fcntl
@@ -18,12 +18,12 @@ from types import FrameType
 from typing import IO
 
 from common.errors import InvalidSettings
-from common.process.servers import START_SECONDS, Postgres, Redis, Server, poll
+from common.process.servers import START_TIMEOUT, Postgres, Redis, Server, poll
 
 
 @contextmanager
 def stores(home: Path, env: Mapping[str, str], *, throwaway: bool = False) -> Iterator[dict[str, str]]:
-    """Yield `{"DATABASE_URL": ..., "REDIS_URL": ...}`, those that `env` lacks; `InvalidSettings` says where that cannot be."""
+    """Yield those of `DATABASE_URL` and `REDIS_URL` that `env` lacks; raise `InvalidSettings` where stores cannot be started."""
     lacking = [] if env.get("DATABASE_URL") else ["DATABASE_URL"]
     lacking += [] if env.get("REDIS_URL") or env.get("REDIS_HOST") else ["REDIS_URL"]
     if not lacking:
@@ -42,11 +42,11 @@ def stores(home: Path, env: Mapping[str, str], *, throwaway: bool = False) -> It
 
 @contextmanager
 def _shared(home: Path, *servers: Server) -> Iterator[None]:
-    """Hold the home in use; on the way out stop the servers, unless somebody else holds it still."""
+    """Hold the shared lock on the home; on exit stop the servers, unless another user still holds it."""
     with _alone(home):
         in_use = (home / "in-use.lock").open("a")
         fcntl.flock(in_use, fcntl.LOCK_SH)
-        os.set_inheritable(in_use.fileno(), True)  # a command that outlives us keeps its stores
+        os.set_inheritable(in_use.fileno(), True)  # a command that outlives this process keeps its stores
     try:
         yield
     finally:
@@ -60,7 +60,7 @@ def _shared(home: Path, *servers: Server) -> Iterator[None]:
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
     with (home / "starting.lock").open("a") as file:
-        if not poll(lambda: _locked(file), 2 * START_SECONDS):
+        if not poll(lambda: _locked(file), 2 * START_TIMEOUT):
             raise InvalidSettings(f"QUOTEWELL_HOME: another process has been starting stores in {home} for a minute")
         yield
 
@@ -81,38 +81,38 @@ def _refuse_with_a_reason(name: str, env: Mapping[str, str]) -> None:
         raise InvalidSettings(f"{name}: expected a URL, not nothing; `pip install 'quotewell[embedded]'` brings stores")
 
 
-def _typed(signum: int) -> bool:
-    """Whether it is the terminal's Ctrl-C, which the command, in our process group, has got as well."""
+def _is_typed(signum: int) -> bool:
+    """Whether the signal is the terminal's Ctrl-C: the command, in the same process group, has received it too."""
     with suppress(OSError), open("/dev/tty", "rb") as terminal:
         return signum == signal.SIGINT and os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
     return False
 
 
 def _run(command: list[str], env: Mapping[str, str], home: Path) -> int:
-    """Run the command between start and stop of the stores; a signal goes to it alone, and the stores outlive it."""
+    """Run the command with its stores. Signals are forwarded to the command only; the stores stop after it."""
     child: subprocess.Popen[bytes] | None = None
-    owed: list[int] = []
+    early: list[int] = []
 
     def forward(signum: int, _frame: FrameType | None) -> None:
         if child is None:
-            owed.append(signum)
-        elif not _typed(signum):
+            early.append(signum)
+        elif not _is_typed(signum):
             child.send_signal(signum)
 
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, forward)
     with stores(home, env) as urls:
-        if owed:
-            return 128 + owed[0]
+        if early:
+            return 128 + early[0]
         child = subprocess.Popen(command, env={**env, **urls}, close_fds=False)  # nosec B603
-        for early in owed:
-            child.send_signal(early)
+        for received in early:
+            child.send_signal(received)
         code = child.wait()
         return code if code >= 0 else 128 - code
 
 
 def main() -> int:
-    """Exit with the command's code, with 128 and the signal's number if it died of one, or with 2 and one sentence."""
+    """Return the command's exit code; 128 plus the signal's number if a signal ended it; 2 after printing one sentence."""
     if not sys.argv[1:]:
         print("usage: python -m common.process.embedded COMMAND [ARG...]", file=sys.stderr)
         return 2

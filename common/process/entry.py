@@ -1,4 +1,4 @@
-"""How a process starts: settings or a plain refusal, then logs that know which strings are secret."""
+"""How a process starts: it reads its settings, then opens logs that hide the secret ones."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from common.process.settings import Settings
 
 
 def read_settings(*, serves_tokens: bool = False) -> Settings:
-    """The settings of this process; a wrong one ends it with exit code 2 and one sentence."""
+    """Read the settings; on a wrong one print one sentence and exit with code 2."""
     try:
         return Settings.from_env(os.environ, serves_tokens=serves_tokens)
     except InvalidSettings as error:

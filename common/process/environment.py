@@ -1,5 +1,7 @@
-"""How one variable of the environment is read: each kind of value, and what was expected where it is wrong. It knows no setting by name,
-but for the stores' addresses."""
+"""Readers for one environment variable, by kind of value. Each raises `InvalidSettings` with what was expected.
+
+No setting is named here except the stores' addresses.
+"""
 
 import re
 from collections.abc import Callable, Mapping
@@ -41,7 +43,7 @@ def seconds(env: Mapping[str, str], name: str, default: float, low: float, high:
 
 
 def share(env: Mapping[str, str], name: str, default: float) -> float:
-    """A part of what the provider allows; all of it would leave background nothing."""
+    """A share of what the provider allows: neither none nor all, which would starve one side."""
     value = number(env, name, float, default, 0, 1)
     if value in (0, 1):
         raise InvalidSettings(f"{name}: expected a share above 0 and below 1, not {env[name]!r}")
@@ -78,7 +80,7 @@ def origins(env: Mapping[str, str], name: str, default: str) -> tuple[str, ...]:
 def _is_base_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018  raises for what is none
+        parts.port  # noqa: B018  raises if it is not a port
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
@@ -98,7 +100,7 @@ def store_url(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> st
 
 
 def _is_store_url(url: str, schemes: tuple[str, ...]) -> bool:
-    """A password with an odd sign in it ends the host's part early: what follows would be taken for the port, and told in its error."""
+    """A reserved character in a password ends the host part early: the rest would be read as a port and repeated in the error."""
     try:
         parts = urlsplit(url)
         for host in parts.netloc.rpartition("@")[2].split(","):  # PostgreSQL may have several
@@ -109,14 +111,14 @@ def _is_store_url(url: str, schemes: tuple[str, ...]) -> bool:
 
 
 def database_url(env: Mapping[str, str]) -> str:
-    """PostgreSQL's address as given; raise where `common/store/connection/address.py` cannot read it. Each driver reads it for itself."""
+    """PostgreSQL's address, unchanged, once `common/store/connection/address.py` could read it."""
     url = store_url(env, "DATABASE_URL", SCHEMES)
     read_address(url)
     return url
 
 
 def redis_url(env: Mapping[str, str]) -> str:
-    """Redis's address, as redis-py, kombu and whoever else opens it read it alike. With TLS it says itself whether that is verified."""
+    """Redis's address in a form that redis-py and kombu read alike. With TLS it always states whether the server is verified."""
     verify = choice(env, "REDIS_TLS_VERIFY", ("on", "off"), "on") if env.get("REDIS_TLS_VERIFY") else None
     if env.get("REDIS_URL") or not env.get("REDIS_HOST"):
         return spell(store_url(env, "REDIS_URL", ("redis", "rediss")), verify)

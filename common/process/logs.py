@@ -1,4 +1,4 @@
-"""Logs as events: one JSON object a line, or a readable line in a terminal. It knows which strings must never be written."""
+"""Logs as events: one JSON object a line, or readable lines in development. Secrets are redacted here."""
 
 import logging
 import re
@@ -15,13 +15,13 @@ SECRET_TEXT = (
     (re.compile(r"(?i)(API key as )\S+"), r"\1***"),
     (re.compile(r"(?i)(authorization: *)?bearer +[\w.~+/=-]+"), "Bearer ***"),
     (re.compile(r"(\w+://)[^/\s]*@"), r"\1***@"),
-    (re.compile(r"(Failing row contains )[^\n]*"), r"\1***"),  # PostgreSQL repeats the row that it refused
+    (re.compile(r"(Failing row contains )[^\n]*"), r"\1***"),  # PostgreSQL repeats the rejected row
 )
 TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 QUIET = {
-    "celery.worker.strategy": logging.WARNING,  # "Task ... received", a line a tick
+    "celery.worker.strategy": logging.WARNING,  # "Task ... received", one line a tick
     "celery.app.trace": logging.WARNING,  # "Task ... succeeded"
-    "celery.worker.request": logging.WARNING,  # a tick that came too late is no news
+    "celery.worker.request": logging.WARNING,  # logs every expired tick
     "celery.beat": logging.WARNING,
     "aiohttp.access": logging.WARNING,
     "aiohttp_jwt.middleware": logging.CRITICAL,  # a traceback for each bad token
@@ -29,7 +29,7 @@ QUIET = {
 
 
 def open_logs(level: str, *, readable: bool, secrets: Iterable[str] = ()) -> None:
-    """Route structlog and the standard library to stdout; `secrets` are replaced wherever they stand."""
+    """Route structlog and the standard library to stdout; `secrets` (of six characters or more) are replaced wherever they occur."""
     redact = _redactor([secret for secret in secrets if len(secret) >= 6])
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -62,7 +62,7 @@ def open_logs(level: str, *, readable: bool, secrets: Iterable[str] = ()) -> Non
 
 
 class Health:
-    """Which of the things a process leans on are up. A change is logged once, not each look at it."""
+    """Which of a process's dependencies are up. Each change is logged once."""
 
     def __init__(self) -> None:
         self._up: dict[str, bool] = {}
@@ -76,7 +76,7 @@ class Health:
             structlog.get_logger(__name__).warning("lost", what=name, reason=reason)
 
     def is_up(self, name: str) -> bool:
-        """Whether it was up at the last look; what was never looked at is taken to be."""
+        """Whether it was up when last noted; True if it never was."""
         return self._up.get(name, True)
 
 
@@ -99,7 +99,7 @@ def _redactor(secrets: list[str]) -> Processor:
             }
         if isinstance(value, list | tuple):
             return [clean(item) for item in value]
-        # anything else becomes a text only when it is written, after this
+        # other objects would be turned into text later, unredacted
         return value if value is None or isinstance(value, bool | int | float) else clean(repr(value))
 
     def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -1,4 +1,4 @@
-"""Ports for servers that this process is about to start."""
+"""Free ports for servers that this process starts."""
 
 import socket
 
@@ -6,7 +6,7 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on. It is not held until its server begins, so none is given twice: the system would."""
+    """A free port of 127.0.0.1. Nothing reserves it until its server starts, so no port is returned twice."""
     while True:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port: int = server.getsockname()[1]

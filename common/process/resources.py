@@ -1,4 +1,4 @@
-"""What a process holds while it runs: settings, stores, the provider. It opens without a network and closes in bounded time."""
+"""What a process keeps open while it runs: settings, stores, the provider. Opening needs no network; closing takes bounded time."""
 
 import asyncio
 import os
@@ -23,17 +23,17 @@ from common.provider import Provider, open_http
 from common.store.budget.ledger import Budget
 from common.store.connection.pool import open_pool
 
-# Connections of one process. The smallest plans of platforms allow 20 in all, for each of the stores.
+# Connections of one process. The smallest hosted plans allow 20 in all, to each store.
 POOL_SIZE = 5
-WORKER_POOL_SIZE = 3  # of one child: it asks one by one, and settles a few calls at once
+WORKER_POOL_SIZE = 3  # of one child: it asks the ledger serially and settles a few calls at once
 REDIS_POOL_SIZE = 3
-REDIS_TIMEOUT = 0.25  # seconds that an answer of the cache may take
+REDIS_TIMEOUT = 0.25  # seconds for one answer
 CLOSE_TIMEOUT = 3.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """One per process. `ask` is how this process asks the ledger, `clock` what it last heard there, `health` what it leans on."""
+    """One per process. `budget`: how it asks the ledger. `clock`: its last reading of the ledger's clock. `health`: its dependencies."""
 
     settings: Settings
     db: asyncpg.Pool
@@ -48,42 +48,50 @@ class Resources:
 
 @asynccontextmanager
 async def open_resources(settings: Settings, *, name: str, statement_timeout: float) -> AsyncIterator[Resources]:
-    """Everything that a process needs, by its name (`api`, `worker`): no store is asked yet. `patience`: seconds a statement."""
+    """Open everything that the process `name` (`api`, `worker`) needs; no store is contacted yet. `statement_timeout` in seconds."""
     size = WORKER_POOL_SIZE if name == "worker" else POOL_SIZE
     pool = open_pool(settings.database_url, name=f"quotewell-{name}", size=size, statement_timeout=statement_timeout)
     redis = open_redis(settings.redis_url, timeout=REDIS_TIMEOUT)
-    caller = f"{name}@{socket.gethostname()}:{os.getpid()}"
+    process = f"{name}@{socket.gethostname()}:{os.getpid()}"
     async with open_http() as http:
         provider = Provider(
-            http,
-            settings.provider_base_url,
-            settings.provider_key,
-            settings.provider_timeout.total_seconds(),
-            settings.source,
-            settings.entitlement,
+            http=http,
+            base_url=settings.provider_base_url,
+            key=settings.provider_key,
+            timeout=settings.provider_timeout.total_seconds(),
+            source=settings.source,
+            entitlement=settings.entitlement,
         )
         budget = Budget(
-            settings.account,
-            settings.source,
-            caller,
-            settings.limits,
-            settings.reads_half_life,
-            settings.bulk,
+            account=settings.account,
+            source=settings.source,
+            process=process,
+            limits=settings.limits,
+            half_life=settings.reads_half_life,
+            bulk=settings.bulk,
         )
         shares = Shares(settings.interactive_share, settings.stranger_share, settings.trial_share)
         policy = Policy(settings.limits, settings.provider_data, settings.quota_interactive_share, shares)
         try:
             yield Resources(
-                settings, await pool, redis, provider, budget, policy, LedgerClock(), Health(), datetime.now(UTC)
+                settings=settings,
+                db=await pool,
+                redis=redis,
+                provider=provider,
+                budget=budget,
+                policy=policy,
+                clock=LedgerClock(),
+                health=Health(),
+                started=datetime.now(UTC),
             )
         finally:
             await _close(pool, redis)
 
 
 def open_redis(url: str, *, timeout: float, retries: int = 1) -> Redis:
-    """A client that fails soon: redis-py's own ten retries take a minute on a frozen server, and its pool has no end. Seconds.
+    """A client that fails fast; `timeout` in seconds. By default redis-py retries for a minute and its pool is unbounded.
 
-    A connection that was closed meanwhile is worth a retry, a server that does not answer is not.
+    It retries a connection that was closed, but not a server that does not answer.
     """
     pool = BlockingConnectionPool.from_url(
         url,
@@ -99,7 +107,7 @@ def open_redis(url: str, *, timeout: float, retries: int = 1) -> Redis:
 
 
 async def _close(pool: asyncpg.Pool, redis: Redis) -> None:
-    """A pool waits for ever for a connection that somebody holds; so there is a bound."""
+    """Close both. asyncpg's pool would wait forever for a borrowed connection, so it is terminated after a timeout."""
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT):
             await pool.close()

@@ -1,7 +1,6 @@
-"""A real PostgreSQL and a real Redis-protocol server as processes in a folder: found or started, stopped, killed, restarted.
+"""PostgreSQL and a Redis-protocol server, run from a folder with the binaries of the extra `embedded`: start, stop, kill, restart.
 
-It knows the binaries of the extra `embedded` and the processes they become. A server is known by its command line, which names its
-folder: a pid file may be stale, cut short, or name a stranger. It knows neither who uses a folder nor what is stored in it.
+A running server is found by its command line, which names its folder: a pid file may be stale, truncated or name another process.
 """
 
 import os
@@ -26,8 +25,8 @@ import redis
 from common.errors import InvalidSettings
 from common.process.ports import free_port
 
-START_SECONDS, STOP_SECONDS = 30.0, 10.0
-PORT = "5432"  # part of the socket's name only; PostgreSQL listens on no TCP port
+START_TIMEOUT, STOP_TIMEOUT = 30.0, 10.0
+PORT = "5432"  # only part of the socket's name; PostgreSQL listens on no TCP port
 MAX_SOCKET_PATH = 103 - len(f"/.s.PGSQL.{PORT}")  # bytes; macOS allows 103, Linux 107
 LOCALE = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 SAFE = ("-c", "listen_addresses=", "-c", "timezone=UTC", "-c", "log_timezone=UTC")
@@ -35,7 +34,7 @@ FAST = ("-F", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 
 
 class Server:
-    """One server in one folder, found or started. `throwaway` trades what protects its data for speed, for tests."""
+    """One server in one folder. `throwaway` trades durability for speed, for tests."""
 
     program: str
     stop_signal: signal.Signals
@@ -46,8 +45,8 @@ class Server:
         self.child: subprocess.Popen[bytes] | None = None
 
     def process(self) -> Any:
-        """The running server as a `psutil.Process`, whoever started it, or None."""
-        import psutil  # comes with the extra
+        """The running server as a `psutil.Process`, no matter which process started it; or None."""
+        import psutil  # part of the extra `embedded`
 
         for process in psutil.process_iter(["cmdline"]):
             words = process.info["cmdline"] or [""]
@@ -56,25 +55,25 @@ class Server:
         return None
 
     def stop(self) -> None:
-        """End it in good order: what was acknowledged is on disk."""
+        """Shut down cleanly: acknowledged writes are on disk."""
         self._end(self.stop_signal)
 
     def kill(self) -> None:
-        """End it at once with all its processes, as a power cut does; `start` brings it back at the same address."""
+        """Kill it with all its processes, like a power cut; `start` brings it back at the same address."""
         self._end(signal.SIGKILL)
 
     def _end(self, signum: signal.Signals) -> None:
         if process := self.process():
             family = [process, *process.children(recursive=True)]
             _signal(family if signum == signal.SIGKILL else family[:1], signum)
-            if not poll(lambda: all(_gone(each) for each in family), STOP_SECONDS):
+            if not poll(lambda: all(_gone(each) for each in family), STOP_TIMEOUT):
                 _signal(family, signal.SIGKILL)
         if self.child:
             self.child.wait()
             self.child = None
 
     def _spawn(self, command: list[str], folder: Path) -> subprocess.Popen[bytes]:
-        """In a session of its own, out of reach of the terminal's Ctrl-C; for root as the folder's owner."""
+        """Start a process in its own session, out of reach of Ctrl-C; if we are root, as the folder's owner."""
         env = {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
         owner = folder.stat()
         user: dict[str, Any] = {} if os.geteuid() else {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
@@ -94,7 +93,7 @@ class Server:
         def settled() -> bool:
             return answers() or (self.child is not None and self.child.poll() is not None)
 
-        if not poll(settled, START_SECONDS) or not answers():
+        if not poll(settled, START_TIMEOUT) or not answers():
             raise InvalidSettings(f"QUOTEWELL_HOME: {self.program} did not start; {self._log()} says why")
 
     def _log(self) -> Path:
@@ -114,11 +113,11 @@ class Postgres(Server):
             self.sockets = Path(tempfile.gettempdir(), name)
 
     def url(self, database: str = "quotewell") -> str:
-        """What asyncpg, psycopg and yoyo all read; with the port, so that PGPORT changes nothing."""
+        """A URL that asyncpg, psycopg and yoyo read; it names the port so that PGPORT is ignored."""
         return f"postgresql://postgres@/{database}?host={quote(str(self.sockets))}&port={PORT}"
 
     def start(self) -> None:
-        """Attach to the server or start it; return when it answers and has its database."""
+        """Attach to the server or start it; return once it answers and its database exists."""
         if process := self.process():
             self.sockets = Path(_argument(process, "-k"))
         else:
@@ -136,12 +135,12 @@ class Postgres(Server):
             self._init(programs)
         _hand_over(self.sockets)
         for stale in (self.folder / "postmaster.pid", self.sockets / f".s.PGSQL.{PORT}.lock"):
-            stale.unlink(missing_ok=True)  # no process has this folder: the pid in there is nobody's or a stranger's
+            stale.unlink(missing_ok=True)  # no server runs in this folder, so the pid in the file is stale
         place = ["-D", str(self.folder), "-k", str(self.sockets), "-p", PORT, *SAFE]
         self.child = self._spawn([str(programs / "postgres"), *place, *(FAST if self.throwaway else ())], self.folder)
 
     def _init(self, programs: Path) -> None:
-        """Make the cluster under another name and rename it: a kill in between leaves no half of one."""
+        """Create the cluster under another name and rename it, so a kill never leaves half a cluster."""
         raw = self.folder.with_suffix(".new")
         shutil.rmtree(raw, ignore_errors=True)
         _hand_over(raw)
@@ -166,11 +165,11 @@ class Redis(Server):
         self.port = 0
 
     def url(self) -> str:
-        """What redis-py and kombu both read."""
+        """A URL that redis-py and kombu read."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """Attach to the server or start it; return when it has loaded its data."""
+        """Attach to the server or start it; return once it has loaded its data."""
         if process := self.process():
             self.port = int(_argument(process, "--port"))
         else:
@@ -192,7 +191,7 @@ class Redis(Server):
 
 
 def _programs(package: str, pattern: str) -> Path:
-    """A binary inside a package, which is not imported: its own way to start servers is not ours."""
+    """The path of a binary in a package, found without importing the package."""
     spec = find_spec(package)
     program = next(Path(spec.origin).parent.glob(pattern), None) if spec and spec.origin else None
     if program is None:
@@ -207,7 +206,7 @@ def _argument(process: Any, option: str) -> str:
 
 
 def _hand_over(folder: Path) -> None:
-    """Make a folder that only the server may read. PostgreSQL refuses to be root: for root the folder, and so the server, is nobody's."""
+    """Create a folder that only the server may read. PostgreSQL refuses to run as root, so for root the folder belongs to `nobody`."""
     folder.mkdir(mode=0o700, exist_ok=True)
     if os.geteuid() == 0 and folder.stat().st_uid == 0:
         nobody = pwd.getpwnam("nobody")
@@ -217,7 +216,7 @@ def _hand_over(folder: Path) -> None:
 
 
 def _let_nobody_pass(programs: Path, folder: Path) -> None:
-    """Open the way to both (not the list of what is on it), and the programs themselves, which pip under umask 077 closes."""
+    """Let `nobody` traverse the parents of both folders, and run the programs, which pip makes private under umask 077."""
     for parent in (*folder.parents, *programs.parents):
         if not parent.stat().st_mode & 0o001:
             parent.chmod(S_IMODE(parent.stat().st_mode) | 0o001)
@@ -233,7 +232,7 @@ def _signal(processes: list[Any], signum: signal.Signals) -> None:
 
 
 def _gone(process: Any) -> bool:
-    """Ended; in a container whose first process never reaps, an ended orphan stays a zombie."""
+    """Whether it has ended. A zombie has: in some containers no process reaps orphans."""
     return not process.is_running() or bool(process.status() == "zombie")
 
 

@@ -1,6 +1,6 @@
-"""What the environment says, read once by each entry point into one frozen value. A wrong setting is refused here, by its name.
+"""All settings, read from the environment once at start into one frozen value. `InvalidSettings` names a wrong one.
 
-It knows no store, no request and no clock. Every field has its line in README's table; a test holds the two together.
+Every field has a row in README's table; a test compares them.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from common.process.environment import (
 ENVIRONMENTS = ("development", "testing", "production")
 PROVIDER_DATA = ("realtime", "delayed", "end_of_day")
 MARKET_HOURS = ("nyse", "always")
-MAX_ACCESS_TTL = timedelta(days=1)  # of an access token; how long a login that ended is remembered
+MAX_ACCESS_TTL = timedelta(days=1)  # also how long an ended login is remembered
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 ALPHA_VANTAGE = "https://www.alphavantage.co"
 SAMPLE_SECRETS = frozenset({"change-me-to-a-long-random-string-of-your-own"})
@@ -38,7 +38,7 @@ ANY_LOCAL_PORT = "http://localhost:*,http://127.0.0.1:*"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings; durations in the unit of their type, money in none. Secrets are left out of `repr`."""
+    """All settings. Secrets are left out of `repr`."""
 
     environment: str
     host: str
@@ -86,27 +86,27 @@ class Settings:
 
     @property
     def bcrypt_cost(self) -> int:
-        """2**cost rounds a password; tests make do with the least that bcrypt takes."""
+        """bcrypt runs 2**cost rounds; tests use its minimum."""
         return 4 if self.environment == "testing" else 12
 
     @property
     def entitlement(self) -> str:
-        """What a call claims of the plan's rights: `realtime`, `delayed`, or nothing, which gets prices of the end of the day."""
+        """The entitlement sent with a call: `realtime`, `delayed`, or nothing for end-of-day prices."""
         return self.provider_data if self.bulk and self.provider_data != "end_of_day" else ""
 
     @property
     def source(self) -> str:
-        """What an answer says its prices are: `alphavantage` or `simulated`."""
+        """The source of prices, as answers name it: `alphavantage` or `simulated`."""
         return "simulated" if self.simulated else "alphavantage"
 
     @property
     def account(self) -> str:
-        """Whose limits the ledger counts: a short hash of key and provider, never the key."""
+        """The account that the ledger counts calls for: a short hash of provider and key."""
         return hashlib.sha256(f"{self.provider_base_url}\n{self.provider_key}".encode()).hexdigest()[:12]
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], *, serves_tokens: bool = False) -> "Settings":
-        """Read every setting; raise `InvalidSettings` for the first wrong one. `serves_tokens`: this process needs the JWT secret."""
+        """Read every setting; raise `InvalidSettings` for the first wrong one. `serves_tokens`: the process needs the JWT secrets."""
         environment = choice(env, "QUOTEWELL_ENV", ENVIRONMENTS, "production")
         key, provider = env.get("ALPHA_VANTAGE_API_KEY", "").strip(), base_url(env, "ALPHA_VANTAGE_BASE_URL")
         simulator_port = number(env, "SIMULATOR_PORT", int, 5002, 1, 65535)
@@ -118,7 +118,8 @@ class Settings:
         )
         return cls(
             environment=environment,
-            host=env.get("HOST") or ("0.0.0.0" if environment == "production" else "127.0.0.1"),  # a container's port  # nosec B104
+            host=env.get("HOST")
+            or ("0.0.0.0" if environment == "production" else "127.0.0.1"),  # containers publish it  # nosec B104
             port=number(env, "PORT", int, 5001, 0, 65535),
             metrics_port=_metrics_port(env, "METRICS_PORT"),
             worker_metrics_port=_metrics_port(env, "WORKER_METRICS_PORT"),
@@ -134,7 +135,7 @@ class Settings:
             simulator_port=simulator_port,
             jwt_secret=_jwt_secret(env, environment) if serves_tokens else "",
             jwt_previous_secret=_previous_secret(env, environment) if serves_tokens else "",
-            **_borders(env, production=environment == "production"),
+            **_limits_of_users(env, production=environment == "production"),
             log_level=choice(env, "LOG_LEVEL", LOG_LEVELS, "INFO"),
             quote_ttl=seconds(env, "QUOTE_TTL", 60, 1, 86400),
             search_ttl=seconds(env, "SEARCH_TTL", 3600, 1, 604800),
@@ -154,8 +155,8 @@ class Settings:
         )
 
 
-def _borders(env: Mapping[str, str], *, production: bool) -> dict[str, Any]:
-    """What people and their browsers may do; production is stricter."""
+def _limits_of_users(env: Mapping[str, str], *, production: bool) -> dict[str, Any]:
+    """Settings for users and their browsers; the defaults are stricter in production."""
     development = env.get("QUOTEWELL_ENV") == "development"
     common = choice(env, "COMMON_PASSWORDS", ("accept", "refuse"), "refuse" if production else "accept")
     return {
@@ -173,7 +174,7 @@ def _borders(env: Mapping[str, str], *, production: bool) -> dict[str, Any]:
 
 
 def _journal_kept(env: Mapping[str, str], limits: tuple[Rule, ...]) -> timedelta:
-    """How long calls are remembered: never so short that a call that a rule still counts is forgotten."""
+    """How long calls are kept: at least as long as a rule may still count them."""
     kept, needed = days(env, "JOURNAL_DAYS", 30.0), longest_period(limits) + LEASE
     if kept < needed:
         raise InvalidSettings(
@@ -183,7 +184,7 @@ def _journal_kept(env: Mapping[str, str], limits: tuple[Rule, ...]) -> timedelta
 
 
 def _metrics_port(env: Mapping[str, str], name: str) -> int:
-    """A port of its own: what is answered there is for nobody outside."""
+    """A port other than the API's, because metrics are not public."""
     port = number(env, name, int, 0, 0, 65535)
     if port and port == number(env, "PORT", int, 5001, 0, 65535):
         raise InvalidSettings(f"{name}: expected another port than that of the API, not {port}")
@@ -195,22 +196,22 @@ def _plan(env: Mapping[str, str], default: str) -> str:
 
 
 def _jwt_secret(env: Mapping[str, str], environment: str) -> str:
-    """The signing key: at least 32 bytes of the operator's own in production, a known one elsewhere."""
+    """The signing key: in production a secret of at least 32 bytes; elsewhere it defaults to a known one."""
     secret = env.get("JWT_SECRET_KEY", "")
     if not secret and environment != "production":
         return DEVELOPMENT_SECRET
-    if len(secret.encode()) < 32:
-        raise InvalidSettings("JWT_SECRET_KEY: expected at least 32 bytes, such as `openssl rand -base64 32` prints")
-    if environment == "production" and secret in SAMPLE_SECRETS | {DEVELOPMENT_SECRET}:
-        raise InvalidSettings("JWT_SECRET_KEY: expected a secret of your own, not the sample's")
-    return secret
+    return _check_secret(secret, "JWT_SECRET_KEY", environment, "such as `openssl rand -base64 32` prints")
 
 
 def _previous_secret(env: Mapping[str, str], environment: str) -> str:
-    """The key that was signed with before the present one: tokens made with it are good until they expire."""
+    """The previous signing key: its tokens stay valid until they expire."""
     secret = env.get("JWT_PREVIOUS_SECRET_KEY", "")
-    if secret and len(secret.encode()) < 32:
-        raise InvalidSettings("JWT_PREVIOUS_SECRET_KEY: expected at least 32 bytes, or nothing")
+    return _check_secret(secret, "JWT_PREVIOUS_SECRET_KEY", environment, "or nothing") if secret else ""
+
+
+def _check_secret(secret: str, name: str, environment: str, hint: str) -> str:
+    if len(secret.encode()) < 32:
+        raise InvalidSettings(f"{name}: expected at least 32 bytes, {hint}")
     if environment == "production" and secret in SAMPLE_SECRETS | {DEVELOPMENT_SECRET}:
-        raise InvalidSettings("JWT_PREVIOUS_SECRET_KEY: expected a secret of your own, not the sample's")
+        raise InvalidSettings(f"{name}: expected a secret of your own, not the sample's")
     return secret

@@ -1,4 +1,4 @@
--- The limit holds under races: the user's row is locked before the count, and each statement in here sees what was committed since.
+-- Add a symbol, if the limit allows. The user's row is locked first, so that concurrent additions are counted one after the other.
 CREATE OR REPLACE FUNCTION add_to_watchlist(p_user bigint, p_symbol text, p_limit integer) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1 FROM users WHERE id = p_user FOR UPDATE;

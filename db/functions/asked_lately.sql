@@ -1,4 +1,4 @@
--- How many subjects a requester had asked for within a minute, beside these. Charts of what an account watches do not count.
+-- How many subjects other than p_beside a requester asked for within a minute. Charts of watched symbols do not count.
 CREATE OR REPLACE FUNCTION asked_lately(p_asker text, p_class text, p_beside text[], p_now timestamptz)
 RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT count(DISTINCT recent.subject) FROM (

@@ -1,4 +1,4 @@
--- How many calls a requester had in a span of time, in one class or (null) in all.
+-- How many calls a requester had within p_span, of one class or (null) of all.
 CREATE OR REPLACE FUNCTION calls_of(p_account text, p_asker text, p_class text, p_span interval, p_now timestamptz)
 RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT count(*) FROM calls

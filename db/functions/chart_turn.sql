@@ -1,6 +1,6 @@
--- What background's call is for once charts are looked at. Refreshing a chart never goes before refreshing a quote: it takes a call that
--- is due and that no quote wants; only in a session (p_power 2), where quotes always want one, a chart that lacks a day which has closed
--- has every tenth. p_pick is the choice without charts.
+-- Let a chart's refresh take background's call, if it may; otherwise return p_pick, the choice without charts. Quotes come first: a chart
+-- takes a due call that no quote wants. But in a session (p_power 2) quotes want every call, so there a chart that lacks a closed day gets
+-- every tenth call.
 CREATE OR REPLACE FUNCTION chart_turn(
     p_account text, p_pick choice, p_firm text[], p_due timestamptz, p_power double precision, p_now timestamptz
 ) RETURNS choice LANGUAGE plpgsql STABLE AS $$

@@ -1,4 +1,4 @@
--- The list of an account that falls asleep stops counting; when the account comes back, it counts again.
+-- Trigger: a user's watchlist stops counting when the user falls asleep, and counts again when the user comes back.
 CREATE OR REPLACE FUNCTION count_sleepers() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1 FROM symbols WHERE symbol IN (SELECT i.symbol FROM watchlist_items i WHERE i.user_id = NEW.id) ORDER BY symbol FOR UPDATE;

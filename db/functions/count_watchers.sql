@@ -1,5 +1,5 @@
--- The count of watchers follows the lists, whatever changes them, an account's cascade included. Lists of accounts that sleep do not
--- count. A new watcher ends a quarantine: the symbol may be tried again now, as a trial. The account's first quotes are looked for anew.
+-- Trigger: keep symbols.watchers equal to the watchlists, whatever changes them, including a user's deletion. Lists of sleeping users do
+-- not count. A new watcher ends a quarantine: the symbol may be tried now, as a trial. The user's missing quotes are looked for at once.
 CREATE OR REPLACE FUNCTION count_watchers() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     sleeps boolean := (SELECT asleep FROM users WHERE id = coalesce(NEW.user_id, OLD.user_id));

@@ -1,5 +1,5 @@
--- More symbols for a bulk call than the one that it is made for: what is queued, then first quotes of pins and lists, which may take half
--- of the room, then refreshes. They cost no call of their own, so no ceiling binds them.
+-- Fill a bulk call with more symbols: queued requests, then first quotes of watchlists for half of the room, then refreshes. They cost no
+-- call of their own, so no ceiling applies. '[.:]': foreign and exchange-suffixed symbols are not in bulk quotes.
 CREATE OR REPLACE FUNCTION fill_bulk(
     p_account text, p_source text, p_chosen text[], p_most integer, p_span interval, p_now timestamptz, p_clock double precision,
     p_power double precision, p_half_life interval

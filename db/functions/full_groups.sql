@@ -1,7 +1,6 @@
--- The groups that have as many calls in a window as their ceiling allows, and when the next place is free. A call counts from its grant
--- until its response and the window, as in the slots. What the listing lacked and turned out to exist was no waste.
--- A ceiling of no call is always full.
--- `firm`: the window is a day or longer; its ceiling binds though nobody else waits, for tonight's prices are due already.
+-- The groups that have reached their ceiling, and when the next call is allowed. Calls count as in the slots: from the grant until the
+-- response plus the window. An unlisted symbol that turned out to exist was no waste, so its call does not count. A ceiling of 0 is always
+-- full. `firm`: the window is a day or longer; such a ceiling binds even if nobody else waits, because its calls are needed tonight.
 CREATE OR REPLACE FUNCTION full_groups(
     p_account text, p_groups text[], p_most integer[], p_windows interval[], p_now timestamptz
 ) RETURNS TABLE (name text, firm boolean, free_at timestamptz) LANGUAGE sql STABLE AS $$

@@ -1,6 +1,6 @@
--- The groups whose ceilings a request counts for. `waiting`: somebody waits for it, or ordered it; `trial`: it is likely to be wasted;
--- `unlisted`: the listing lacks the symbol, and the account has credit for it. Null: a stranger's symbol that the listing lacks costs no
--- call. While there is no listing yet, it may cost a trial.
+-- The groups whose ceilings a request counts for. `waiting`: a client waits for it, or an operator ordered it; `trial`: the call is likely
+-- to be wasted; `unlisted`: the listing lacks the symbol, and the user has credit for it. Null: no call is made, for a stranger's unlisted
+-- symbol; it is a trial while there is no listing yet.
 CREATE OR REPLACE FUNCTION groups_of(
     p_account text, p_function text, p_subject text, p_class text, p_asker text, p_source text, p_now timestamptz
 ) RETURNS text[] LANGUAGE plpgsql AS $$

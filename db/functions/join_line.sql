@@ -1,9 +1,12 @@
--- Queue requests for subjects, in a class, on behalf of a requester. A subject that is queued already is joined: its class is raised, its
--- time there prolonged, and no second call is made.
--- Nothing is queued if p_bound requests of the class wait ('full'); if p_asker had p_fair other subjects within a minute, charts of what it
--- watches apart ('unfair'); if it asks for what it watches and has a tenth of the class's room ('watched': background asks in turn); if
--- what a reader of p_source waits for has come meanwhile ('known'); or if a stranger asks for a symbol that the listing lacks
--- ('unlisted'). 'held': it is queued, and no call is made until the account's hold has passed.
+-- Enqueue requests for subjects, in a class, for a requester. A subject that is queued already is joined: its class is raised, its time in
+-- the queue extended, and no second call is made.
+-- Nothing is queued if p_bound requests of the class wait ('full'); if p_asker asked for p_fair other subjects within a minute, not
+-- counting charts of symbols it watches ('unfair'); if it watches the symbol and has a tenth of the class's room ('watched': background
+-- fetches it in turn); if the quote was saved in the meantime ('known'); or if a stranger asks for an unlisted symbol ('unlisted').
+-- 'held': it is queued, but no call is made until the account's hold ends.
+-- 'known' closes the race of the single flight. A reader looks for a quote, finds none, and then waits for this lock. If another process's
+-- call for the quote is settled in between, its row in `demand` is gone, and the reader would queue a second call. So look again, after
+-- the lock is taken: settlements hold the same lock.
 CREATE OR REPLACE FUNCTION join_line(
     p_account text, p_function text, p_subjects text[], p_class text, p_asker text, p_source text, p_stay interval,
     p_forced boolean, p_bound integer, p_fair integer

@@ -1,2 +1,2 @@
--- The ledger's clock. Tests replace this function; nothing else tells the ledger the time.
+-- The ledger's clock. All of the ledger's times come from here; tests replace this function.
 CREATE OR REPLACE FUNCTION ledger_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$ SELECT clock_timestamp() $$;

@@ -1,6 +1,7 @@
--- One lock for the queue and the journal: whoever holds it sees all that was committed before. Take it in a statement of its own, for a
--- statement's snapshot is older than a lock that it waits for; so the callers are plpgsql functions, READ COMMITTED only. A grant that a
--- server's crash forgets would be a call too many: whatever the server's default, the commit waits for the disk.
+-- Take the one lock of the queue and the ledger, until the transaction ends; return the ledger's time. Its holder sees all that was
+-- committed before. Take it in a statement of its own: a statement's snapshot is older than a lock that it waits for. So the callers are
+-- plpgsql functions, and READ COMMITTED is required. The commit waits for the disk whatever the server's default: a grant lost in a crash
+-- would allow one call too many. 730405 is an arbitrary number in the database's space of advisory locks; db/migrate.py has another.
 CREATE OR REPLACE FUNCTION lock_ledger() RETURNS timestamptz LANGUAGE plpgsql AS $$
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN

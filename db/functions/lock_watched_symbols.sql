@@ -1,5 +1,5 @@
--- One deletion counts down the watchers of many symbols, in any order; locked in one order before, two of them never deadlock. The list
--- of a sleeping account counts again first, for the deletion of its items will count it down.
+-- Trigger: before a user is deleted, lock the symbols of the watchlist in order. The deletion decrements many symbols in any order, so two
+-- deletions could deadlock. A sleeping user's list is counted again first, because the deletion of its items decrements the counts.
 CREATE OR REPLACE FUNCTION lock_watched_symbols() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1 FROM symbols WHERE symbol IN (SELECT i.symbol FROM watchlist_items i WHERE i.user_id = OLD.id) ORDER BY symbol FOR UPDATE;

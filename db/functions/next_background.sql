@@ -1,14 +1,13 @@
--- What background asks for next: a retry in quarantine while trials are left; else a first quote and a refresh in turn. With one of the
--- two alone, that one. p_turn: whether a first quote may go before a refresh that is due. Where a rule of a day binds, what nobody watches
--- stands back while somebody watches something: it has a ceiling, and in the sweep after the close it comes last. What was asked for in
--- vain comes after what was not.
+-- What background calls for next: a retry after quarantine while trials are left; otherwise first quotes and refreshes alternate. p_turn:
+-- whether a first quote may go before a due refresh. With a rule of a day, unwatched symbols come second while any symbol is watched: they
+-- have a ceiling, and come last in the sweep after the close. Symbols with fruitless calls come after those without.
 CREATE OR REPLACE FUNCTION next_background(
     p_account text, p_source text, p_barred text[], p_turn boolean, p_span interval, p_now timestamptz,
     p_clock double precision, p_power double precision, p_half_life interval
 ) RETURNS choice LANGUAGE plpgsql AS $$
 DECLARE
     pick choice := next_retry(p_account, p_source, p_barred, p_now);
-    held boolean := 'unwatched' = ANY (p_barred) AND wants_more(p_source);
+    watched_only boolean := 'unwatched' = ANY (p_barred) AND wants_more(p_source);
     last boolean := p_span >= interval '1 day' AND p_power < 2;
     top text;
 BEGIN
@@ -28,10 +27,10 @@ BEGIN
     END IF;
     IF top IS NULL THEN
         SELECT c.symbol INTO top FROM background_candidates(
-            p_account, p_source, held OR last, false, p_now, p_clock, p_power, p_half_life, p_span, false, 1
+            p_account, p_source, watched_only OR last, false, p_now, p_clock, p_power, p_half_life, p_span, false, 1
         ) AS c;
     END IF;
-    IF top IS NULL AND last AND NOT held THEN
+    IF top IS NULL AND last AND NOT watched_only THEN
         SELECT c.symbol INTO top FROM background_candidates(
             p_account, p_source, false, false, p_now, p_clock, p_power, p_half_life, p_span, false, 1
         ) AS c;

@@ -1,5 +1,5 @@
--- How long until the choice may change by itself: background is due, a request may be tried again, a call's lease is over, or (where
--- something is queued) a ceiling has room again. Null: only new demand changes it.
+-- How long until the choice may change without a new request: background is due, a request may be retried, a lease ends, or (if anything
+-- is queued) a ceiling has room again. Null: only a new request changes it.
 CREATE OR REPLACE FUNCTION next_change(p_due timestamptz, p_free timestamptz[], p_now timestamptz)
 RETURNS interval LANGUAGE sql STABLE AS $$
     SELECT min(moment) - p_now FROM (

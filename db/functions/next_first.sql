@@ -1,6 +1,6 @@
--- The first quote that background asks for next: whoever had the fewest calls in p_span goes first, then whoever has waited longest. The
--- requesters are the accounts that watch a symbol without a quote, and the pins. Those without any call are found by an index; those
--- with one are as few as the calls of p_span. An account whose symbols must all wait is looked at again when the first of them may go.
+-- The next first quote for background: of the requester with the fewest calls in p_span, then of the one that has waited longest.
+-- Requesters are users whose watchlist lacks a quote, and the pins ('pins', candidate 0). Users without calls are found by an index; users
+-- with calls are at most as many as the calls in p_span. A user whose symbols must all wait is looked at again when the first may go.
 CREATE OR REPLACE FUNCTION next_first(p_account text, p_source text, p_barred text[], p_span interval, p_now timestamptz)
 RETURNS choice LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,4 +1,4 @@
--- When to look again for a first quote that an account's list lacks. Null: it lacks none.
+-- When to look again for a first quote that an account's list lacks: when a quarantine or the five minutes of is_lacking end. Null: none.
 CREATE OR REPLACE FUNCTION next_lacking_at(p_account text, p_source text, p_user bigint, p_now timestamptz)
 RETURNS timestamptz LANGUAGE sql STABLE AS $$
     SELECT min(greatest(p_now + interval '5 seconds', CASE

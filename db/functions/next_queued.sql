@@ -1,7 +1,7 @@
--- The queued request that is served next, if none of its groups is barred: first what must go now for a told time to be kept; then by
--- class, what is likely to be wasted last; within a class whoever had the fewest calls in p_span goes first, then whoever has waited
--- longest. p_each: the most calls of a class that one requester may have in p_span, by class. Operators' orders may be a hundred thousand:
--- of those the longest waiting is enough. Charts that nobody waits for are not served here (see chart_turn).
+-- The queued request that is served next, without those in barred groups. First requests whose promised time requires it (urgent_at); then
+-- by class, trials last; within a class the requester with the fewest calls in p_span, then the longest waiting. p_each: by class, the most
+-- calls of one requester in p_span. Operators may queue a hundred thousand requests, so of those only the oldest is read. Charts for which
+-- nobody waits are served by chart_turn.
 CREATE OR REPLACE FUNCTION next_queued(
     p_account text, p_barred text[], p_span interval, p_each jsonb, p_now timestamptz
 ) RETURNS demand LANGUAGE sql STABLE AS $$

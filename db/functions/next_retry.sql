@@ -1,4 +1,4 @@
--- A symbol whose quarantine is over and that is still wanted: a trial. The one that has waited longest.
+-- A tracked symbol whose quarantine is over, the one waiting longest. Its call is a trial.
 CREATE OR REPLACE FUNCTION next_retry(p_account text, p_source text, p_barred text[], p_now timestamptz)
 RETURNS choice LANGUAGE sql STABLE AS $$
     SELECT (

@@ -1,5 +1,5 @@
--- Somebody else asks for what is queued already: it stays longer, and stands in the better of the two classes. A request that moves up
--- is asked for by the newcomer from then on; as the listing knew or not is known from the first.
+-- Join requests that are queued already: each stays longer, and gets the better of the two classes. A request that moves up belongs to the
+-- new requester from then on, but keeps its group `unlisted` or `trial`.
 CREATE OR REPLACE FUNCTION raise_queued(
     p_function text, p_subjects text[], p_newcomers text[], p_class text, p_asker text, p_now timestamptz, p_stay interval,
     p_forced boolean

@@ -1,5 +1,5 @@
--- Write a call into the journal and mark what it is for as under way. Its symbols have been tried once more until an answer says
--- otherwise (see update_quoted in common/store/market/symbols.py): a call whose process dies leaves them due, after a rest.
+-- Insert a granted call into the ledger and mark its requests as under way. Its symbols count one more attempt, which an answer takes back
+-- (update_quoted in common/store/market/symbols.py): if the process dies, the symbols stay due and rest first.
 CREATE OR REPLACE FUNCTION record_call(
     p_account text, p_source text, p_caller text, p_pick choice, p_lease interval, p_now timestamptz
 ) RETURNS calls LANGUAGE plpgsql AS $$

@@ -1,4 +1,4 @@
--- When the next call may go by the slots: of every rule, the n-th newest call must have ended a whole period ago. Null: at once.
+-- When the next call may go: for every rule of n calls, the n-th newest call must have ended a whole period ago. Null: now.
 CREATE OR REPLACE FUNCTION slot_free_at(p_account text, p_calls integer[], p_periods interval[])
 RETURNS timestamptz LANGUAGE sql STABLE AS $$
     SELECT max(edge.ends_at + rule.period)

@@ -1,5 +1,5 @@
--- Whether a slot is left over by background that is not due yet: of every rule under a day there are more free slots than background's
--- pace needs within the rule's period.
+-- Whether there is a slot that background will not need: for every rule under a day, more slots are free than background's pace uses in
+-- the rule's period.
 CREATE OR REPLACE FUNCTION spares_slot(p_account text, p_calls integer[], p_periods interval[], p_gap interval, p_now timestamptz)
 RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT coalesce(bool_and(

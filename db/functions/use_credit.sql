@@ -1,5 +1,5 @@
--- Whether an account may have a symbol asked for that the listing lacks: five such symbols a day, and the symbol must not rest in
--- quarantine. A symbol that turns out to exist gives its credit back (settlement); one that does not uses it up for a day.
+-- Whether a user may request this unlisted symbol: five such symbols a day, none of them in quarantine. If the symbol exists, its
+-- settlement returns the credit; otherwise the credit is used up for a day.
 CREATE OR REPLACE FUNCTION use_credit(p_account text, p_asker text, p_symbol text, p_now timestamptz)
 RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN

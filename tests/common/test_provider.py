@@ -45,7 +45,7 @@ def provider(http: aiohttp.ClientSession, simulator: str) -> Provider:
 
 
 def permit(function: Function = Function.QUOTE, *subjects: str, age: float = 0.0) -> Permit:
-    """A grant that was asked for `age` seconds ago."""
+    """A permit requested `age` seconds ago."""
     grant = Grant(1, function, subjects or ("IBM",), CallClass.USER, GRANTED_AT)
     return Permit(grant, time.monotonic() - age)
 
@@ -294,8 +294,8 @@ async def test_no_answer_is_awaited_past_the_lease(provider: Provider, monkeypat
 
 
 def test_the_deadlines_lie_within_the_lease() -> None:
-    assert door.WRITE_BY < door.ANSWER_TIMEOUT < 12
-    assert door.CONNECT < door.WRITE_BY
+    assert door.WRITE_TIMEOUT < door.ANSWER_TIMEOUT < 12
+    assert door.CONNECT_TIMEOUT < door.WRITE_TIMEOUT
 
 
 async def test_where_nobody_listens_nothing_was_sent(provider: Provider, unused_tcp_port: int) -> None:

@@ -1,4 +1,4 @@
-"""The schema that the migrations make, as text: `python -m tests.db.schema` writes db/schema.sql. Functions stand in db/functions."""
+"""The migrations' schema as text: `python -m tests.db.schema` writes db/schema.sql. Functions are in db/functions."""
 
 import os
 import re

@@ -13,7 +13,7 @@ from tests.harness.database import named
 
 @pytest.fixture
 def empty(store_urls: dict[str, str]) -> str:
-    """The URL of a database without any table of ours."""
+    """The URL of an empty database."""
     with psycopg.connect(store_urls["DATABASE_URL"], autocommit=True) as server:
         server.execute("DROP DATABASE IF EXISTS applied WITH (FORCE)")
         server.execute("CREATE DATABASE applied TEMPLATE template1")

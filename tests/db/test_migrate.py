@@ -146,7 +146,7 @@ def test_a_failing_migration_changes_nothing_and_is_named(database: str, folder:
 
 
 def test_a_migrator_that_waits_too_long_says_so(database: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(module, "LOCK_TIMEOUT", 0.2)
     with psycopg.connect(database, autocommit=True) as holder:
         holder.execute("SELECT pg_advisory_lock(%s)", (module.ADVISORY_LOCK,))
 
@@ -212,7 +212,7 @@ def test_through_a_pooler_a_second_migrator_waits_for_the_first(
     database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"{database}&pgbouncer=true"
-    monkeypatch.setattr(module, "LOCK_SECONDS", 0.3)
+    monkeypatch.setattr(module, "LOCK_TIMEOUT", 0.3)
     with module._alone(url), pytest.raises(StoreUnavailable, match="another migration"):
         migrate(url, migrations=folder)
 

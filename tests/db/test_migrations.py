@@ -21,7 +21,7 @@ ORDER BY 1
 
 @pytest.fixture
 def empty(store_urls: dict[str, str]) -> str:
-    """The URL of a database without any table of ours."""
+    """The URL of an empty database."""
     with psycopg.connect(store_urls["DATABASE_URL"], autocommit=True) as server:
         server.execute("DROP DATABASE IF EXISTS migrations WITH (FORCE)")
         server.execute("CREATE DATABASE migrations TEMPLATE template1")

@@ -1,4 +1,4 @@
-"""The schema as it can be read stands in one file, and is what the migrations make."""
+"""db/schema.sql is the schema that the migrations make."""
 
 from tests.db.schema import SCHEMA, dump
 from tests.e2e.canaries import rows

@@ -1,4 +1,4 @@
-"""Metrics as they are exported, documented, and asked for by alerts and panels, in one shape: a name and its labels."""
+"""Metrics as exported, documented, and used by alerts and panels, in one form: a name and its labels."""
 
 import json
 import re
@@ -63,7 +63,7 @@ def asked(expression: str) -> set[Asked]:
 
 
 def rules() -> str:
-    """All rules as they stand; their texts name no metric."""
+    """All rules, as text."""
     return (ROOT / "deploy/prometheus/rules.yml").read_text()
 
 

@@ -1,4 +1,4 @@
-"""What is counted of calls and waits, and what is told of the whole service, also when a store is away."""
+"""Metrics of calls and queueing times, and of the whole service, also while a store is down."""
 
 import asyncio
 import threading
@@ -17,7 +17,7 @@ from common.calls.metrics import note_call, note_waits
 from common.core.models import CallClass, Function
 from common.core.provider.outcomes import Hold, Outcome
 from common.metrics import collector as metrics_shared
-from common.metrics.collector import Shared
+from common.metrics.collector import ServiceCollector
 from common.metrics.snapshot import observe
 from common.process.resources import Resources
 from common.process.settings import Settings
@@ -43,7 +43,7 @@ def told(metrics: list[Metric]) -> Figures:
 
 async def look(settings: Settings) -> Figures:
     """As a scrape does it: from a thread, on a loop of its own."""
-    return told(await asyncio.to_thread(Shared(settings).collect))
+    return told(await asyncio.to_thread(ServiceCollector(settings).collect))
 
 
 def granted(call_class: CallClass = CallClass.REFRESH) -> Grant:
@@ -195,7 +195,7 @@ async def test_scrapes_within_a_second_cost_one_look(settings: Settings, monkeyp
         return await observe(resources)
 
     monkeypatch.setattr(metrics_shared, "observe", counted)
-    shared = Shared(settings)
+    shared = ServiceCollector(settings)
     await asyncio.gather(*(asyncio.to_thread(shared.collect) for _ in range(5)))
     assert 1 == len(looks)
 
@@ -221,7 +221,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 async def test_a_look_that_hangs_is_given_up_and_not_begun_again(settings: Settings, hanging: threading.Event) -> None:
-    shared, begun = Shared(settings), time.monotonic()
+    shared, begun = ServiceCollector(settings), time.monotonic()
 
     found = [told(await asyncio.to_thread(shared.collect)) for _ in range(3)]
 

@@ -77,7 +77,7 @@ def scraped(port: int) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def family() -> tuple[dict[str, float], dict[str, float], Path]:
-    """What a parent tells while both children live, and once the first is dead; and its folder."""
+    """What a parent exports while both children live, and after the first has died; and its folder."""
     both, one, folder = run(FAMILY).split("---")
     return samples(both), samples(one), Path(folder.strip())
 
@@ -161,11 +161,11 @@ async def test_a_port_that_is_taken_is_had_as_soon_as_it_is_free(monkeypatch: py
 
 FORKING = """
 import os, threading, time
-from common.metrics.forks import unforked
+from common.metrics.forks import no_fork
 at_work, free = threading.Event(), threading.Event()
 
 def work():
-    with unforked():
+    with no_fork():
         at_work.set()
         free.wait(0.3)
         done.append(time.monotonic())
@@ -175,11 +175,11 @@ threading.Thread(target=work).start()
 at_work.wait()
 child = os.fork()
 if not child:
-    with unforked():
+    with no_fork():
         os._exit(7)
 assert done and time.monotonic() >= done[0]
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-with unforked():
+with no_fork():
     pass
 """
 

@@ -92,7 +92,7 @@ async def use(run: Run) -> None:
     run.stack.start("beat", BEAT)
 
     async def complete() -> bool:
-        """A turn at the line takes eight seconds; a hot answer and an event are told within one."""
+        """A task processes the queue for eight seconds; a hot answer and an event are counted within one."""
         ended = await run.value("worker", "quotewell_task_duration_seconds_count")
         lags = await run.value("api", "quotewell_stream_lag_seconds_count")
         return bool(ended and lags and await run.value("api", "quotewell_http_hot_answers_total"))

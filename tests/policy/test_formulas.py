@@ -152,10 +152,10 @@ def test_the_sweeps_share_is_a_call_a_symbol_or_half_of_the_quota(quota: int, wa
 @pytest.mark.parametrize(
     ("now", "use", "power"),
     [
-        ("2026-11-23T21:30", Usage(busy=19, wanted=20), CLOSING_POWER),
-        ("2026-11-23T21:30", Usage(busy=20, wanted=20), NO_POWER),  # the sweep has had its share
-        ("2026-11-23T21:30", Usage(busy=30, urgent=11, wanted=20), CLOSING_POWER),  # who waited took nothing of it
-        ("2026-11-23T21:30", Usage(busy=250, wanted=600), NO_POWER),
+        ("2026-11-23T21:30", Usage(busy=19, tracked=20), CLOSING_POWER),
+        ("2026-11-23T21:30", Usage(busy=20, tracked=20), NO_POWER),  # the sweep has had its share
+        ("2026-11-23T21:30", Usage(busy=30, urgent=11, tracked=20), CLOSING_POWER),  # who waited took nothing of it
+        ("2026-11-23T21:30", Usage(busy=250, tracked=600), NO_POWER),
     ],
 )
 def test_the_sweep_takes_its_share_of_a_quota_and_no_more(now: str, use: Usage, power: int) -> None:
@@ -164,7 +164,7 @@ def test_the_sweep_takes_its_share_of_a_quota_and_no_more(now: str, use: Usage, 
 
 @pytest.mark.parametrize("busy", [480, 500])
 def test_where_the_sweeps_share_is_all_that_is_left_background_is_not_due_again_in_the_session(busy: int) -> None:
-    use, last, close = Usage(busy=busy, wanted=20), at("2026-11-20T18:00"), at("2026-11-20T21:00")
+    use, last, close = Usage(busy=busy, tracked=20), at("2026-11-20T18:00"), at("2026-11-20T21:00")
     looks = [last + timedelta(minutes=n) for n in range(1, int((close - last) / timedelta(minutes=1)))]
 
     due = [now for now in looks if (told := pace(QUOTA, NYSE, now, use)).power == OPEN_POWER and last + told.gap <= now]

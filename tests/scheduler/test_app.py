@@ -1,4 +1,4 @@
-"""Beat's own scheduler and a real Redis, and no worker: what nobody takes does not pile up."""
+"""Beat's scheduler and a real Redis without a worker: the queue does not grow."""
 
 import importlib
 import json

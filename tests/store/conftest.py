@@ -1,4 +1,4 @@
-"""A database whose ledger tells the time that a test sets."""
+"""A database whose ledger clock the test sets."""
 
 from collections.abc import Iterator
 from contextlib import suppress

@@ -21,7 +21,7 @@ def at_once() -> bool:
 
 
 def after(calls: int) -> Callable[[], bool]:
-    """Stops a worker when it has asked the ledger so many times."""
+    """Stop a worker after it has asked the ledger this many times."""
     left = iter([False] * calls)
     return lambda: next(left, True)
 
@@ -43,7 +43,7 @@ async def age_calls(resources: Resources, by: timedelta) -> None:
         await connection.execute("UPDATE calls SET granted_at = granted_at - $1::interval", by)
 
 
-async def test_what_was_saved_and_not_told_is_told(resources: Resources) -> None:
+async def test_a_quote_that_was_saved_and_not_published_is_published(resources: Resources) -> None:
     async with acquire(resources.db) as connection:
         at = await ledger.select_now(connection)
         quote = Quote(Price("AAPL", Decimal(10), at.date()), SOURCE, at)
@@ -84,7 +84,7 @@ async def test_a_worker_makes_the_calls_that_are_wanted(resources: Resources) ->
     assert [("LISTING_STATUS", "US", CallClass.REFRESH)] == await waiting(resources)
 
 
-async def test_a_missing_listing_stands_in_the_line_once_in_the_backgrounds_name(resources: Resources) -> None:
+async def test_a_missing_listing_is_queued_once_in_the_backgrounds_name(resources: Resources) -> None:
     await work_queue(resources, stopping=at_once)
     await work_queue(resources, stopping=at_once)
 

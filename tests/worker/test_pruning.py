@@ -28,7 +28,7 @@ def never() -> bool:
 
 
 def after(calls: int) -> Callable[[], bool]:
-    """Tells a job to stop when it has asked so many times."""
+    """Stop a job after it has asked this many times."""
     left = iter([False] * calls)
     return lambda: next(left, True)
 

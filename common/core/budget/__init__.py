@@ -1,1 +1,1 @@
-"""How the calls are shared out: ceilings, holds, pace. Pure."""
+"""How calls are distributed: ceilings, holds, pace. Pure."""

@@ -1,6 +1,6 @@
-"""Ages of many quotes at once: what a statement over all symbols needs of the calendar, and what its sums mean. It knows no statement.
+"""Ages of all quotes at once: what an SQL statement over all symbols needs of the calendar, and what its sums mean.
 
-The age of a quote is what passed on the market's clock since its fetch; whether it is stale is judged as in freshness.py.
+A quote's age is the market-clock time since its fetch; it is stale as in common/core/quotes/freshness.py.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from math import sqrt
 from common.core.calendar.clock import Calendar
 from common.core.calendar.closes import LAG, final_from, required_day
 
-SESSIONS = 300  # a quote that is older than so many sessions counts as so old
+SESSIONS = 300  # a quote older than this counts as this old
 INSTANT = timedelta(microseconds=1)
 EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The last sessions up to a moment: their opens, closes and the market's clock at each open; `clock` is that of the moment."""
+    """The last sessions up to a moment: their opens, closes, and the market clock at each open. `clock`: that of the moment."""
 
     clock: float
     opens: tuple[datetime, ...]
@@ -27,7 +27,7 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A quote is stale that was fetched at `fetched` or before, or whose trading day is before `day`."""
+    """A quote is stale if fetched at or before `fetched`, or if its trading day is before `day`."""
 
     fetched: datetime | None = None
     day: date | None = None
@@ -35,7 +35,7 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Over symbols: of the weights, of their roots; and over those with a quote: of the weights, and of weight times age in seconds."""
+    """Sums over symbols: of weights and of their square roots; over those with a quote: of weights, and of weight times age in seconds."""
 
     weights: float
     roots: float
@@ -44,20 +44,20 @@ class Sums:
 
     @property
     def mean_age(self) -> float | None:
-        """Read-weighted, in seconds."""
+        """The read-weighted mean age in seconds; None without quotes."""
         return self.weighted_ages / self.quoted_weights if self.quoted_weights else None
 
     def bound(self, per_minute: float) -> float | None:
-        """`staleness.lower_bound` in seconds."""
+        """`staleness.lower_bound` from sums, in seconds; None without calls or weights."""
         return 30 * self.roots**2 / (per_minute * self.weights) if per_minute and self.weights else None
 
     def target(self, weight: float, per_minute: float) -> float | None:
-        """`staleness.mean_age` of one symbol, in seconds."""
+        """`staleness.mean_age` of one symbol from sums, in seconds; None without calls."""
         return 30 * self.roots / (per_minute * sqrt(weight)) if per_minute else None
 
 
 def marks(calendar: Calendar, now: datetime) -> Marks:
-    """Where the market never closes there is one session, since 1970."""
+    """The marks of a moment. A market that never closes has one session, since 1970."""
     if not calendar.sessions:
         return Marks(now.timestamp(), EVER[:1], EVER[1:], (0.0,))
     begun = [session for session in calendar.sessions if session[0] <= now][-SESSIONS:]

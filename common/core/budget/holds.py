@@ -1,4 +1,4 @@
-"""When the provider fails: after how many calls without an answer the gate closes, and when the next probe goes. It counts nothing."""
+"""When the gate closes for a failing provider, and when the next probe goes."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from common.core.limits import DAY, Rule
 from common.core.provider.outcomes import Hold, Outcome
 
-FEW = 100  # calls a day: below it two failures in a row close the gate, and failures may take a fifth of the day; else three, and a tenth
-FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=15), timedelta(minutes=15)
-MAX_UNSENT_HOLD = timedelta(minutes=1)  # at the longest: a request that was never written costs nothing
+SMALL_QUOTA = 100  # calls a day: below it, two failures in a row close the gate and failures may use a fifth; otherwise three, and a tenth
+MIN_HOLD, MAX_HOLD = timedelta(seconds=15), timedelta(minutes=15)
+MAX_UNSENT_HOLD = timedelta(minutes=1)  # requests that were never written cost no call, so probe soon
 MAX_DAY_HOLD = timedelta(hours=4)
 PROVIDER_DOWN = "provider_down"
 GATE_REASONS = frozenset({PROVIDER_DOWN, Outcome.BAD_KEY.value})
@@ -16,7 +16,7 @@ GATE_REASONS = frozenset({PROVIDER_DOWN, Outcome.BAD_KEY.value})
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """What the journal says: calls in a row without an answer; those that a day's rule still counts, and when the oldest of them ends."""
+    """Calls without an answer: how many in a row, how many a day's rule still counts, and when the oldest of those ended."""
 
     in_a_row: int
     counted: int = 0
@@ -24,41 +24,44 @@ class Failures:
 
 
 def hold_after_failure(outcome: Outcome, limits: tuple[Rule, ...], failures: Failures, now: datetime) -> Hold | None:
-    """The hold after a call without an answer, which ends with a probe; None: the gate stays open. `now` is the ledger's time."""
+    """The hold after a call without an answer; it ends with a probe. None: the gate stays open. `now`: the ledger's time."""
     beyond = failures.in_a_row - closes_after(limits)
+    wait = _doubled(MIN_HOLD, beyond, MAX_HOLD)
     if outcome is Outcome.BAD_KEY:
-        return Hold(_stretched(now, max(LONGEST_WAIT, _doubled(beyond)), limits, failures), outcome, probing=True)
+        return Hold(_stretched(now, MAX_HOLD, limits, failures), outcome, probing=True)
     if beyond < 0:
         return None
     if outcome is Outcome.UNSENT:
-        return Hold(now + min(MAX_UNSENT_HOLD, _doubled(beyond)), PROVIDER_DOWN, probing=True)
-    return Hold(_stretched(now, _doubled(beyond), limits, failures), PROVIDER_DOWN, probing=True)
+        return Hold(now + min(MAX_UNSENT_HOLD, wait), PROVIDER_DOWN, probing=True)
+    return Hold(_stretched(now, wait, limits, failures), PROVIDER_DOWN, probing=True)
 
 
 def hold_without_day(failures: int, now: datetime) -> Hold:
-    """After "day used up" where no rule of ours knows a day: 15 minutes, doubling to four hours."""
-    wait = min(LONGEST_WAIT * (1 << min(max(0, failures - 1), 10)), MAX_DAY_HOLD)
-    return Hold(now + wait, Outcome.DAY_USED_UP, probing=True)
+    """The hold after "day used up" without a rule of a day: 15 minutes, doubling to four hours."""
+    return Hold(now + _doubled(MAX_HOLD, failures - 1, MAX_DAY_HOLD), Outcome.DAY_USED_UP, probing=True)
 
 
 def closes_after(limits: tuple[Rule, ...]) -> int:
-    """Calls in a row without an answer that close the gate."""
+    """How many calls in a row without an answer close the gate."""
     quota = _quota(limits)
-    return 2 if quota is not None and quota.calls < FEW else 3
+    return 2 if quota is not None and quota.calls < SMALL_QUOTA else 3
 
 
 def most_failures(quota: Rule) -> int:
-    """Calls of a day's rule that failures may take."""
-    return max(1, quota.calls // (5 if quota.calls < FEW else 10))
+    """The most calls of a day's rule that failures may use."""
+    return max(1, quota.calls // (5 if quota.calls < SMALL_QUOTA else 10))
 
 
-def _doubled(times: int) -> timedelta:
-    return min(FIRST_WAIT * (1 << min(max(0, times), 10)), LONGEST_WAIT)
+def _doubled(first: timedelta, times: int, longest: timedelta) -> timedelta:
+    return min(first * (1 << min(max(0, times), 10)), longest)
 
 
 def _stretched(now: datetime, wait: timedelta, limits: tuple[Rule, ...], failures: Failures) -> datetime:
-    """The fewer failures a day has left, the longer the wait: with three left 30 minutes, with two 2 hours, with one 4. With none left,
-    until the oldest one counts no more."""
+    """When a hold ends.
+
+    The fewer failures the day has left, the longer: with three left 30 minutes, with two 2 hours, with one 4; with none, until the oldest
+    failure no longer counts.
+    """
     if (quota := _quota(limits)) is None:
         return now + wait
     left = most_failures(quota) - failures.counted

@@ -1,7 +1,7 @@
-"""Which symbol next, and when: the policy as values. The choice itself is made in SQL with what stands here.
+"""The policy of background refreshes: how often to call, and how to rank symbols. SQL chooses the symbol with these values.
 
-Theory and figures: the square-root law says that refreshing the highest `weight * age**2` minimises the mean age of a price
-as it is read (Kadota et al., ToN 26(6), 2018). Ages are on the market's clock. A day's quota is spread over the session.
+The square-root law: refreshing the symbol with the highest `weight * age**2` minimises the mean age of a price when it is read
+(Kadota et al., ToN 26(6), 2018). Ages are on the market clock. A day's quota is spread over the session.
 """
 
 from collections.abc import Mapping
@@ -15,18 +15,19 @@ from common.core.calendar.closes import LAG, closes_out, price_clock
 from common.core.limits import DAY, Rule, slowest
 
 OPEN_POWER, CLOSING_POWER, NO_POWER = 2, 1, 0
-RESERVE_RELEASE = timedelta(hours=1)  # before the close the interactive share of a quota is background's
-SWEEP_DURATION = timedelta(hours=1)  # the closing sweep is over by then
-STANDING_RESERVE = (
-    0.01  # of a quota: what background never takes, so that a miss finds a slot after a day that was used up
-)
-PROBE_INTERVAL = timedelta(hours=1)  # between two probes, at least
+RESERVE_RELEASE = timedelta(
+    hours=1
+)  # from one hour before the close, background may use the share reserved for interactive calls
+SWEEP_DURATION = timedelta(hours=1)  # how long after the close the sweep is done
+STANDING_RESERVE = 0.01  # of a quota, never used by background, so that a miss finds a slot on a day that is used up
+PROBE_INTERVAL = timedelta(hours=1)  # the least time between two probes
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What binds all calls: the provider's rules, what its prices are, what a day's quota keeps for who waits [0..1), and the shares of
-    the groups of calls."""
+    """The limits of all calls: the provider's rules, its `data` (as in `Plan`), the share of a day's quota that is kept for waiting
+    requests [0..1), and the shares of groups.
+    """
 
     limits: tuple[Rule, ...]
     data: str
@@ -40,29 +41,33 @@ class Policy:
 
     @property
     def gap(self) -> timedelta:
-        """Between two background calls where no quota binds."""
+        """The time between two background calls if no quota binds."""
         return timedelta(minutes=1 / slowest(self.limits).per_minute)
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the journal and the tables say: calls that occupy the quota now (`taken`) and from `busy_after` on (`busy`), those of
-    the latter that somebody waited for or ordered (`urgent`), and those of background that brought no answer (`failed`); the wanted
-    symbols that have a quote, and the newest trading day of any quote."""
+    """What has been used.
+
+    Calls that occupy the quota now (`taken`), and since `busy_after` (`busy`); of the latter those of waiting requests or operators
+    (`urgent`), and those of background without an answer (`failed`). `tracked`: tracked symbols with a quote. `newest_day`: the newest
+    trading day of any quote.
+    """
 
     taken: int = 0
     busy: int = 0
     urgent: int = 0
     failed: int = 0
-    wanted: int = 0
+    tracked: int = 0
     newest_day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What may be done now. Background: one call every `gap`; symbols ordered by weight * age**power at `clock` (open seconds), where
-    power 0 leaves only symbols that have no quote at all. All calls: the ceilings of their groups, and by class the most calls that one
-    requester may have in the longest period.
+    """What may be called now.
+
+    Background: one call every `gap`, for the symbol with the highest weight * age**power at `clock` (open seconds); power 0 leaves only
+    first quotes. All calls: the ceilings of groups, and by class the most calls of one requester in the longest period.
     """
 
     gap: timedelta
@@ -73,10 +78,10 @@ class Pace:
 
 
 def busy_after(policy: Policy, calendar: Calendar, now: datetime) -> datetime | None:
-    """From when on calls are counted in `Use`; None: no table need be asked, for neither a quota nor end-of-day data bind.
+    """From when calls count as `Usage.busy`; None if the usage is not needed, because there is neither a quota nor end-of-day data.
 
-    In a session: what will still be busy when today's sweep is done (yesterday's makes room for it). After it: what the sweep took
-    since. End-of-day data have a plain day.
+    During a session: calls that will still count when today's sweep is done (yesterday's will have expired). After it: calls since the
+    close. With end-of-day data: the last day.
     """
     if policy.quota is None:
         return now - DAY if policy.data == "end_of_day" else None
@@ -87,18 +92,18 @@ def busy_after(policy: Policy, calendar: Calendar, now: datetime) -> datetime | 
 
 
 def pace(policy: Policy, calendar: Calendar, now: datetime, use: Usage) -> Pace:
-    """The policy at `now`: the turn of background, and the ceilings of all calls."""
+    """The pace at `now`: background's, and the ceilings of all calls."""
     return replace(
         _background(policy, calendar, now, use),
-        ceilings=ceilings(policy.limits, policy.shares, reserve=policy.interactive_share, quoted=use.wanted),
+        ceilings=ceilings(policy.limits, policy.shares, reserve=policy.interactive_share, quoted=use.tracked),
         most_of_one=most_of_one(policy.limits, policy.shares),
     )
 
 
 def _background(policy: Policy, calendar: Calendar, now: datetime, use: Usage) -> Pace:
-    """The policy at `now`: the square-root law while the market is open, then all symbols that lack the close, by weight and age.
+    """Background's pace: the square-root law while the market is open, then all symbols that lack the close, by weight and age.
 
-    Where prices are end-of-day the clock is that of the newest close that the provider is known to have.
+    With end-of-day data the clock is that of the newest close that the provider is known to have.
     """
     if policy.data == "end_of_day" and calendar.sessions:
         power = CLOSING_POWER if _quota_spares(policy, calendar, now, use) else NO_POWER
@@ -112,8 +117,10 @@ def _background(policy: Policy, calendar: Calendar, now: datetime, use: Usage) -
 
 
 def _quota_spares(policy: Policy, calendar: Calendar, now: datetime, use: Usage) -> bool:
-    """Whether background may take a call of a day's quota. What is kept for who waits is released bit by bit within a day after the
-    close is due, so that nothing is left over then."""
+    """Whether background may use a call of a day's quota.
+
+    The part reserved for waiting requests is released gradually within a day after the close is due, so that no call is left over.
+    """
     if policy.quota is None:
         return True
     left = 1.0  # of that day
@@ -124,20 +131,19 @@ def _quota_spares(policy: Policy, calendar: Calendar, now: datetime, use: Usage)
 
 
 def _sweeps(policy: Policy, calendar: Calendar, now: datetime, use: Usage) -> bool:
-    """Whether the final close is out, and the sweep has not eaten into the next day's quota: by answers, or by calls without one."""
+    """Whether the sweep may go on: the final close is published, and neither its answers nor its failures use the next day's quota."""
     last = calendar.last_session(now)
     if last is None or now < last[1] + LAG[policy.data]:
         return False
     if policy.quota is None:
         return True
     answered = use.busy - use.urgent - use.failed
-    return answered < sweep_share(policy.quota.calls, use.wanted) and use.failed < most_failures(policy.quota)
+    return answered < sweep_share(policy.quota.calls, use.tracked) and use.failed < most_failures(policy.quota)
 
 
 def _open_gap(policy: Policy, calendar: Calendar, now: datetime, use: Usage) -> timedelta | None:
-    """A quota is a pace, not a wall: what is left of it, the sweep's and the interactive share apart, over the time left.
-
-    None: nothing is left for background.
+    """The time between two background calls in a session: the time left, divided by the calls left after the reserves for the closing sweep
+    and for waiting requests. None if nothing is left for background.
     """
     if (quota := policy.quota) is None:
         return policy.gap
@@ -147,22 +153,24 @@ def _open_gap(policy: Policy, calendar: Calendar, now: datetime, use: Usage) -> 
     if session is None:
         return max(policy.gap, quota.period / max(1.0, quota.calls * (1 - policy.interactive_share)))
     left, length = session[1] - now, session[1] - session[0]
-    # The interactive share is released bit by bit until an hour before the close: all at once would leave background
-    # too slow before and too fast after.
+    # The interactive share is released gradually until an hour before the close. Released at once, background would be too slow before
+    # and too fast after.
     kept = max(0.0, (left - RESERVE_RELEASE) / (length - RESERVE_RELEASE))
     reserve = max(0.0, policy.interactive_share * quota.calls - use.urgent) * kept
-    spare = quota.calls - use.busy - sweep_share(quota.calls, use.wanted) - reserve
+    spare = quota.calls - use.busy - sweep_share(quota.calls, use.tracked) - reserve
     return max(policy.gap, left / spare) if spare >= 1 else None
 
 
-def sweep_share(quota: int, wanted: int) -> int:
-    """Calls that are kept for the closing sweep: one a symbol, or half of the quota if there are more symbols than that."""
-    return wanted if wanted <= quota else quota // 2
+def sweep_share(quota: int, tracked: int) -> int:
+    """Calls reserved for the closing sweep: one a symbol, or half of the quota if there are more symbols than calls."""
+    return tracked if tracked <= quota else quota // 2
 
 
 def probe_due(policy: Policy, calendar: Calendar, now: datetime, use: Usage, last_asked: datetime | None) -> bool:
-    """Whether to ask one symbol if today's close is out: end-of-day data, from the time that it may be, until it is. Hourly, then at half
-    the time that has passed: a close that comes in the morning costs nine probes, and not each symbol its call."""
+    """Whether to probe one symbol for the latest close, with end-of-day data: from when it may be published until a quote has it.
+
+    Hourly, later after half of the time that has passed: a close published in the morning costs nine probes instead of a call per symbol.
+    """
     if policy.data != "end_of_day" or not calendar.sessions:
         return False
     out = closes_out(calendar, now, policy.data)

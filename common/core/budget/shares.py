@@ -1,7 +1,7 @@
-"""Whose calls they are: how much of each of the provider's rules a group of calls may take. It counts nothing; the journal does.
+"""Ceilings: the share of each of the provider's rules that a group of calls may take. The ledger counts the calls.
 
-A call counts for the groups that it was queued with (db/functions/groups_of.sql). On a rule under a day a ceiling binds only while somebody
-else wants the slot; on one of a day or longer always, for tonight's prices are due though it is noon.
+A call counts for the groups that it was queued with (db/functions/groups_of.sql). A ceiling on a rule under a day binds only while other
+requests want the slot; one on a rule of a day or longer binds always, because the slots are needed later for tonight's closing prices.
 """
 
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from datetime import timedelta
 
 from common.core.limits import DAY, MINUTE, Rule, slowest
 
-UNLISTED = 0.2  # of a rule: symbols that the listing lacks and that do not exist, asked for on credit
-UNWATCHED = 0.3  # of a minute: refreshes of what nobody watches, while somebody watches something
-QUARTER = 4  # one requester has at most a quarter of its class's share of a day; what nobody watches, of background's
+UNLISTED = 0.2  # of a rule: unlisted symbols, called for on a user's credit, that turn out not to exist
+UNWATCHED = 0.3  # of a minute: refreshes of unwatched symbols, while any symbol is watched
+QUARTER = 4  # one requester gets at most a quarter of its class's share of a day; unwatched symbols, of background's
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Shares of a rule, above 0 and below 1: of all that somebody waits for, of strangers, and of what may be wasted."""
+    """Shares of a rule, above 0 and below 1: for all waiting requests, for strangers, and for calls that may be wasted."""
 
     waiting: float = 0.8
     stranger: float = 0.2
@@ -26,7 +26,7 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """A group has at most `calls` calls in any `period`."""
+    """A group gets at most `calls` calls in any `period`."""
 
     group: str
     calls: int
@@ -36,8 +36,8 @@ class Ceiling:
 def ceilings(limits: tuple[Rule, ...], shares: Shares, *, reserve: float, quoted: int) -> tuple[Ceiling, ...]:
     """The ceilings on every rule of a minute or longer.
 
-    `reserve`: the share of a day's quota that background leaves for who waits. `quoted`: wanted symbols that have a quote, whose refresh
-    takes up to half of a day before first quotes do.
+    `reserve`: the share of a day's quota that background leaves for waiting requests. `quoted`: the number of tracked symbols with a quote;
+    refreshing them takes precedence over first quotes for up to half of the quota.
     """
     found: list[Ceiling] = []
     for rule in limits:
@@ -49,7 +49,7 @@ def ceilings(limits: tuple[Rule, ...], shares: Shares, *, reserve: float, quoted
 
 
 def _of_a_minute(rule: Rule, shares: Shares) -> list[Ceiling]:
-    """Where a twentieth is less than a call, it is one call in a longer time."""
+    """If the trial share of a minute is less than one call, it is one call in a longer period."""
     stretch = max(1.0, 1 / (shares.trial * rule.calls))
     return [
         Ceiling("waiting", _part(rule, shares.waiting), rule.period),
@@ -73,8 +73,8 @@ def _of_a_day(rule: Rule, shares: Shares, reserve: float, quoted: int) -> list[C
 
 
 def chart_ceiling(limits: tuple[Rule, ...], *, reserve: float, quoted: int) -> tuple[Ceiling, ...]:
-    """What refreshing charts may take of a day's quota: a tenth at most, and no more than it has beyond what is kept for who waits
-    (`reserve`, as a share) and for tonight's refresh of each of the `quoted` symbols. It counts with what somebody waits for."""
+    """The ceiling of chart refreshes on a day's quota: a tenth, and no more than is left after `reserve`, a share for waiting requests, and
+    tonight's refresh of each of the `quoted` symbols. Chart calls count for the group `waiting` too."""
     return tuple(
         Ceiling("chart", max(0, min(rule.calls // 10, rule.calls - int(reserve * rule.calls) - quoted)), rule.period)
         for rule in limits
@@ -87,7 +87,7 @@ def _part(rule: Rule, share: float) -> int:
 
 
 def most_of_one(limits: tuple[Rule, ...], shares: Shares) -> Mapping[str, int]:
-    """The calls of its class that one requester may have in the longest period, by class; nothing where no rule is that long."""
+    """The most calls of a class that one requester may have in the longest period, by class; empty without a rule of a day or longer."""
     quota = next((rule for rule in limits if rule.period >= DAY), None)
     if quota is None:
         return {}
@@ -98,5 +98,5 @@ def most_of_one(limits: tuple[Rule, ...], shares: Shares) -> Mapping[str, int]:
 
 
 def misses_a_minute(limits: tuple[Rule, ...]) -> int:
-    """The symbols that one requester may have asked for within a minute: three, or a twentieth of what is allowed."""
+    """The most symbols that one requester may enqueue within a minute: three, or a twentieth of the allowed calls."""
     return max(3, int(slowest(limits).per_minute / 20))

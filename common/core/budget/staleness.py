@@ -1,4 +1,4 @@
-"""How old prices are when they are read: the bound that no policy beats, and what the usual ones reach. Minutes throughout.
+"""The mean age of a price when it is read: the lower bound of any policy, and what common policies reach. In minutes.
 
 With weights w and B refreshes a minute the read-weighted mean age is at least (sum sqrt w)**2 / (2 B sum w), reached where each
 symbol is refreshed in proportion to sqrt(w): the algebra of Kadota et al., ToN 26(6), 2018. Round robin reaches N / 2B.
@@ -16,7 +16,7 @@ SESSION = timedelta(hours=6, minutes=30)
 
 
 def lower_bound(weights: Sequence[float], per_minute: float) -> float:
-    """The least read-weighted mean age that any order can reach."""
+    """The lowest read-weighted mean age that any order of refreshes can reach."""
     return fsum(map(sqrt, weights)) ** 2 / (2 * per_minute * fsum(weights))
 
 
@@ -25,17 +25,17 @@ def round_robin(weights: Sequence[float], per_minute: float) -> float:
 
 
 def mean_age(weight: float, weights: Sequence[float], per_minute: float) -> float:
-    """Of one symbol under the square-root law: half of the time between two of its refreshes."""
+    """The mean age of one symbol under the square-root law: half the time between two of its refreshes."""
     return fsum(map(sqrt, weights)) / (2 * per_minute * sqrt(weight))
 
 
 def zipf(symbols: int, exponent: float = 1.0) -> list[float]:
-    """Weights of symbols by rank; the last one's is 1, the floor."""
+    """Zipf weights of symbols by rank; the last is 1."""
     return [(symbols / rank) ** exponent for rank in range(1, symbols + 1)]
 
 
 def session_rate(limits: tuple[Rule, ...], symbols: int, interactive_share: float) -> float:
-    """Background calls a minute in a regular session: the pace of the limits, or what the quota leaves for it."""
+    """Background calls a minute in a regular session: the pace of the limits, or what the quota leaves."""
     policy = Policy(limits, "realtime", interactive_share)
     pace = 60 / policy.gap.total_seconds()
     if (quota := policy.quota) is None:
@@ -47,7 +47,7 @@ def session_rate(limits: tuple[Rule, ...], symbols: int, interactive_share: floa
 
 @dataclass(frozen=True, slots=True)
 class WeightClass:
-    """A range of ranks [first, last], its share of all reads, and the mean age of its prices in minutes."""
+    """The ranks `first` to `last`, their share of all reads, and the mean age of their prices in minutes."""
 
     name: str
     first: int
@@ -57,7 +57,7 @@ class WeightClass:
 
 
 def weight_classes(weights: Sequence[float], per_minute: float) -> list[WeightClass]:
-    """The most wanted twentieth, the next fifth, and the rest, by their weight."""
+    """The classes of the heaviest twentieth, the next fifth, and the rest."""
     bounds = sorted({0, max(1, len(weights) // 20), max(1, len(weights) // 4), len(weights)})
     names = ("most wanted", "wanted", "rest")
     total = fsum(weights)
@@ -69,5 +69,5 @@ def weight_classes(weights: Sequence[float], per_minute: float) -> list[WeightCl
 
 
 def _weighted_age(part: Sequence[float], weights: Sequence[float], per_minute: float) -> float:
-    """The mean of `mean_age` by weight; the sum over all roots is taken once."""
+    """The weighted mean of `mean_age`, in linear time."""
     return fsum(map(sqrt, part)) * fsum(map(sqrt, weights)) / (2 * per_minute * fsum(part))

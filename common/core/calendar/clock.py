@@ -1,6 +1,6 @@
-"""Time as the market counts it: open seconds. It takes the sessions as a value and knows neither holidays nor zones.
+"""The market clock, which counts open seconds. It takes the sessions as a value.
 
-Ages and lifetimes of quotes are differences on this clock, so nothing grows old while nothing is traded.
+Ages and lifetimes of quotes are differences on this clock, so a quote does not age while the market is closed.
 """
 
 from bisect import bisect_right
@@ -13,7 +13,7 @@ Session = tuple[datetime, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Sessions as (open, close) pairs, aware, UTC, in order and apart; no pairs at all: the market never closes."""
+    """Sessions as (open, close) pairs, aware, UTC, in order, not overlapping. Without any the market never closes."""
 
     sessions: tuple[Session, ...] = ()
     _opens: tuple[datetime, ...] = field(init=False, repr=False, compare=False)
@@ -55,11 +55,11 @@ class Calendar:
         return closed or None
 
     def sessions_until(self, day: date | None) -> int:
-        """How many sessions there are up to a trading day, itself included. A session's day is that of its open, in UTC."""
+        """The number of sessions up to and including a trading day. A session's day is that of its open, in UTC."""
         return 0 if day is None else bisect_right(self._opens, day, key=lambda opening: opening.date())
 
     def clock_at_close(self, sessions: int) -> float:
-        """Open seconds in the first so many sessions."""
+        """The market clock at the close of the session with this number, counted from 1."""
         return self._before[sessions]
 
     def is_open(self, now: datetime) -> bool:
@@ -70,9 +70,9 @@ ALWAYS = Calendar()
 
 
 def fresh_until(calendar: Calendar, fetched_at: datetime, ttl: timedelta, lag: timedelta) -> datetime:
-    """When a quote stops being fresh. Within a session: after its TTL, at the close at the latest.
+    """When a quote stops being fresh: within a session after its TTL, and at the close at the latest.
 
-    A quote that was fetched `lag` or more after the close holds the final price: it is fresh until the next open.
+    A quote fetched `lag` or more after the close has the final price: it is fresh until the next open.
     """
     if not calendar.sessions:
         return fetched_at + ttl

@@ -1,29 +1,29 @@
-"""When a price is final, and when it is behind. The provider gives a session's final price some time after the close, its lag.
+"""When a price is final, and when it is behind. The provider publishes a session's final price a lag after the close.
 
-A quote has the close of a session if it was fetched at or after close + lag and its trading day is that session's or a later one.
+A quote has a session's close if it was fetched at or after close + lag and its trading day is that session's or later.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
 
 from common.core.calendar.clock import Calendar
 
-# From the close on: the closing auction, and the delay of the data.
+# From the close until its final price: the closing auction and the data's delay.
 LAG = {"realtime": timedelta(minutes=5), "delayed": timedelta(minutes=20), "end_of_day": timedelta(hours=1)}
-# From the open on: when prices are of the day that has begun.
+# From the open until prices are of the new day.
 DELAY = {"realtime": timedelta(), "delayed": LAG["delayed"]}
-FINAL = 0.001  # seconds of the market's clock by which a final price is younger than one that was fetched at the close itself
-MAX_DAYS_CLOSED = timedelta(days=7)  # between two trading days of an exchange whose calendar is not known
+FINAL = 0.001  # market-clock seconds by which a final price is younger than one fetched at the close itself
+MAX_DAYS_CLOSED = timedelta(days=7)  # the longest time between two trading days, where the calendar is unknown
 
 
 def closes_out(calendar: Calendar, now: datetime, data: str) -> int:
-    """How many sessions have a final price by `now`."""
+    """The number of sessions whose final price is published by `now`."""
     return calendar.last_closed(now - LAG[data]) or 0
 
 
 def behind_from(calendar: Calendar, day: date, data: str) -> datetime | None:
-    """When a price of this trading day is behind: the next session has begun, or where data are end-of-day its close is out.
+    """From when a price of this trading day is behind: from the next session's start, or with end-of-day data from its published close.
 
-    None: the calendar ends before.
+    None if the calendar ends before.
     """
     if not calendar.sessions:
         return datetime.combine(day + MAX_DAYS_CLOSED, time(), UTC)
@@ -35,7 +35,7 @@ def behind_from(calendar: Calendar, day: date, data: str) -> datetime | None:
 
 
 def required_day(calendar: Calendar, now: datetime, data: str) -> date | None:
-    """The trading day that a price must have at `now` not to be behind; None: any day will do."""
+    """The oldest trading day that is not behind at `now`; None if any day will do."""
     if not calendar.sessions:
         return (now - MAX_DAYS_CLOSED).astimezone(UTC).date() + timedelta(days=1)
     if data == "end_of_day":
@@ -46,24 +46,24 @@ def required_day(calendar: Calendar, now: datetime, data: str) -> date | None:
 
 
 def final_from(calendar: Calendar, day: date, data: str) -> datetime | None:
-    """From when on a price of this trading day that is fetched is the final one; None: the day is of no session that is known."""
+    """From when a fetched price of this trading day is final; None if no known session is that early."""
     known = calendar.sessions_until(day)
     return calendar.sessions[known - 1][1] + LAG[data] if known else None
 
 
 def price_clock(calendar: Calendar, now: datetime, data: str) -> float:
-    """The market's clock that a price of `now` is of. It goes on a little as a close comes out, so that a price which was fetched before
-    is older than the final one."""
+    """The market clock of a price fetched at `now`. It advances a little when a close is published, so that a price fetched before is older
+    than the final one."""
     return calendar.clock(now) + FINAL * closes_out(calendar, now, data)
 
 
 def answered_clock(
     calendar: Calendar, day: date, fetched_at: datetime, data: str, *, newest: date | None = None
 ) -> float | None:
-    """The market's clock that an answer is of. None: it lacks the close that is out, and the symbol stays due.
+    """The market clock of an answer. None if it lacks a published close, so that the symbol stays due.
 
-    While the market is open an answer of an older day counts too: there may have been no trade yet. Where prices are end-of-day a close is
-    out once the provider has it for anybody: `newest` is the newest trading day of all quotes.
+    While the market is open an answer of an older day counts too: there may have been no trade yet. End-of-day closes are published once
+    any quote has them: `newest` is the newest trading day of all quotes.
     """
     if not calendar.sessions:
         return fetched_at.timestamp()

@@ -1,1 +1,1 @@
-"""When a queued request will be served: the ledger run ahead. Pure."""
+"""Forecast when queued requests will be served, by simulating the ledger. Pure."""

@@ -1,5 +1,5 @@
-"""Which symbol background refreshes next, as db/functions/background_candidates.sql chooses: of each level the oldest, of those the one of
-the highest weight * age**power."""
+"""Which symbol background refreshes next, as in db/functions/background_candidates.sql: the oldest of each level; of those the one with the
+highest weight * age**power."""
 
 from bisect import insort
 from collections import deque
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from common.core.forecast.situation import Wanted
+from common.core.forecast.situation import Tracked
 
-UNNAMED = ""  # a symbol of which nothing is known but that it may be refreshed
+UNNAMED = ""  # a due symbol of the backlog, whose name is not known
 
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """A symbol that may be refreshed; `root_age`: its age times the root of its weight."""
+    """A symbol to refresh; `root_age`: its age times the square root of its weight."""
 
     symbol: str
     level: int
@@ -26,17 +26,17 @@ class Pick:
 
 
 class Pool:
-    """The wanted symbols with a quote, by level and clock; or `backlog` of them that nobody named."""
+    """The tracked symbols with a quote, by level and clock; or only their number, `backlog`."""
 
-    def __init__(self, wanted: Sequence[Wanted], backlog: int) -> None:
+    def __init__(self, tracked: Sequence[Tracked], backlog: int) -> None:
         self._unnamed, self._backlog = backlog > 0, backlog
         self._levels: dict[int, deque[tuple[float, float, str]]] = {}
-        for level, clock, weight, symbol in sorted((w.level, w.clock, w.weight, w.symbol) for w in wanted):
+        for level, clock, weight, symbol in sorted((w.level, w.clock, w.weight, w.symbol) for w in tracked):
             self._levels.setdefault(level, deque()).append((clock, weight, symbol))
         self.watched = self._unnamed or any(level >= 0 for level in self._levels)
 
-    def pick(self, clock: float, power: int, *, runs: bool, watched: bool, beside: Sequence[str] = ()) -> Pick | None:
-        """What is refreshed at a time of the market's clock; None: nothing is due. `watched`: only what somebody watches."""
+    def pick(self, clock: float, power: int, *, runs: bool, watched: bool) -> Pick | None:
+        """The symbol to refresh at a time of the market clock; None if none is due. `watched`: only watched symbols."""
         if power == 0:
             return None
         if self._unnamed and (runs or self._backlog > 0):
@@ -47,14 +47,14 @@ class Pool:
                 continue
             oldest, weight, symbol = queue[0]
             age = clock - oldest
-            if age <= 0 or symbol in beside:
+            if age <= 0:
                 continue
             if (rank := weight * (age * age if power == 2 else age)) > highest:
                 highest, best = rank, Pick(symbol, level, sqrt(weight) * age)
         return best
 
     def take(self, pick: Pick, clock: float) -> None:
-        """It is refreshed: the youngest of its level from here on."""
+        """Record a refresh: the symbol is now the youngest of its level."""
         if pick.symbol == UNNAMED:
             self._backlog -= 1
             return
@@ -64,14 +64,14 @@ class Pool:
 
 
 class Busy:
-    """One window's busy slots; times are seconds from now."""
+    """One window's used slots; times are seconds since the situation's."""
 
     def __init__(self, calls: int, period: float, frees: Sequence[float], hidden: int) -> None:
         self.calls, self.period, self._hidden = calls, period, hidden
         self._frees = deque(sorted(frees))
 
     def free_at(self, at: float) -> float:
-        """When one more call may go, at `at` at the earliest."""
+        """When one more call may go, not before `at`."""
         over = self.used(at) - self.calls
         if over < 0:
             return at
@@ -83,7 +83,7 @@ class Busy:
         return len(self._frees) + self._hidden
 
     def add(self, ended: float) -> None:
-        """A call that counts until a period after its end."""
+        """Add a call; it counts until a period after its end."""
         free = ended + self.period
         if self._frees and free < self._frees[-1]:
             ordered = list(self._frees)

@@ -1,9 +1,9 @@
-"""When will it have happened? What the ledger will do from now on, run ahead as db/functions/choose_call.sql would choose.
+"""When queued requests will be served and tracked symbols refreshed: a simulation of the ledger, choosing as db/functions/choose_call.sql.
 
-One function: `Retry-After`, `next_refresh_at`, the estimate of a job and `quotewell plan` come from it. Each queued request gets the time
-when it is expected to be answered, and one by which it will have been in 95 of 100 cases; each wanted symbol that of its next refresh.
-Those who join later and had fewer calls go before others. As many as usual are reckoned with; if more come, a request whose time was
-told goes before them from the call on that it was promised (`urgent`, kept in the line).
+`Retry-After`, `next_refresh_at`, the estimate of a job and `quotewell plan` come from it. For each queued request it gives the expected
+time of the answer, and one that holds in 95 of 100 cases; for each tracked symbol the time of its next refresh.
+Later requests of requesters with fewer calls are served first. The simulation expects as many of them as lately. If more come, a request
+whose client was promised a time goes before them from the time `urgent`, which is kept in the queue.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,17 +13,16 @@ from datetime import datetime, timedelta
 from common.core.forecast.run import Run
 from common.core.forecast.situation import LATELY, Key, Situation
 
-DRIFT = 2.0  # seconds that slots may come earlier, since calls take longer or shorter than reckoned
-TREND = timedelta(hours=1)  # for which people are taken to ask as often as lately
-REACTION = 1.0  # seconds until a process looks at the line again (common/calls/work.LONGEST_SLEEP)
+DRIFT = 2.0  # seconds; slots may come this much earlier, because the duration of calls varies
+TREND = timedelta(hours=1)  # how long people are assumed to ask as often as lately
+REACTION = 1.0  # seconds until a process looks at the queue again (common/calls/work.MAX_SLEEP)
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """`served` and `surely`: when each queued request is expected to have been answered, and by when it will have been in 95 of 100 cases;
-    `urgent`: when its call goes.
-    `refreshed`: when symbols are expected to be refreshed next; one of root weight r that is not among them, about `period` / r open
-    seconds after its quote (0: nobody knows). `firsts`: when background asks for first quotes. What is missing is unknown."""
+    """`served`: when each queued request is expected to be answered; `surely`: by when in 95 of 100 cases; `urgent`: when its call starts.
+    `refreshed`: when symbols are expected to be refreshed next. A symbol of weight w that is not in it: about `period` / sqrt(w) open
+    seconds after its quote (0: unknown). `firsts`: when first quotes arrive. What is missing is unknown."""
 
     made_at: datetime
     served: Mapping[Key, datetime] = field(default_factory=dict)
@@ -35,7 +34,7 @@ class Forecast:
 
 
 def forecast(situation: Situation) -> Forecast:
-    """What is expected, and what is nearly sure. With the gate closed nothing is."""
+    """Make a forecast. It is empty while the gate is closed, because nobody knows when the provider answers again."""
     if situation.gate.closed:
         return Forecast(situation.at)
     usual, slow = (latency.total_seconds() for latency in situation.latency)
@@ -57,8 +56,10 @@ def forecast(situation: Situation) -> Forecast:
 
 
 def _arrivals(situation: Situation) -> Iterator[tuple[float, bool]]:
-    """Requests of people that have not come yet, as often as lately, for an hour: ten minutes say nothing of a day. Those of new requesters
-    go before who had a call; so they are told apart, evenly."""
+    """Expected requests: when (seconds), and whether of a new requester, who is served before requesters with calls.
+
+    As many as lately, for an hour, because ten minutes say nothing about a day; new requesters are spread evenly.
+    """
     count, requesters = situation.asked, situation.requesters
     for n in range(count * int(TREND / LATELY)):
         yield (n + 0.5) * LATELY.total_seconds() / count, (n + 1) * requesters // count > n * requesters // count

@@ -1,4 +1,4 @@
-"""The order of queued requests, as db/functions/next_queued.sql serves them: by class, then whoever had the fewest calls, then by time."""
+"""The order of queued requests, as in db/functions/next_queued.sql: by class, then by the requester's calls, then by time."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from common.core.forecast.situation import Key, Request, Situation
 from common.core.models import CallClass, Function
 
 PLACE = {CallClass.USER: (0, 0), CallClass.STRANGER: (0, 1), CallClass.OPERATOR: (1, 2)}
-LAST = (2, 4)  # what workers queue themselves
-SOMEBODY, MANY = "somebody", 1_000_000  # who comes again, and has had more calls than those who wait
+LAST = (2, 4)  # background's own requests
+RETURNING, MANY_CALLS = "returning", 1_000_000  # a returning requester, taken to have more calls than any that waits
 WAITING = frozenset({"waiting"})
 QUEUE_TTL = 60.0  # seconds
-MAX_COMING = 100  # more do not find room in the line (common/store/budget/queue.MOST_WAITING)
-NOBODY = (inf, False)
+MAX_COMING = 100  # the queue takes no more (common/store/budget/queue.MAX_WAITING)
+NO_ARRIVAL = (inf, False)
 
 
 class _Item(NamedTuple):
@@ -28,17 +28,17 @@ class _Item(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Lane:
-    """Requests of one class and one requester that count for the same groups, in the order of their time."""
+    """Requests of one class, requester and set of groups, in order of time."""
 
     call_class: CallClass
     groups: frozenset[str]
     requester: str | None
-    free_at: float  # where the requester has all calls of the class that one may have
+    free_at: float  # when a requester with all its allowed calls gets the next one
     items: deque[_Item] = field(default_factory=deque)
-    plain: bool = True  # none backs off, and none was promised: the first goes first
+    plain: bool = True  # no item backs off or is urgent, so the first goes first
 
     def next(self, at: float) -> _Item | None:
-        """What is served next of it."""
+        """The lane's item that is served next; None if all back off."""
         if self.plain:
             return self.items[0]
         return min(
@@ -49,24 +49,24 @@ class Lane:
 
 
 @dataclass(slots=True)
-class Lined:
+class Candidate:
     """A request that may be served."""
 
     lane: Lane
     item: _Item
 
 
-class Line:
-    """What is queued, and what will be: `arrivals` with whether they are of somebody who had no call yet, and so goes before others."""
+class Queue:
+    """Queued requests, and expected ones: `arrivals` are times, and whether the requester has had no call yet."""
 
     def __init__(self, situation: Situation, arrivals: Iterator[tuple[float, bool]]) -> None:
-        self.waiting = 0  # requests of today's line that are not served yet
+        self.waiting = 0  # requests of the situation that are not served yet
         self._most = situation.most_of_one
-        self._used: dict[str | None, int] = {None: 0, SOMEBODY: MANY}
+        self._used: dict[str | None, int] = {None: 0, RETURNING: MANY_CALLS}
         self._own: dict[tuple[str | None, str], int] = {}
         self._lanes: dict[tuple[object, ...], Lane] = {}
         self._arrivals = arrivals
-        self._coming, self._fresh = next(arrivals, NOBODY)
+        self._coming, self._fresh = next(arrivals, NO_ARRIVAL)
         for request in sorted(situation.queue, key=lambda request: (request.since, request.key)):
             if not request.under_way:
                 self._add(situation, request)
@@ -91,13 +91,13 @@ class Line:
         return any(lane.items for lane in self._lanes.values())
 
     def arrive(self, at: float) -> None:
-        """Let those come who come until then; they go when they were not served soon, for nothing is known of them that would last."""
+        """Add the requests expected until `at`; drop those that were not served within a request's time in the queue."""
         while self._coming <= at:
-            lane = self._lane(CallClass.USER, WAITING, None if self._fresh else SOMEBODY, -inf)
+            lane = self._lane(CallClass.USER, WAITING, None if self._fresh else RETURNING, -inf)
             if len(lane.items) < MAX_COMING:
                 lane.items.append(_Item(self._coming, -inf, inf, None))
-            self._coming, self._fresh = next(self._arrivals, NOBODY)
-        for requester in (None, SOMEBODY):
+            self._coming, self._fresh = next(self._arrivals, NO_ARRIVAL)
+        for requester in (None, RETURNING):
             coming = self._lanes.get((CallClass.USER, WAITING, requester))
             while (
                 coming is not None
@@ -107,8 +107,8 @@ class Line:
             ):
                 coming.items.popleft()
 
-    def first(self, at: float, barred: frozenset[str]) -> Lined | None:
-        """What is served next if none of its groups is barred."""
+    def first(self, at: float, barred: frozenset[str]) -> Candidate | None:
+        """The request that is served next, without any whose groups are barred."""
         best, least = None, None
         for lane in self._lanes.values():
             if not lane.items or lane.groups & barred or self._is_spent(lane, at):
@@ -121,25 +121,25 @@ class Line:
             urgent = item.urgent if item.urgent <= at else inf
             order = (group, urgent, "trial" in lane.groups, rank, used, item.since)
             if least is None or order < least:
-                best, least = Lined(lane, item), order
+                best, least = Candidate(lane, item), order
         return best
 
-    def quotes(self, at: float, room: int) -> list[Lined]:
-        """Quotes that a bulk call may take beside the one that it is made for."""
+    def quotes(self, at: float, room: int) -> list[Candidate]:
+        """Up to `room` requests for quotes that a bulk call may serve too, in order."""
         found = [
-            Lined(lane, item)
+            Candidate(lane, item)
             for lane in self._lanes.values()
             for item in lane.items
             if item.ready <= at and (item.key is None or item.key[0] is Function.QUOTE)
         ]
-        found.sort(key=lambda lined: (PLACE.get(lined.lane.call_class, LAST), lined.item.since))
+        found.sort(key=lambda candidate: (PLACE.get(candidate.lane.call_class, LAST), candidate.item.since))
         return found[:room]
 
-    def take(self, lined: Lined) -> Key | None:
-        """It is served: whose it was has had one more call. None: it is not in today's line."""
-        lane, key = lined.lane, lined.item.key
-        lane.items.remove(lined.item)
-        if lane.requester not in (None, SOMEBODY):
+    def take(self, candidate: Candidate) -> Key | None:
+        """Remove a served request and count the call for its requester. Return its key; None for an expected request."""
+        lane, key = candidate.lane, candidate.item.key
+        lane.items.remove(candidate.item)
+        if lane.requester not in (None, RETURNING):
             self._used[lane.requester] = self._used.get(lane.requester, 0) + 1
             self._own[lane.requester, lane.call_class] = self._own.get((lane.requester, lane.call_class), 0) + 1
         if key is not None:
@@ -147,10 +147,10 @@ class Line:
         return key
 
     def _is_spent(self, lane: Lane, at: float) -> bool:
-        """Whether the requester has all that one may have; a place that is free again is given away once."""
+        """Whether the requester has all its allowed calls. The one call that becomes free at `free_at` is granted once."""
         most = self._most.get(lane.call_class)
         own = self._own.get((lane.requester, lane.call_class), 0)
-        if most is None or lane.requester in (None, SOMEBODY) or own < most:
+        if most is None or lane.requester in (None, RETURNING) or own < most:
             return False
         if -inf < lane.free_at <= at:
             self._own[lane.requester, lane.call_class] = own - 1
@@ -159,7 +159,7 @@ class Line:
         return True
 
     def changes(self, at: float) -> list[float]:
-        """When a request comes, may be tried again, or its requester may have another call."""
+        """Times at which a request arrives, may be retried, or is allowed by its requester's calls."""
         lanes = [lane for lane in self._lanes.values() if lane.items]
         moments = [item.ready for lane in lanes if not lane.plain for item in lane.items if item.ready > at]
         return [self._coming, *moments, *(lane.free_at for lane in lanes if at < lane.free_at < inf)]

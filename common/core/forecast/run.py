@@ -1,6 +1,6 @@
-"""The ledger run ahead: call by call, as db/functions/grant_call.sql and choose_call.sql would grant them from a situation on.
+"""Simulate the ledger call by call from a situation, as db/functions/grant_call.sql and choose_call.sql grant them.
 
-Times are seconds from that of the situation on. It asks nothing and ends: after so many calls, or when nothing changes any more.
+Times are seconds since the situation's. The simulation ends after a number of steps, or when nothing changes any more.
 """
 
 from collections.abc import Iterator
@@ -10,30 +10,30 @@ from math import ceil, inf
 from typing import NamedTuple
 
 from common.core.forecast.background import UNNAMED, Busy, Pick, Pool
-from common.core.forecast.queue import Line, Lined
-from common.core.forecast.situation import Key, Situation, Span, Wanted, Window
+from common.core.forecast.queue import Candidate, Queue
+from common.core.forecast.situation import Key, Situation, Span, Tracked, Window
 from common.core.limits import DAY, MINUTE
 from common.core.models import Function
 
 MAX_STEPS = 4000
-HORIZON = 8 * 86_400.0  # seconds; a job's symbols stand in the line for a week (common/store/budget/refresh_jobs.STAY)
-BACKLOG = 1.0  # seconds of background's pace that are made good (grant_call)
-HALF_LIFE = 0.02  # what one more refresh counts for the mean period
-NONE: frozenset[str] = frozenset()
+HORIZON = 8 * 86_400.0  # seconds; a job's symbols stay queued for a week (common/store/budget/refresh_jobs.JOB_TTL)
+MAX_BACKLOG = 1.0  # seconds of background's pace that are caught up (grant_call.sql)
+SMOOTHING = 0.02  # the weight of one refresh in the moving average of `period`
+NO_GROUPS: frozenset[str] = frozenset()
 
 
 class Choice(NamedTuple):
-    """What a slot goes to: a queued request; or background's retry, first quote or refresh."""
+    """What a slot is used for: a queued request; or background's retry, refresh, or (without any of them) first quote."""
 
-    groups: frozenset[str] = NONE
-    lined: Lined | None = None
+    groups: frozenset[str] = NO_GROUPS
+    candidate: Candidate | None = None
     refresh: Pick | None = None
     retry: str | None = None
 
 
 class Run:
-    """One run. `arrivals`: when requests come that have not come yet, and whether before others. It runs until all that is queued was
-    served, and each wanted symbol refreshed."""
+    """One simulation, until all queued requests are served and all tracked symbols refreshed. `arrivals`: see `Queue`. `latency`: seconds
+    of a call."""
 
     def __init__(self, situation: Situation, arrivals: Iterator[tuple[float, bool]], latency: float) -> None:
         self.served: dict[Key, float] = {}
@@ -47,7 +47,7 @@ class Run:
             for window in situation.windows
             if window.group is not None
         ]
-        self._line = Line(situation, arrivals)
+        self._queue = Queue(situation, arrivals)
         self._pool = Pool(self._without_those_under_way(), situation.backlog)
         self._spans = [
             (self._seconds(s.begins), inf if s.ends is None else self._seconds(s.ends), s) for s in situation.spans
@@ -55,14 +55,16 @@ class Run:
         self._background_at = -inf if situation.background_at is None else self._seconds(situation.background_at)
         self._last_first, self._left = situation.last_first, situation.firsts
         self._resting = sorted((self._seconds(until), symbol) for symbol, until in situation.resting.items())
-        self._lacking = {w.symbol for w in situation.wanted} | set(situation.resting)  # whose refresh is still to come
+        self._lacking = {w.symbol for w in situation.tracked} | set(
+            situation.resting
+        )  # symbols that are not refreshed yet
         self._days = any(window.period >= DAY for window in situation.windows if window.group is None)
 
-    def _without_those_under_way(self) -> list[Wanted]:
-        """Whose call is under way is as young as can be."""
+    def _without_those_under_way(self) -> list[Tracked]:
+        """The tracked symbols; those with a call under way as if just refreshed."""
         asked = {request.subject for request in self._known.queue if request.under_way}
         clock = max((span.clock for span in self._known.spans[:1]), default=0.0)
-        return [replace(each, clock=clock) if each.symbol in asked else each for each in self._known.wanted]
+        return [replace(each, clock=clock) if each.symbol in asked else each for each in self._known.tracked]
 
     def _seconds(self, moment: datetime) -> float:
         return (moment - self._known.at).total_seconds()
@@ -72,7 +74,7 @@ class Run:
         return Busy(window.calls, window.period.total_seconds(), frees, window.used - len(frees))
 
     def run(self) -> None:
-        """Grant call after call."""
+        """Grant calls until the end of the simulation."""
         for request in self._known.queue:
             if request.under_way:
                 self._answer(request.key, self._latency)
@@ -84,7 +86,7 @@ class Run:
             if at > HORIZON:
                 return
             at = max([at, *(rule.free_at(at) for rule in self._rules)])
-            self._line.arrive(at)
+            self._queue.arrive(at)
             choice = self._choose(at)
             if choice is None:
                 at = self._next_change(at)
@@ -94,7 +96,7 @@ class Run:
                 self._grant(choice, at)
 
     def _is_done(self) -> bool:
-        if self._line.waiting:
+        if self._queue.waiting:
             return False
         return not (self._lacking or len(self.firsts) < self._known.firsts)
 
@@ -103,31 +105,31 @@ class Run:
 
     def _due(self, span: Span, at: float) -> float:
         gap = span.gap.total_seconds()
-        return max(self._background_at + gap, at - min(gap, BACKLOG))
+        return max(self._background_at + gap, at - min(gap, MAX_BACKLOG))
 
     def _barred(self, at: float) -> tuple[frozenset[str], frozenset[str]]:
-        """Groups that have as many calls as they may, and those of them that may not have more though nobody else waits."""
+        """The groups at their ceiling, and those of them whose ceiling binds even if nobody else waits."""
         full = [(group, firm) for group, firm, busy in self._ceilings if busy.used(at) >= busy.calls]
         return frozenset(group for group, _ in full), frozenset(group for group, firm in full if firm)
 
     def _choose(self, at: float) -> Choice | None:
         barred, firm = self._barred(at)
-        if (lined := self._line.first(at, barred)) is not None:
-            return Choice(lined.lane.groups, lined)
+        if (candidate := self._queue.first(at, barred)) is not None:
+            return Choice(candidate.lane.groups, candidate)
         span = self._span(at)
         pick = None if span is None else self._background(span, at, barred)
         due = span is not None and self._due(span, at) <= at
         if pick is not None and due:
             return pick
         if pick is None or span is None or self._spares(span, at):
-            if (lined := self._line.first(at, firm)) is not None:
-                return Choice(lined.lane.groups, lined)
+            if (candidate := self._queue.first(at, firm)) is not None:
+                return Choice(candidate.lane.groups, candidate)
             if span is not None and due and barred != firm:
                 return self._background(span, at, firm)
         return None
 
     def _background(self, span: Span, at: float, barred: frozenset[str]) -> Choice | None:
-        """A retry in quarantine while trials are left, else a first quote and a refresh in turn."""
+        """Background's choice: a retry after quarantine while trials are left, otherwise a first quote and a refresh in turn."""
         if self._resting and self._resting[0][0] <= at and "trial" not in barred:
             return Choice(frozenset({"trial"}), retry=self._resting[0][1])
         first = Choice(frozenset({"first"})) if self._left and "first" not in barred else None
@@ -135,7 +137,7 @@ class Run:
             return first
         pick = self._refresh(span, at, watched_only="unwatched" in barred and self._pool.watched)
         if pick is not None:
-            return Choice(frozenset({"unwatched"}) if pick.unwatched else NONE, refresh=pick)
+            return Choice(frozenset({"unwatched"}) if pick.unwatched else NO_GROUPS, refresh=pick)
         return first
 
     def _refresh(self, span: Span, at: float, *, watched_only: bool) -> Pick | None:
@@ -149,7 +151,7 @@ class Run:
         return span.clock + (at - self._seconds(span.begins) if span.runs else 0.0)
 
     def _spares(self, span: Span, at: float) -> bool:
-        """Whether a slot is left over by background that is not due yet."""
+        """Whether there are more free slots than background will need (db/functions/spares_slot.sql)."""
         gap = max(0.001, span.gap.total_seconds())
         return all(
             busy.calls - busy.used(at) > ceil(busy.period / gap)
@@ -164,8 +166,8 @@ class Run:
         for group, _, busy in self._ceilings:
             if group in choice.groups:
                 busy.add(ended)
-        if choice.lined is not None:
-            self._serve(choice.lined, at)
+        if choice.candidate is not None:
+            self._serve(choice.candidate, at)
             return
         span = self._span(at)
         if span is None:
@@ -182,8 +184,8 @@ class Run:
             self._note(choice.refresh, span, at)
             self._fill(span, at, self._known.bulk - 1)
 
-    def _serve(self, lined: Lined, at: float) -> None:
-        key = self._line.take(lined)
+    def _serve(self, candidate: Candidate, at: float) -> None:
+        key = self._queue.take(candidate)
         if key is not None:
             self._answer(key, at + self._latency)
         span = self._span(at)
@@ -205,12 +207,12 @@ class Run:
             return
         self._refreshed(pick.symbol, at + self._latency)
         if span.power == 2:
-            self.period += (pick.root_age - self.period) * (HALF_LIFE if self.period else 1.0)
+            self.period += (pick.root_age - self.period) * (SMOOTHING if self.period else 1.0)
 
     def _fill(self, span: Span | None, at: float, room: int) -> None:
-        """A bulk call takes what is queued, then first quotes for half of what is left, then refreshes."""
-        for lined in self._line.quotes(at, room):
-            key = self._line.take(lined)
+        """Fill a bulk call (db/functions/fill_bulk.sql): queued requests, first quotes for half of what is left, then refreshes."""
+        for candidate in self._queue.quotes(at, room):
+            key = self._queue.take(candidate)
             room -= 1
             if key is not None:
                 self._answer(key, at + self._latency)
@@ -222,14 +224,14 @@ class Run:
             self._note(pick, span, at)
 
     def _next_change(self, at: float) -> float:
-        """When the choice may change by itself."""
+        """When the choice may change without a new request (db/functions/next_change.sql)."""
         moments = [begins for begins, _, _ in self._spans] + [ends for _, ends, _ in self._spans]
         if (span := self._span(at)) is not None:
             moments.append(self._due(span, at))
         moments += [until for until, _ in self._resting[:1]]
-        if self._line.present:
+        if self._queue.present:
             moments += [busy.free_at(at) for _, _, busy in self._ceilings]
         elif self._resting or self._left:
             moments += [busy.free_at(at) for group, _, busy in self._ceilings if group in ("trial", "first")]
-        moments += self._line.changes(at)
+        moments += self._queue.changes(at)
         return min((moment for moment in moments if moment > at), default=inf)

@@ -1,5 +1,5 @@
-"""What is known of the budget at one moment, as values: which slots are busy and when each frees, holds, shares, the line, the pace of
-background, and how often people asked lately. `forecast` says what follows from it. It asks neither a store nor a clock."""
+"""The budget's situation at one moment, from which `forecast` starts: used slots and when each becomes free, holds, ceilings, the queue,
+background's pace, and how often people asked lately."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,15 +9,17 @@ from common.core.budget.holds import GATE_REASONS
 from common.core.models import CallClass, Function
 from common.core.provider.outcomes import Outcome
 
-LATELY = timedelta(minutes=10)  # over which interactive calls are counted
-USUAL_LATENCY = (timedelta(seconds=0.5), timedelta(seconds=1.5))  # of a call, and what it rarely exceeds
+LATELY = timedelta(minutes=10)  # the period over which interactive calls are counted
+USUAL_LATENCY = (timedelta(seconds=0.5), timedelta(seconds=1.5))  # a call's usual duration, and one it rarely exceeds
 Key = tuple[Function, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """At most `calls` calls in any `period`; `group`: only calls of it count, None: all do. `used` count now, and `frees` says when the
-    oldest of them stop to, in order."""
+    """At most `calls` calls of a `group` (None: of all) in any `period`.
+
+    `used`: calls that count now; `frees`: when the oldest of them stop counting, in order.
+    """
 
     calls: int
     period: timedelta
@@ -28,8 +30,8 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A queued request. Its requester had `used` calls in the longest period, `own` of them in this class; where that is all that one may
-    have, the next place is free at `own_free_at`. From `urgent_at` on it goes before others: somebody was told a time."""
+    """A queued request. Its requester had `used` calls in the longest period, `own` of them in this class; if that is the most allowed, the
+    next is allowed at `own_free_at`. From `urgent_at` on it goes before others, because a client was promised a time."""
 
     function: Function
     subject: str
@@ -50,9 +52,8 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A symbol with a quote: its weight, the level that it shares with symbols of about that weight, and the market's clock of its
-    quote."""
+class Tracked:
+    """A tracked symbol with a quote: its weight, its level (symbols of similar weight share one), and the market clock of its quote."""
 
     symbol: str
     weight: float
@@ -62,8 +63,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """How background works from one moment to another (None: for ever): one call every `gap`, symbols by weight * age**power, where
-    power 0 leaves none. `clock`: the market's at its begin; it `runs` in a session only."""
+    """Background's pace from one moment to another (None: forever): one call every `gap`, ranked by weight * age**power; power 0: no
+    refreshes.
+
+    `clock`: the market clock at its begin; `runs`: whether that clock advances, which it does in a session.
+    """
 
     begins: datetime
     ends: datetime | None
@@ -75,17 +79,17 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Whether calls may go: a hold and its reason, whether one call alone goes after it, and whether the provider fails."""
+    """The gate: a hold and its reason, whether only a probe goes after it, and whether the provider fails."""
 
     held_for: str | None = None
     held_until: datetime | None = None
     probing: bool = False
     fails: bool = False
-    knows_day: bool = True  # whether a rule of ours tells when the provider's day is over
+    knows_day: bool = True  # whether a rule of a day is known, so that the end of "day used up" is
 
     @property
     def closed(self) -> bool:
-        """Nobody knows when the provider answers again: nothing can be promised."""
+        """Whether it is unknown when the provider answers again, so that nothing can be promised."""
         if self.fails or (self.probing and self.held_for in GATE_REASONS):
             return True
         return self.probing and self.held_for == Outcome.DAY_USED_UP and not self.knows_day
@@ -93,14 +97,15 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All at one moment, `at`. `windows` are the provider's rules and the ceilings of groups; `most_of_one`: calls of a class that one
-    requester may have in the longest period.
+    """The situation at the moment `at`. `windows`: the provider's rules and the ceilings of groups.
 
-    Background: its `spans`, when it last was due, whether its last call was a first quote; symbols without a quote (`firsts`), those in
-    quarantine with the end of their rest, and those `wanted`, or only how many may be refreshed now (`backlog`).
+    `most_of_one`: by class, the most calls of one requester in the longest period.
 
-    `asked`: calls that people made necessary in the last ten minutes, of so many `askers`. `latency` of a call: the mean, and what it
-    rarely exceeds. `bulk`: symbols of a call.
+    Background: its `spans`, when its last call was due, whether that was a first quote; the number of symbols without a quote (`firsts`),
+    quarantined symbols and when each quarantine ends (`resting`), the `tracked` symbols, or only the number of due ones (`backlog`).
+
+    `asked`: calls for users and strangers in the last ten minutes, of how many `requesters`. `latency`: the mean duration of a call, and
+    one that it rarely exceeds. `bulk`: the most symbols of a call.
     """
 
     at: datetime
@@ -112,7 +117,7 @@ class Situation:
     last_first: bool = False
     firsts: int = 0
     resting: Mapping[str, datetime] = field(default_factory=dict)
-    wanted: Sequence[Wanted] = ()
+    tracked: Sequence[Tracked] = ()
     backlog: int = 0
     most_of_one: Mapping[str, int] = field(default_factory=dict)
     asked: int = 0

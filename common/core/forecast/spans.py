@@ -1,4 +1,4 @@
-"""How background works from now on: the session, the closing sweep, the next session; or one close after the other."""
+"""Background's future pace as spans: the session, the closing sweep, the next session; with end-of-day data, one close after the other."""
 
 from datetime import datetime, timedelta
 
@@ -9,17 +9,19 @@ from common.core.calendar.closes import LAG, price_clock
 from common.core.forecast.situation import Span
 
 
-def background_spans(pace: Pace, policy: Policy, calendar: Calendar, now: datetime, *, wanted: int) -> tuple[Span, ...]:
-    """From `now`, where it works as `turn` says, until the session, or the close, after the next one. `wanted`: symbols with a quote."""
+def background_spans(
+    pace: Pace, policy: Policy, calendar: Calendar, now: datetime, *, tracked: int
+) -> tuple[Span, ...]:
+    """The spans from `now`, with `pace`, to the end of the next session or to the close after the next. `tracked`: symbols with a quote."""
     if not calendar.sessions:
         return (Span(now, None, pace.gap, pace.power, pace.clock, runs=True),)
     if policy.data == "end_of_day":
         return _closes(pace, policy, calendar, now)
-    return _sessions(pace, policy, calendar, now, wanted)
+    return _sessions(pace, policy, calendar, now, tracked)
 
 
-def _sessions(pace: Pace, policy: Policy, calendar: Calendar, now: datetime, wanted: int) -> tuple[Span, ...]:
-    """Between a close and its final prices nothing is refreshed; from then on each symbol is until it has its own."""
+def _sessions(pace: Pace, policy: Policy, calendar: Calendar, now: datetime, tracked: int) -> tuple[Span, ...]:
+    """Between a close and its final prices nothing is refreshed; after that each symbol is, until it has its final price."""
     last, opens = calendar.last_session(now), calendar.next_open(now)
     spans, data = [], policy.data
     lag = LAG[data]
@@ -34,7 +36,7 @@ def _sessions(pace: Pace, policy: Policy, calendar: Calendar, now: datetime, wan
         spans.append(Span(at, opens, policy.gap, power, price_clock(calendar, at, data), runs=False))
     if opens is not None:
         close = calendar.last_session(opens)
-        rate = session_rate(policy.limits, max(1, wanted), policy.interactive_share)
+        rate = session_rate(policy.limits, max(1, tracked), policy.interactive_share)
         power = OPEN_POWER if rate > 0 else NO_POWER
         gap = timedelta(minutes=1 / rate) if rate > 0 else policy.gap
         spans.append(
@@ -44,11 +46,11 @@ def _sessions(pace: Pace, policy: Policy, calendar: Calendar, now: datetime, wan
 
 
 def _closes(pace: Pace, policy: Policy, calendar: Calendar, now: datetime) -> tuple[Span, ...]:
-    """Each close opens one turn for every symbol, from the probe on that finds it: an hour after the close, then as `probe_due` says."""
+    """Each close makes every symbol due once, from the probe that finds it: an hour after the close, then at the times of `probe_due`."""
     due = calendar.last_closed(now - PROBE_INTERVAL)
     clock = pace.clock if due is None else calendar.clock(calendar.sessions[due - 1][1])
     spans = []
-    if due is not None and pace.clock < clock:  # it should be out and is not
+    if due is not None and pace.clock < clock:  # the close should be published and is not
         close = calendar.sessions[due - 1][1]
         step = max(PROBE_INTERVAL, (now - close) / 2)
         begins = close + ((now - close) // step + 1) * step

@@ -1,1 +1,1 @@
-"""What the provider's answers mean. Pure."""
+"""The provider's answers and what they mean. Pure."""

@@ -1,6 +1,6 @@
-"""Alpha Vantage without I/O: build the query of a call, decipher the answer. It never sees the key, a socket or a clock.
+"""Alpha Vantage without I/O: build a call's query, decipher its answer. It never sees the key.
 
-Facts: design/provider.md. An answer is either a value of ours or a `Refusal` that names its outcome.
+An answer becomes models of common/core/models.py, or a `Refusal` with its outcome.
 """
 
 import csv
@@ -25,19 +25,18 @@ from common.core.provider.listing import read_listing
 from common.core.provider.notices import notice
 from common.core.provider.outcomes import Outcome
 
-BULK_LIMIT = 100
-PRICED = (Function.QUOTE, Function.BULK, Function.DAILY)  # what an entitlement is asked for with
-FIRST_DAY = date(1970, 1, 1)  # no price that we ask for is older
+BULK_LIMIT = 100  # symbols of a bulk call
+PRICED = (Function.QUOTE, Function.BULK, Function.DAILY)  # the functions that take an entitlement
+FIRST_DAY = date(1970, 1, 1)  # an older price is an error of the provider
 TOO_MANY = 429
-BLANKS = b"\xef\xbb\xbf \t\r\n"  # a byte order mark and white space, before any body
+BLANKS = b"\xef\xbb\xbf \t\r\n"  # a byte order mark or white space before a body
 Answer = tuple[Price, ...] | tuple[Bar, ...] | tuple[Match, ...] | tuple[Listed, ...]
 
 
 class Refusal(Exception):
-    """The answer holds no data. The message is ours, never the provider's text: that one can echo the key.
+    """The answer has no data. The message never repeats the provider's text, which may contain the key.
 
-    `notice` is that text where nobody knows what it means: for the log alone, once the key is struck out of it. `wait`: for how long
-    the provider asks to be left alone, where it says so.
+    `notice`: that text if it is unknown; only for the log, after the key has been removed. `wait`: from `Retry-After`.
     """
 
     def __init__(self, outcome: Outcome, message: str, notice: str = "", wait: timedelta | None = None) -> None:
@@ -48,8 +47,8 @@ class Refusal(Exception):
 
 
 def query(function: Function, subjects: Sequence[str], *, entitlement: str = "") -> dict[str, str]:
-    """The parameters of a call, the key apart. `entitlement`: `realtime` or `delayed`, where the plan has it; without it prices are those
-    of the end of the day."""
+    """The parameters of a call, without the key. `entitlement`: `realtime` or `delayed` if the plan has it; without one, prices are
+    end-of-day."""
     asked = ",".join(subjects)
     extra = {
         Function.QUOTE: {"symbol": asked},
@@ -66,7 +65,7 @@ def query(function: Function, subjects: Sequence[str], *, entitlement: str = "")
 def decipher(
     function: Function, subjects: Sequence[str], status: int, body: bytes, *, wait: timedelta | None = None
 ) -> Answer:
-    """What the provider answered; raise `Refusal` for all that is not the data that was asked for. `wait`: what `Retry-After` says."""
+    """The data of an answer; raise `Refusal` for anything else. `wait`: from `Retry-After`."""
     if status != 200:
         _refuse_status(status, body, wait)
     body = body.lstrip(BLANKS)
@@ -78,7 +77,7 @@ def decipher(
 
 
 def _refuse_status(status: int, body: bytes, wait: timedelta | None) -> NoReturn:
-    """The status says what it was, whatever the text; only a key that is refused can be told by no status alone."""
+    """Raise by status, whatever the text; except that 401 and 403 mean a refused key only if the text says so."""
     if status == TOO_MANY:
         raise Refusal(Outcome.THROTTLED_MINUTE, f"status {status}: too many calls", wait=wait)
     if status in (401, 403) and _refuses_key(body):
@@ -96,7 +95,7 @@ def _refuses_key(body: bytes) -> bool:
 
 def _object(body: bytes) -> Mapping[str, Any]:
     try:
-        content = json.loads(body.decode())  # json's own guess would take UTF-16
+        content = json.loads(body.decode())  # json.loads would guess UTF-16 too
     except (ValueError, RecursionError):
         raise Refusal(Outcome.UNAVAILABLE, "expected JSON") from None
     if not isinstance(content, dict):
@@ -105,7 +104,7 @@ def _object(body: bytes) -> Mapping[str, Any]:
 
 
 def _refuse_notices(content: Mapping[str, Any]) -> None:
-    """Only top-level keys count: a good series holds "1. Information" inside its Meta Data."""
+    """Raise for a notice under a top-level key. A good series has "1. Information" too, but inside its Meta Data."""
     top = {key.strip().lower(): value for key, value in content.items()}
     message = text if isinstance(text := top.get("message"), str) else ""
     if "premium endpoint" in message.lower() or "ARTIFICIAL" in message:
@@ -118,7 +117,7 @@ def _refuse_notices(content: Mapping[str, Any]) -> None:
 
 
 def _beginning(content: Mapping[str, Any], name: str) -> Any:
-    """What stands under a key that begins so: with an entitlement it goes on with ` - DATA DELAYED BY 15 MINUTES`."""
+    """The value of the key that starts with `name`. With an entitlement the key may end in ` - DATA DELAYED BY 15 MINUTES`."""
     return next((value for key, value in content.items() if key.startswith(name)), None)
 
 
@@ -132,12 +131,12 @@ def _quote(content: Mapping[str, Any], subjects: Sequence[str]) -> tuple[Price, 
         raise _no_data("quote")
     named = _named(row)
     if read_text(named.get("symbol")).upper() != subjects[0]:
-        raise _no_data("quote of the symbol that was asked for")
+        raise _no_data("quote of the requested symbol")
     return (_price(subjects[0], named, "price", "latest trading day", "previous close", "change percent"),)
 
 
 def _price(symbol: str, row: Mapping[str, Any], price: str, day: str, previous: str, percent: str) -> Price:
-    """A plausible price: above zero, finite, with a day; everything else may be unknown."""
+    """A price that is above zero and has a day; all else may be unknown. Raise `Refusal` without them."""
     value, trading_day = read_positive(row.get(price)), read_date(row.get(day))
     if value is None or trading_day is None or trading_day < FIRST_DAY:
         raise _no_data("plausible price")
@@ -156,18 +155,18 @@ def _price(symbol: str, row: Mapping[str, Any], price: str, day: str, previous: 
 
 
 def _bulk(content: Mapping[str, Any], subjects: Sequence[str]) -> tuple[Price, ...]:
-    """The rows that were asked for. An answer that holds none of them says nothing about any symbol."""
+    """The requested rows. An answer without any of them says nothing about the symbols, so it is an unknown notice."""
     if content.get("message") != "success" or not isinstance(rows := content.get("data"), list):
         raise Refusal(Outcome.UNKNOWN_NOTICE, "expected bulk quotes with the message success")
     asked = {read_text(row.get("symbol")).upper(): row for row in rows if isinstance(row, dict)}
     prices = tuple(filter(None, (_bulk_price(symbol, asked.get(symbol)) for symbol in subjects)))
     if not prices:
-        raise Refusal(Outcome.UNKNOWN_NOTICE, "no quote in the answer that was asked for")
+        raise Refusal(Outcome.UNKNOWN_NOTICE, "no requested quote in the answer")
     return prices
 
 
 def _bulk_price(symbol: str, row: Mapping[str, Any] | None) -> Price | None:
-    """One row, or nothing: a row that lacks its price is no answer for its symbol and takes no other symbol down."""
+    """One row's price. A row without a price is no answer for its symbol, but does not invalidate other rows."""
     if row is None:
         return None
     try:
@@ -177,7 +176,7 @@ def _bulk_price(symbol: str, row: Mapping[str, Any] | None) -> Price | None:
 
 
 def _search(content: Mapping[str, Any], _: Sequence[str]) -> tuple[Match, ...]:
-    """Best match first. Of a symbol that is named twice the first counts; one that cannot be asked for is left out."""
+    """Best match first. Repeated and invalid symbols are dropped."""
     if not isinstance(rows := content.get("bestMatches"), list):
         raise _no_data("matches")
     matches = [_match(_named(row)) for row in rows if isinstance(row, dict)]
@@ -199,8 +198,10 @@ def _match(row: Mapping[str, Any]) -> Match:
 
 
 def _daily(content: Mapping[str, Any], _: Sequence[str]) -> tuple[Bar, ...]:
-    """Oldest first, one a day: a row without a time is the day's own, else the latest counts. A row without its four prices is left out, a
-    volume may be unknown."""
+    """Oldest first, one bar a day. Of a day's several rows, one without a time counts, otherwise the latest.
+
+    A row without its four prices is dropped; its volume may be unknown.
+    """
     rows = _beginning(content, "Time Series (Daily)")
     if not isinstance(rows, dict) or not rows:
         raise _no_data("daily bars")
@@ -221,12 +222,12 @@ def _bar(day: str, row: Any) -> Bar | None:
 
 
 def _named(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields without their numbers: `01. symbol` is `symbol`."""
+    """The fields without their numbers: `01. symbol` becomes `symbol`."""
     return {key.partition(". ")[2]: value for key, value in row.items()}
 
 
 def _listing(body: bytes) -> tuple[Listed, ...]:
-    """Over a limit it is a good header over a notice spelt one letter a column, which no row survives."""
+    """When throttled, the provider sends a valid header and the word "Information" one letter per column; such rows are dropped."""
     try:
         listed = read_listing(body)
     except csv.Error:

@@ -1,6 +1,6 @@
-"""One field of the provider's answers: text, name, number or day, each of which it can say null for in many ways.
+"""Parse one field of an answer: text, name, number or day. The provider writes null in many ways.
 
-What is read here can be stored and shown: no control characters, no markup, no number or day beyond its bounds.
+The results can be stored and shown: no control characters, no markup, numbers and days within bounds.
 """
 
 import re
@@ -16,14 +16,14 @@ from common.errors import InvalidSymbol
 NULLS = frozenset({"None", "-", ".", "null", "N/A", "n/a", ""})
 MAX_TEXT_LENGTH = 200  # characters that are kept
 MAX_NUMBER_LENGTH = 40  # characters
-EARLIEST, LATEST = date(1700, 1, 1), date(2199, 12, 31)  # no exchange is older
+EARLIEST, LATEST = date(1700, 1, 1), date(2199, 12, 31)  # no stock exchange data is older
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})((?:[ TZ+-].*)?)", re.DOTALL)
 _REFERENCE = re.compile(r"&(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 
 def read_text(value: Any) -> str:
-    """What the provider wrote, in characters that can be read; nothing for each of its ways to say null."""
+    """A text without control characters, at most 200 characters; "" for null."""
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return ""
     text = str(value)
@@ -32,18 +32,18 @@ def read_text(value: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """PostgreSQL refuses a NUL and half a surrogate pair; nobody wants to read another control character either."""
+    """Replace control characters by blanks. PostgreSQL would refuse a NUL or half a surrogate pair."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def read_name(value: Any) -> str:
-    """A text with its markup read: `AT&AMP;T` and `MACY&#39;S`, escaped twice too. A reference without its `;` is no reference."""
+    """A text with character references resolved, also if escaped twice: `AT&AMP;T`, `MACY&#39;S`. A reference needs its `;`."""
     text = read_text(value)
     return read_text(_REFERENCE.sub(_character, _REFERENCE.sub(_character, text))) if "&" in text else text
 
 
 def read_symbol(value: Any) -> str:
-    """A symbol as the provider spells it, in capitals; nothing for what nobody could ask for."""
+    """A symbol in the provider's spelling, upper-case; "" if it is no valid symbol."""
     symbol = read_name(value).upper()
     try:
         normalize_symbol(symbol)
@@ -53,7 +53,7 @@ def read_symbol(value: Any) -> str:
 
 
 def _character(reference: re.Match[str]) -> str:
-    """Names are mostly in capitals, and so are the references in them: `&AMP;`, `&EACUTE;`, `&APOS;`."""
+    """Resolve one reference, in any case: in names, mostly capitals, they are `&AMP;`, `&EACUTE;`, `&APOS;`."""
     name = reference[1]
     if name.startswith("#"):
         return unescape(reference[0])
@@ -63,7 +63,7 @@ def _character(reference: re.Match[str]) -> str:
 
 
 def read_decimal(value: Any) -> Decimal | None:
-    """A number of at most 40 characters between 1e-12 and 1e12, or zero. `adjusted` and not `abs`: that one can overflow."""
+    """A number of at most 40 characters and magnitude 1e-12 to 1e12, or zero; None for others. `adjusted`, because `abs` can overflow."""
     text = read_text(value)
     if len(text) > MAX_NUMBER_LENGTH or _NUMBER.fullmatch(text) is None:
         return None
@@ -77,7 +77,7 @@ def read_decimal(value: Any) -> Decimal | None:
 
 
 def read_positive(value: Any) -> Decimal | None:
-    """A price: the provider writes an unknown one as zero, too."""
+    """A price, above zero; the provider also writes zero for an unknown one."""
     number = read_decimal(value)
     return number if number is not None and number > 0 else None
 
@@ -92,7 +92,7 @@ def read_date(value: Any) -> date | None:
 
 
 def read_moment(value: Any) -> tuple[date | None, tuple[int, ...]]:
-    """A day and the numbers of the time behind it: none, if it is a day alone."""
+    """A day, and the numbers of the time after it, which are empty for a plain day."""
     found = _DAY.fullmatch(read_text(value))
     if found is None:
         return None, ()

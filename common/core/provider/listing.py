@@ -1,4 +1,4 @@
-"""The provider's listing of US symbols: a table in CSV. It knows columns and encodings, not what an answer without a table means."""
+"""Parse the provider's listing of US symbols, a CSV table."""
 
 import csv
 import io
@@ -9,11 +9,11 @@ from common.core.models import Listed
 from common.core.provider.fields import read_date, read_name, read_symbol, read_text
 
 COLUMNS = frozenset({"symbol", "name", "exchange", "assetType", "status"})
-UNREADABLE, READABLE = "\ufffd", 10_000  # one letter in so many may be no UTF-8: a name among thousands
+UNREADABLE, READABLE = "\ufffd", 10_000  # up to one character in 10,000 may be invalid UTF-8: a name among thousands
 
 
 def read_listing(body: bytes) -> tuple[Listed, ...]:
-    """The symbols that are traded and can be asked for; raise `csv.Error` for what is no listing."""
+    """The active symbols that can be asked for; raise `csv.Error` if it is not a listing."""
     text = body.decode("utf-8", "replace")
     rows = csv.DictReader(io.StringIO(text))
     if text.count(UNREADABLE) > len(text) // READABLE or not COLUMNS <= set(rows.fieldnames or ()):

@@ -1,7 +1,7 @@
-"""Which notice a text of the provider's is: that of a limit, of a key or of a call. It knows texts, not the bodies that they come in.
+"""Classify the texts of the provider's notices: about a limit, the key or the call. The bodies are parsed in alpha_vantage.py.
 
-A text can speak of several limits at once: of the one that is used up, and of those that the plan has. First come periods that a sentence
-says are used up, the longest of them; then phrases in a fixed order.
+A text may name several limits: the one that is used up, and those of the plan. So first look for sentences that say a period is used up,
+and take the longest period; then look for known phrases in a fixed order.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from common.core.provider.outcomes import Outcome
 
-# Judged in this order, over the lower-cased text: the notice for a second also speaks of the day and of premium endpoints.
+# Tried in this order on the lower-cased text: the notice about a second also mentions the day and premium endpoints.
 NOTICES: tuple[tuple[Outcome, tuple[str, ...]], ...] = (
     (Outcome.THROTTLED_SECOND, ("spreading out", "per second", "burst pattern")),
     (
@@ -23,7 +23,7 @@ NOTICES: tuple[tuple[Outcome, tuple[str, ...]], ...] = (
 )
 BURST, DETECTED = ("spreading out", "burst pattern"), "detected your api key as"
 
-# The longest first: the first that is used up decides. A month that is used up is no shorter than a day.
+# The longest first: the first match decides. A used-up month is treated as a used-up day.
 PERIODS: tuple[tuple[Outcome, re.Pattern[str]], ...] = tuple(
     (outcome, re.compile(rf"(?:\b(?:per|an?|each|every|this)[ -]|\w ?/ ?)(?:{units})\b|\b(?:{adverbs})\b"))
     for outcome, units, adverbs in (
@@ -32,7 +32,7 @@ PERIODS: tuple[tuple[Outcome, re.Pattern[str]], ...] = tuple(
         (Outcome.THROTTLED_SECOND, "seconds?|secs?|s", "second-level"),
     )
 )
-_KEY = re.compile(rf"{DETECTED} \S+")  # whatever it is, it names no period
+_KEY = re.compile(rf"{DETECTED} \S+")  # a key may look like a period
 _SENTENCE = re.compile(r"(?<=[.;!?])\s+")
 _ASIDE = re.compile(r"\([^()]*\)")
 _USED_UP = re.compile(
@@ -44,7 +44,7 @@ _ADVICE = re.compile(r"\b(?:please|consider|subscribe|upgrade|you may|would like
 
 
 def notice(text: str) -> Outcome:
-    """Which notice a text is; `unknown_notice` where it cannot be told."""
+    """The outcome that a notice stands for; `unknown_notice` if its text is unknown."""
     lowered = " ".join(text.lower().split())
     if (used_up := _used_up(_KEY.sub(DETECTED, lowered))) is not None:
         return used_up
@@ -55,7 +55,7 @@ def notice(text: str) -> Outcome:
 
 
 def _used_up(text: str) -> Outcome | None:
-    """The longest period that the text says is used up. A notice about a burst may state the plan's limits beside: they are not."""
+    """The longest period that the text says is used up. In a notice about a burst, stated limits are the plan's and not used up."""
     sentences = _SENTENCE.split(text)
     claims = [_claim(each) for each in sentences if _USED_UP.search(each) and not _SUPPOSED.search(each)]
     if not any(map(_period, claims)) and not any(phrase in text for phrase in BURST):
@@ -64,14 +64,14 @@ def _used_up(text: str) -> Outcome | None:
 
 
 def _stated(text: str, sentences: list[str]) -> Iterator[str]:
-    """Sentences that state a limit. Where the key is detected, that is all of them but the advice."""
+    """Sentences that state a limit. In a notice that names the key, these are all sentences but the advice."""
     for each in sentences:
         if not _ADVICE.search(each) and (DETECTED in text or _STATED.search(each)):
             yield each
 
 
 def _claim(sentence: str) -> str:
-    """A sentence without what it says in brackets, unless only that names a period."""
+    """A sentence without its parentheses, unless only they name a period."""
     plain = _ASIDE.sub(" ", sentence)
     return plain if _period(plain) else sentence
 

@@ -1,4 +1,4 @@
-"""How a call can end, and what follows from it for the ledger, the line and the symbol. It does not read bodies."""
+"""How a call can end, and what follows for the ledger, the queue and the symbol."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
@@ -8,11 +8,11 @@ from common.core.calendar.trading_day import NEW_YORK
 from common.core.limits import DAY, MINUTE, Rule
 
 FIRST_QUARANTINE = timedelta(minutes=5)
-RETRY_AFTER = "retry_after"  # a hold of the length that the provider named
+RETRY_AFTER = "retry_after"  # the reason of a hold whose length the provider named
 
 
 class Outcome(StrEnum):
-    """The journal's words; a row without one is in flight, or its process died."""
+    """The values of `calls.outcome`. A call without one is in flight, or its process died."""
 
     OK = "ok"
     UNSENT = "unsent"
@@ -32,12 +32,12 @@ TRANSIENT = frozenset({Outcome.UNAVAILABLE, Outcome.UNSENT, Outcome.UNKNOWN_NOTI
 BLAMES_SYMBOL = frozenset({Outcome.NO_DATA, Outcome.BAD_REQUEST})
 NO_ANSWER = frozenset(
     {Outcome.UNAVAILABLE, Outcome.UNSENT, Outcome.UNKNOWN_NOTICE, Outcome.BAD_KEY}
-)  # they close the gate
+)  # several in a row close the gate
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """No call before `until`; `probing`: then one call alone, and the rest wait for its outcome."""
+    """No call before `until`. `probing`: after that one call goes, and all others wait for its outcome."""
 
     until: datetime
     reason: str
@@ -45,8 +45,8 @@ class Hold:
 
 
 def hold_after(outcome: Outcome, limits: tuple[Rule, ...], now: datetime, wait: timedelta | None = None) -> Hold | None:
-    """What a throttle asks for: silence until its window has passed. `now` is the ledger's time of the response; `wait` is how long the
-    provider said, which is believed from a minute to a day."""
+    """The hold after a throttle: until its window has passed. `now`: the ledger's time of the response. `wait`: from `Retry-After`, which
+    counts if it is longer than a minute, up to a day. None if the outcome is no throttle."""
     if outcome not in THROTTLES:
         return None
     if wait is not None and wait > MINUTE:
@@ -59,7 +59,7 @@ def hold_after(outcome: Outcome, limits: tuple[Rule, ...], now: datetime, wait: 
 
 
 def next_quota_day(now: datetime) -> datetime:
-    """The later of the next UTC and the next New York midnight: the provider does not say which one it means."""
+    """The next midnight in UTC or in New York, whichever is later: the provider does not document which one it uses."""
     return max(_next_midnight(now, UTC), _next_midnight(now, NEW_YORK))
 
 

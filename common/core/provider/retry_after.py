@@ -1,4 +1,4 @@
-"""The header `Retry-After`: seconds, or the time of an answer's clock. RFC 9110, section 10.2.3. It asks no clock."""
+"""The header `Retry-After`: seconds, or a date by the server's clock (RFC 9110, section 10.2.3)."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from common.core.limits import DAY
 
 
 def read_wait(text: str, now: datetime) -> timedelta | None:
-    """How long to wait, from nothing to a day; None where the header says nothing that can be read. `now`: when the answer was sent."""
+    """How long to wait, from zero to a day; None if the header cannot be read. `now`: when the answer was sent."""
     text = text.strip()
     if re.fullmatch(r"[0-9]+(?:\.[0-9]*)?", text):
         return _bounded(timedelta(seconds=min(float(text), DAY.total_seconds())))
@@ -17,7 +17,7 @@ def read_wait(text: str, now: datetime) -> timedelta | None:
 
 
 def read_http_date(text: str) -> datetime | None:
-    """A time in any of HTTP's three forms, aware."""
+    """A date in any of HTTP's three forms, aware, UTC; None if it cannot be read."""
     try:
         at = parsedate_to_datetime(text)
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -1,1 +1,1 @@
-"""Quotes and charts as they are shown: how fresh, and why not. Pure."""
+"""How fresh quotes and charts are, and why they are stale. Pure."""

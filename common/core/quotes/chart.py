@@ -1,6 +1,6 @@
-"""A chart as it is shown: whether it has anything new to ask for, its newest day beside the quote, and how fresh that makes it.
+"""A chart as clients see it: its bars with the newest quote merged in, its freshness, and whether fetching it again is worthwhile.
 
-This is the one place where a bar and a quote meet. It knows when closes come out; it fetches nothing.
+Bars and quotes are merged only here.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from common.core.models import Bar, Quote
 from common.core.quotes.freshness import AHEAD, PROVIDER_BEHIND, Freshness
 from common.core.quotes.outlook import Outlook, reason
 
-RETRY = timedelta(hours=1)  # after a fetch that lacked a day that is out; each further one waits for twice as long
+RETRY_DELAY = timedelta(hours=1)  # after a fetch that lacked a published day; doubles with each further one
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The provider's bars of a symbol, oldest first, at least one; `fetched_at`, the ledger's time of the response, is of all of them."""
+    """A symbol's bars, oldest first, at least one, all fetched at `fetched_at`, the ledger's time of the response."""
 
     symbol: str
     source: str
@@ -34,9 +34,9 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A chart with the quote worked into its newest day. `as_of`: when the newest bar was known; `quoted`: it is the quote's.
+    """A chart with the quote merged in. `as_of`: when the newest bar was fetched; `quoted`: whether that bar comes from the quote.
 
-    `partial`: days whose last price was not out yet when they were fetched.
+    `partial`: days whose close was not final yet when they were fetched.
     """
 
     bars: tuple[Bar, ...]
@@ -46,21 +46,21 @@ class View:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every day but the newest has its last price."""
+        """Whether every day but the newest has its final price."""
         return self.partial <= {self.bars[-1].day}
 
 
 class Due(Enum):
-    """What a refresh of a chart would bring: a day that has closed, or a newer state of the running one."""
+    """What fetching a chart again would bring: a day that has closed, or a newer state of the current one."""
 
     CLOSED_DAY = "closed_day"
     RUNNING_DAY = "running_day"
 
 
 def reconcile(chart: Chart, quote: Quote | None, calendar: Calendar, lag: timedelta) -> View:
-    """The chart with the quote worked in: a newer quote of the newest bar's day closes that bar, one of a later day adds its own.
+    """Merge the quote into the chart: a newer quote of the newest bar's day updates that bar, one of a later day adds a bar.
 
-    A quote that is older than the chart, or of another source, changes nothing. `lag`: how long after a close its price is final.
+    A quote older than the chart or of another source changes nothing. `lag`: how long after a close its price is final.
     """
     newest = None if quote is None else _quoted_bar(chart, quote, calendar)
     open_days = takewhile(
@@ -77,7 +77,7 @@ def reconcile(chart: Chart, quote: Quote | None, calendar: Calendar, lag: timede
 
 
 def _quoted_bar(chart: Chart, quote: Quote, calendar: Calendar) -> Bar | None:
-    """The newest bar as the quote has it; None where the quote does not change the chart."""
+    """The newest bar according to the quote; None if the quote does not change the chart."""
     price, last = quote.price, chart.bars[-1]
     if quote.source != chart.source or quote.fetched_at <= chart.fetched_at or price.trading_day < last.day:
         return None
@@ -95,7 +95,7 @@ def _quoted_bar(chart: Chart, quote: Quote, calendar: Calendar) -> Bar | None:
 
 
 def _is_final(calendar: Calendar, symbol: str, day: date, at: datetime, lag: timedelta) -> bool:
-    """Whether a bar that was known at a time is the day's last word. Where no session is known it is once the day is over."""
+    """Whether a bar fetched at `at` is final. On a day without a known session: once the day is over."""
     close = _session_on(calendar, day)
     if close is not None:
         return at >= close + lag
@@ -103,13 +103,13 @@ def _is_final(calendar: Calendar, symbol: str, day: date, at: datetime, lag: tim
 
 
 def _is_over(symbol: str, day: date, now: datetime) -> bool:
-    """Where the market never closes a day lasts until the next one begins: Friday's over the weekend."""
+    """Whether a day is over where the market never closes: once the next one begins, so Friday lasts over the weekend."""
     following = day + timedelta(days=max(1, 7 - day.weekday()) if day.weekday() >= 4 else 1)
     return latest_day(symbol, now) >= following
 
 
 def _session_on(calendar: Calendar, day: date) -> datetime | None:
-    """The close of a day's session."""
+    """The close of a day's session; None if it has none."""
     index = calendar.sessions_until(day)
     if index == 0 or calendar.sessions[index - 1][0].date() != day:
         return None
@@ -127,19 +127,19 @@ def judge_chart(
     ttl: timedelta,
     outlook: Outlook,
 ) -> Freshness:
-    """Fresh or stale. A chart is fresh for its TTL, and where its newest bar is the quote's, for as long as the quote (`quoted`) is.
+    """A chart's freshness. It is fresh for its TTL; if its newest bar comes from the quote, also as long as the quote (`quoted`) is fresh.
 
-    It is stale all the same if it lacks a session that is out, or, fetched in the running session or after it, that session's day.
+    But it is stale if it lacks a published session, or lacks the current session's day although it was fetched after that session began.
     """
     covered = _sessions_covered(chart, view, calendar)
     until = _fresh_until(chart, view, calendar, covered, data, ttl)
-    mending = quoted if view.is_whole else None  # the quote is of the newest day alone
+    mending = quoted if view.is_whole else None  # the quote can complete only the newest day
     if view.quoted and mending is not None:
         until = max(until, mending.until)
     if chart.fetched_at > now + AHEAD:
         until = now
     fills = covered == calendar.sessions_until(view.bars[-1].day)
-    known = view.as_of if fills else chart.fetched_at  # when the provider last could have given what is lacking
+    known = view.as_of if fills else chart.fetched_at  # when the provider could last have sent what is missing
     lacking = _lacking(view, known, calendar, now, covered, data)
     if lacking is not None:
         until = min(until, max(lacking, known), now)
@@ -156,7 +156,7 @@ def judge_chart(
 
 
 def _sessions_covered(chart: Chart, view: View, calendar: Calendar) -> int:
-    """The sessions up to the newest one before which no close is missing: where the quote is days ahead of the bars, it fills no gap."""
+    """The number of sessions without a missing close: a quote days ahead of the bars does not fill the gap between."""
     fetched = calendar.sessions_until(chart.newest)
     shown = calendar.sessions_until(view.bars[-1].day)
     if not view.is_whole:
@@ -165,7 +165,7 @@ def _sessions_covered(chart: Chart, view: View, calendar: Calendar) -> int:
 
 
 def _fresh_until(chart: Chart, view: View, calendar: Calendar, covered: int, data: str, ttl: timedelta) -> datetime:
-    """By time alone. End-of-day bars are fresh until the next close may be out."""
+    """Until when a chart is fresh by time alone: with end-of-day data until the next close may be published."""
     if data != "end_of_day" or not calendar.sessions:
         return fresh_until(calendar, chart.fetched_at, ttl, LAG[data])
     known = covered - 1 if view.bars[-1].day in view.partial and covered else covered
@@ -176,7 +176,7 @@ def _fresh_until(chart: Chart, view: View, calendar: Calendar, covered: int, dat
 def _lacking(
     view: View, known: datetime, calendar: Calendar, now: datetime, covered: int, data: str
 ) -> datetime | None:
-    """Since when the newest session that should be there could have been fetched, if it is not there."""
+    """Since when the newest missing session could have been fetched; None if none is missing."""
     if not calendar.sessions:
         behind = behind_from(calendar, view.bars[-1].day, data)
         return behind if behind is not None and behind <= now else None
@@ -193,16 +193,16 @@ def _lacking(
 def _next_refresh(
     quoted: Freshness | None, calendar: Calendar, now: datetime, covered: int, data: str
 ) -> datetime | None:
-    """A newer quote mends a chart that lacks one day at most; when a chart itself is asked for again cannot be said."""
+    """When a newer quote will complete the chart, if it lacks at most one day. When the chart itself is fetched again is unknown."""
     last = calendar.last_session(now)
-    wanted = 0 if last is None else calendar.sessions_until(last[0].date())
+    needed = 0 if last is None else calendar.sessions_until(last[0].date())
     if data == "end_of_day":
-        wanted = closes_out(calendar, now, data)
-    return quoted.next_refresh if quoted is not None and wanted <= covered + 1 else None
+        needed = closes_out(calendar, now, data)
+    return quoted.next_refresh if quoted is not None and needed <= covered + 1 else None
 
 
 def chart_due(chart: Chart, view: View, calendar: Calendar, now: datetime, *, data: str, ttl: timedelta) -> Due | None:
-    """What a fetch at `now` may bring; None: nothing. The quote keeps the running day up to date where there is one."""
+    """What a fetch at `now` may bring; None if nothing. The current day is kept up to date by the quote if there is one."""
     if not bars_due(calendar, data, chart.fetched_at, now, ttl, newest=chart.newest):
         return None
     if not calendar.sessions:
@@ -225,12 +225,12 @@ def bars_due(
     *,
     newest: date | None = None,
 ) -> bool:
-    """Whether a fetch at `now` can bring what the one at `fetched_at` (None: there was none) did not.
+    """Whether a fetch at `now` can bring what the one at `fetched_at` did not (None: there was none).
 
-    A chart that was fetched since the last close came out holds it; while the market is open its newest row is a partial day, due
-    again after `ttl` of market time. Where `newest`, the chart's last day, lacks a close that was out, it is asked for again after an
-    hour, two, four and so on. End-of-day data have no partial day, but the hour of their close is not known: where `newest` lacks it,
-    it is asked for once more when the market opens.
+    A chart fetched after the last final close is complete. While the market is open its last row is partial and expires after `ttl` of
+    market time. If `newest`, the chart's last day, lacks a published close, it is fetched again after an hour, two, four and so on.
+    End-of-day data have no partial day, but the hour of their close is unknown: if `newest` lacks it, it is fetched once more when the
+    market opens.
     """
     if fetched_at is None:
         return True
@@ -243,7 +243,7 @@ def bars_due(
     behind = newest is not None and calendar.sessions_until(newest) < closed
     if data != "end_of_day":
         if behind:
-            return now - fetched_at >= max(RETRY, fetched_at - out)
+            return now - fetched_at >= max(RETRY_DELAY, fetched_at - out)
         return calendar.clock(now) - calendar.clock(fetched_at) >= ttl.total_seconds()
     last = calendar.last_session(now)
     return behind and last is not None and fetched_at < last[0]

@@ -1,4 +1,4 @@
-"""How old a quote is, what that makes of it, and how it reads to a client. Amounts go out as JSON numbers."""
+"""Whether a quote is fresh, and its JSON for clients. Amounts are JSON numbers."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,12 +11,12 @@ from common.core.models import Quote
 from common.core.quotes.outlook import Outlook, next_refresh, reason
 
 PROVIDER_BEHIND = "provider_behind"
-AHEAD = timedelta(seconds=30)  # the database's clock and ours may differ by so much
+AHEAD = timedelta(seconds=30)  # the database's clock and this process's may differ by this
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """The verdict on a quote at one moment. For a stale one: why it was not refreshed yet, and an estimate of when it will be."""
+    """A quote's freshness at one moment. If stale: why, and when a refresh is expected."""
 
     until: datetime
     stale: bool
@@ -27,7 +27,10 @@ class Freshness:
 def judge(
     quote: Quote, calendar: Calendar, now: datetime, *, ttl: timedelta, policy: Policy, outlook: Outlook
 ) -> Freshness:
-    """Fresh or stale, by the market's time. One from the future was stamped by a clock that was set back since: nobody knows its age."""
+    """Whether a quote is fresh, by the market clock.
+
+    A quote from the future is stale: its clock was set back since, so its age is unknown.
+    """
     behind = behind_from(calendar, quote.price.trading_day, policy.data)
     until = now if quote.fetched_at > now + AHEAD else _until(quote, calendar, ttl, policy.data, behind)
     if now < until:
@@ -38,7 +41,7 @@ def judge(
 
 
 def _until(quote: Quote, calendar: Calendar, ttl: timedelta, data: str, behind: datetime | None) -> datetime:
-    """By its time of fetch; where prices are end-of-day, by whether it is final. And until its trading day is behind."""
+    """Until when a quote is fresh: by its fetch time, or with end-of-day data until its close is final; never after its day is behind."""
     if data != "end_of_day" or not calendar.sessions:
         until = fresh_until(calendar, quote.fetched_at, ttl, LAG[data])
         return until if behind is None else min(until, behind)
@@ -49,7 +52,7 @@ def _until(quote: Quote, calendar: Calendar, ttl: timedelta, data: str, behind: 
 
 
 def shape(quote: Quote, freshness: Freshness) -> dict[str, object]:
-    """The answer of `GET /api/stock/{symbol}`."""
+    """The JSON of `GET /api/stock/{symbol}`."""
     price = quote.price
     body: dict[str, object] = {
         "symbol": price.symbol,
@@ -78,7 +81,7 @@ def _number(value: Decimal | None) -> float | None:
 
 
 def _text(value: Decimal | None) -> str | None:
-    """Without an exponent, and without a sign that means nothing."""
+    """A decimal without an exponent or a negative zero."""
     return None if value is None else format(value or value.copy_abs(), "f")
 
 

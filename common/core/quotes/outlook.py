@@ -1,4 +1,4 @@
-"""What a process knows of the budget's state: why nothing is refreshed, why a stale quote was not yet, and when it should be."""
+"""An API process's view of the budget: why refreshes are paused, why a quote is stale, when it will be refreshed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,14 +15,17 @@ from common.core.provider.outcomes import RETRY_AFTER, Outcome
 Pause = Literal["store_down", "key_refused", "provider_down", "held", "quota_spent", "market_closed"]
 Reason = Literal[Pause, "no_data", "provider_behind", "budget"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
-BY_ORDER = ("operator", "clock_jump", RETRY_AFTER)  # holds that say nothing of the provider's state
-LATE = timedelta(seconds=1)  # of an estimate that has passed: it is due at any moment
+BY_ORDER = ("operator", "clock_jump", RETRY_AFTER)  # holds that are not caused by a failing provider
+LATE = timedelta(seconds=1)  # an estimate that has passed becomes this long from now
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """The ledger's state as it was last seen: the gate, what is left of a quota, which symbols rest and until when, and what was forecast.
-    `store_down`: it cannot be seen now. `weights` of wanted symbols."""
+    """The ledger's state as last read: the gate, whether the quota has calls left, quarantines and their ends, the weights of tracked
+    symbols, the forecast.
+
+    `store_down`: it cannot be read now.
+    """
 
     gate: Gate = field(default_factory=Gate)
     quota_left: bool = True
@@ -33,7 +36,7 @@ class Outlook:
 
 
 def pause(outlook: Outlook, calendar: Calendar, now: datetime) -> Pause | None:
-    """Why nothing is refreshed now; None: background goes on. The same words in quotes, in the health and in the status."""
+    """Why background is paused; None if it is not. Quotes, health and status use these same words."""
     gate = outlook.gate
     on_hold = gate.held_until is not None and gate.held_until > now
     if outlook.store_down:
@@ -50,7 +53,7 @@ def pause(outlook: Outlook, calendar: Calendar, now: datetime) -> Pause | None:
 
 
 def reason(outlook: Outlook, calendar: Calendar, symbol: str, now: datetime) -> Reason:
-    """Why a stale quote is still stale; `budget`, as mostly: it waits for its turn."""
+    """Why a quote is stale; usually `budget`: it waits for its turn."""
     why = pause(outlook, calendar, now)
     if why in (None, "market_closed") and outlook.resting.get(symbol, now) > now:
         return "no_data"
@@ -58,7 +61,7 @@ def reason(outlook: Outlook, calendar: Calendar, symbol: str, now: datetime) -> 
 
 
 def next_refresh(outlook: Outlook, quote: Quote, now: datetime) -> datetime | None:
-    """When the quote is expected to be refreshed. None: nobody wants it, or nobody knows. Not before a hold, or its rest, is over."""
+    """When the quote is expected to be refreshed: after any hold and quarantine. None if it is not tracked, or unknown."""
     seen = outlook.forecast
     if outlook.store_down or outlook.gate.closed or seen is None:
         return None
@@ -72,7 +75,7 @@ def next_refresh(outlook: Outlook, quote: Quote, now: datetime) -> datetime | No
 
 
 def _by_weight(outlook: Outlook, seen: Forecast, quote: Quote) -> datetime | None:
-    """By the square-root law: the forecast was made before the quote came, or ended before its turn."""
+    """The time by the square-root law, if the forecast is older than the quote or ends before its turn."""
     weight = outlook.weights.get(quote.symbol)
     if weight is None or not seen.period:
         return None

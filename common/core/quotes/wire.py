@@ -1,4 +1,4 @@
-"""A quote on the wire between our own processes: one JSON object, the same in Redis's key and in its stream."""
+"""The JSON of a quote between Quotewell's processes, the same in Redis's key and stream."""
 
 import json
 from dataclasses import fields
@@ -12,7 +12,7 @@ AMOUNTS = ("price", "change", "change_percent", "open", "high", "low", "previous
 
 
 def version(quote: Quote) -> int:
-    """Microseconds since 1970: orders the quotes of a symbol, and fits a double."""
+    """Microseconds since 1970. It orders a symbol's quotes, and is exact as a double in Redis's Lua."""
     return (quote.fetched_at - EPOCH) // timedelta(microseconds=1)
 
 

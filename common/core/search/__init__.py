@@ -1,1 +1,1 @@
-"""Finding a symbol by its name or its letters. Pure."""
+"""Find symbols by name or letters. Pure."""

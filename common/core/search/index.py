@@ -1,6 +1,6 @@
-"""What a few typed letters find in an index over a listing, and in which order. It does not know how the index is built.
+"""Search an index over a listing, and rank the matches. ranking.py builds the index.
 
-Symbols and names are compared by their words and by their letters alone (`names.py`): `BRK.B`, `brk b` and `BRKB` are one, and so are
+Symbols and names are compared by words and by letters without blanks (names.py): `BRK.B`, `brk b` and `BRKB` are equal, and so are
 `jp morgan` and `JPMorgan`.
 """
 
@@ -19,19 +19,19 @@ from common.core.search.kinds import Kind
 from common.core.search.names import trimmed, typed_words
 from common.core.search.spelling import MIN_LENGTH, Spellings
 
-BEST = 10
-HEAD = 4  # words; a name is told apart by no more
-MISSPELT = 2  # words of a query
-MAX_RARE_NAMES = 50  # names; a word of more tells none apart
-SHORT_SYMBOL = 3  # letters; longer ones are the beginning of a name rather than of a symbol
+BEST = 10  # matches that a search returns
+HEAD = 4  # words at a name's beginning that are indexed
+MISSPELT = 2  # words of a query that may be misspelt
+MAX_RARE_NAMES = 50  # names; a word in more of them identifies none
+SHORT_SYMBOL = 3  # letters; longer ones rather begin a name
 
 
 class Tier(IntEnum):
-    """How a row was found, the surest first."""
+    """How a row was found, the most certain first."""
 
     SYMBOL = 0
     ALIAS = 1
-    NAME = 2  # all of the name, its legal form apart
+    NAME = 2  # the whole name without its legal form
     SHORT_SYMBOL = 3
     HEAD = 4  # whole words at the beginning of the name
     SYMBOL_START = 5
@@ -43,9 +43,9 @@ class Tier(IntEnum):
 
 
 class Group(IntEnum):
-    """What goes before what, however it was found."""
+    """The groups of matches, in order; within a group the tier decides."""
 
-    MEANT = 0  # the symbol or the brand that was typed
+    MEANT = 0  # the typed symbol or brand
     COMMON = 1
     FUND = 2
     NEAR = 3
@@ -65,16 +65,16 @@ SCORES = {
 }
 _SYMBOL = re.compile(r"[\w^:./ $#-]+")  # `at&t` is a name, though there may be an ATT
 OF_SYMBOL = frozenset({Tier.SYMBOL, Tier.SHORT_SYMBOL, Tier.SYMBOL_START})
-STRONG = SCORES[Tier.WORD_STARTS]  # below are misspelt words and parts of words
-Place = tuple[int, int, int]  # where a row stands among those found: group, tier, place within it
+STRONG = SCORES[Tier.WORD_STARTS]  # lower scores are of misspelt words and parts of words
+Place = tuple[int, int, int]  # a row's rank: group, tier, place within the tier
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Rows in the order they have at equal rank; a row's number stands for it everywhere.
+    """The rows of a listing, in their order at equal rank. A row is referred to by its number.
 
-    `listed`: the row of each symbol as it is listed. `kinds` by row. `symbols`, `aliases`, `cores`, `heads` and `names` are letters without
-    blanks; `words` are single. `text` is all names, a line each; a row's begins at `starts[row]`.
+    `listed`: the row of each symbol. `kinds`: by row. `symbols`, `aliases`, `cores`, `heads` and `names` are texts without blanks; `words`
+    are single words. `text`: all names, one a line; row `n` starts at `starts[n]`.
     """
 
     matches: Sequence[Match]
@@ -91,7 +91,7 @@ class Index:
     starts: Sequence[int]
 
     def __contains__(self, symbol: object) -> bool:
-        """As `has`."""
+        """The same as `has`."""
         return symbol in self.listed
 
     def __bool__(self) -> bool:
@@ -99,14 +99,14 @@ class Index:
         return bool(self.listed)
 
     def has(self, symbol: str) -> bool:
-        """Whether the listing has a symbol, spelt so."""
+        """Whether the listing has exactly this symbol."""
         return symbol in self.listed
 
     def find(self, query: str) -> list[Match]:
-        """At most ten, best first; `score` is below `STRONG` for misspelt words and parts of words.
+        """At most ten matches, best first; `score` is below `STRONG` for misspelt words and parts of words.
 
-        The symbol itself, a brand, a whole name; then common shares before funds before the rest of a company's papers, each by where
-        the words stand. What is misspelt is looked for where no name has the words.
+        First the symbol itself, a brand, a whole name; then common shares, funds, and other securities, each by the position of the
+        words. Misspellings are tried only if no name has the words.
         """
         words, is_symbol = typed_words(query), _SYMBOL.fullmatch(query) is not None
         found = self._strong(words, is_symbol)
@@ -118,7 +118,7 @@ class Index:
         return [_scored(self.matches[row], SCORES[Tier(found[row][1])]) for row in best]
 
     def _strong(self, words: Sequence[str], is_symbol: bool) -> dict[int, Place]:
-        """Tier by tier, until there are ten that no later one can surpass."""
+        """Rows found tier by tier, until there are ten that no later tier can outrank."""
         found: dict[int, Place] = {}
         for tier, rows in self._tiers(words, is_symbol) if words else ():
             for place, row in enumerate(rows):
@@ -142,23 +142,23 @@ class Index:
         yield Tier.WORD_STARTS, self._by_words(words, self.words.starting)
 
     def _by_symbol(self, words: Sequence[str]) -> Sequence[int]:
-        """Of BRKB and BRK-B the one that is typed goes first."""
+        """Rows of a symbol, with or without its sign; of BRKB and BRK-B the typed one first."""
         rows = self._apart(self.symbols.equal("".join(words)), words)
         return sorted(rows, key=lambda row: self.matches[row].symbol != words[0])
 
     def _by_symbol_start(self, words: Sequence[str]) -> Sequence[int]:
-        """Shorter ones first, of each kind."""
+        """Rows whose symbol starts with the words, by kind, the shorter first."""
         return nsmallest(BEST, self._apart(self.symbols.starting("".join(words)), words), key=self._symbol_place)
 
     def _apart(self, rows: Sequence[int], words: Sequence[str]) -> Sequence[int]:
-        """What is typed apart, as `brk b` and `BP.L`, is no symbol without a sign."""
+        """Only symbols with a sign, if the query has several words: `brk b`, `BP.L`."""
         return rows if len(words) == 1 else [row for row in rows if not self.matches[row].symbol.isalnum()]
 
     def _symbol_place(self, row: int) -> tuple[int, int, int]:
         return self.kinds[row], len(self.matches[row].symbol), row
 
     def _rows_of_word(self, word: str) -> Sequence[int]:
-        """The rows whose name has a word, or whose symbol it is: `Apple (AAPL)`."""
+        """Rows with a word in their name, or as their symbol: `Apple (AAPL)`."""
         named, symbols = self.words.equal(word), self.symbols.equal(word)
         return [*named, *symbols] if symbols else named
 
@@ -166,7 +166,7 @@ class Index:
         return nsmallest(BEST, _common(find(word) for word in dict.fromkeys(words)))
 
     def _add_weak(self, found: dict[int, Place], words: Sequence[str]) -> None:
-        """Misspelt words only where no share and no fund has them as they are, and then before a company's lesser papers."""
+        """Add rows with misspelt words, if no share or fund has the words as typed; then rows with the words inside other words."""
         if not any(tier not in OF_SYMBOL and group < Group.NEAR for group, tier, _ in found.values()):
             for place, row in enumerate(self._near(words)):
                 found.setdefault(row, (Group.NEAR, Tier.NEAR, place))
@@ -175,7 +175,7 @@ class Index:
             found[row] = Group.WITHIN, Tier.WITHIN, place
 
     def _near(self, words: Sequence[str]) -> Sequence[int]:
-        """The whole name or its beginning misspelt, else some of its words."""
+        """Rows whose name or its beginning is similar; otherwise rows with similar words."""
         typed = "".join(words)
         places: dict[int, tuple[int, int, float, int, int]] = {}
         for errors, unlikeness, text in self.spellings.near(typed):
@@ -187,7 +187,7 @@ class Index:
         return nsmallest(BEST, places, key=places.__getitem__)
 
     def _near_words(self, words: Iterable[str]) -> Sequence[int]:
-        """Names that have every word or one near to it, else those that have the rarest: `john deere` is Deere."""
+        """Rows with every word or a similar one; otherwise those with the rarest word: `john deere` finds Deere."""
         groups = {word: self.words.starting(word) for word in words}
         wrong = [word for word, rows in groups.items() if not rows]
         for word in wrong if len(wrong) <= MISSPELT else ():
@@ -210,7 +210,7 @@ Find = Callable[[str], Sequence[int]]
 
 
 def _common(groups: Iterable[Sequence[int]]) -> Iterable[int]:
-    """The rows that are in all groups; the smallest first: what it leaves is all that the others need to look at."""
+    """The rows in all groups. It starts with the smallest group, to keep the sets small."""
     rows: set[int] | None = None
     for group in sorted(groups, key=len):
         rows = set(group) if rows is None else rows.intersection(group)

@@ -1,4 +1,4 @@
-"""What kind of security a row of the listing is, as far as its symbol, venue and name tell. It ranks nothing."""
+"""Classify rows of the listing by kind of security: by symbol, venue and name."""
 
 import re
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ _LESSER_NAME = re.compile(
 
 
 class Kind(IntEnum):
-    """In the order in which people mean them."""
+    """In the order in which people usually mean them."""
 
     COMMON = 0
     FUND = 1
@@ -25,7 +25,7 @@ class Kind(IntEnum):
 
 
 def kind_of(row: Listed) -> Kind:
-    """By the row alone; `duplicates` needs the others."""
+    """The kind by the row alone; duplicates are found by `duplicates`."""
     if _LESSER_SYMBOL.search(row.symbol) or not row.name.strip():
         return Kind.LESSER
     if row.asset_type == "ETF" or row.exchange in FUND_VENUES or _FUND.search(row.name):
@@ -34,7 +34,7 @@ def kind_of(row: Listed) -> Kind:
 
 
 def duplicates(rows: Iterable[Listed]) -> set[str]:
-    """Symbols of rows that have the name of a shorter symbol: the second of a share's two venues, or a paper of the same company."""
+    """Symbols whose name is that of a shorter symbol too: a share's second venue, or another security of the company."""
     first: dict[str, str] = {}
     found: set[str] = set()
     for row in sorted(rows, key=lambda row: (len(row.symbol), row.symbol)):

@@ -1,4 +1,4 @@
-"""How a company's name is written, and how it is compared: without case, accents, apostrophes, signs and markup. It knows no listing."""
+"""Normalize companies' names for comparison: without case, accents, apostrophes, signs and markup."""
 
 import html
 import re
@@ -28,7 +28,7 @@ CHATTER = LEGAL | frozenset(["STOCK", "STOCKS", "SHARE", "SHARES", "PRICE", "QUO
 
 
 def unescape(text: str) -> str:
-    """Without markup: `S&AMP;P` -> `S&P`. Entities in capitals count, and what was escaped twice."""
+    """Resolve entities, in capitals and escaped twice too: `S&AMP;P` -> `S&P`."""
     for _ in range(2 if "&" in text else 0):
         text = _ENTITY.sub(_meant, text)
     return text
@@ -40,12 +40,12 @@ def _meant(entity: re.Match[str]) -> str:
 
 
 def readable(name: str) -> str:
-    """As people read it: `McDonald`s Corp &AMP; Sons ` -> `McDonald's Corp & Sons`."""
+    """A name for display: `McDonald`s Corp &AMP; Sons ` -> `McDonald's Corp & Sons`."""
     return " ".join(unescape(name).replace("`", "'").split())
 
 
 def words_of(text: str) -> list[str]:
-    """Upper-case words without accents; `&` is AND, and an apostrophe divides nothing."""
+    """Upper-case words without accents; `&` becomes AND, and apostrophes are dropped."""
     plain = _UNHEARD.sub("", unescape(text).upper()).replace("&", " AND ")
     if not plain.isascii():
         plain = unicodedata.normalize("NFKD", plain)
@@ -54,17 +54,17 @@ def words_of(text: str) -> list[str]:
 
 
 def typed_words(query: str) -> list[str]:
-    """The words by which a query is compared; none where signs alone are typed."""
+    """The words to compare a query by; none if it has only signs."""
     return heard(words_of(query)) if _WORD.search(query) else []
 
 
 def heard(words: Sequence[str]) -> list[str]:
-    """What a name is told by: `johnson and johnson` and `Johnson & Johnson` are one, with and without `the`."""
+    """The words without `and` and `the`, unless nothing else is left: `johnson and johnson` equals `Johnson & Johnson`."""
     return [word for word in words if word not in SILENT] or list(words)
 
 
 def core_of(name: str) -> list[str]:
-    """The words of a company without its legal form and class: `Nike Inc - Class B` -> NIKE."""
+    """The words of a company's name without legal form and class: `Nike Inc - Class B` -> NIKE."""
     words = heard(words_of(_CLASS.sub("", readable(name))))
     while len(words) > 1 and words[-1] in LEGAL:
         words.pop()
@@ -72,7 +72,7 @@ def core_of(name: str) -> list[str]:
 
 
 def trimmed(words: Sequence[str]) -> list[str]:
-    """What is typed, without a legal form or `stock` at its end, whole or begun: `coca cola compan` -> COCA COLA."""
+    """Typed words without a legal form or `stock` at the end, complete or not: `coca cola compan` -> COCA COLA."""
     left = list(words)
     while len(left) > 1 and (left[-1] in CHATTER or _begins_legal(left[-1])):
         left.pop()

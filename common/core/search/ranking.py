@@ -1,4 +1,4 @@
-"""A search: how a query is written, and the index over the provider's listing in which it is looked for. It fetches nothing."""
+"""Normalize queries, build the index over the provider's listing, and merge its matches with the provider's."""
 
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ _PLAIN = str.maketrans(
 
 
 def normalize_query(text: str) -> str:
-    """`  apple  inc` -> `APPLE INC`, the spelling that the line and the store use; raise `InvalidRequest` for what cannot be one."""
+    """`  apple  inc` -> `APPLE INC`, the form that the queue and the store use. Raise `InvalidRequest` for an invalid query."""
     plain = " ".join(unescape(text).translate(_PLAIN).upper().split())
     query = unicodedata.normalize("NFC", plain)
     if not 1 <= len(query) <= MAX_QUERY_LENGTH or not typed_words(query) or not all(map(_is_typed, query)):
@@ -36,12 +36,15 @@ def normalize_query(text: str) -> str:
 
 
 def _is_typed(character: str) -> bool:
-    """Letters and digits of any script, their marks, and a few signs."""
+    """Whether a character is a letter, digit or mark of any script, or one of a few signs."""
     return character in SIGNS or unicodedata.category(character)[0] in "LMN"
 
 
 def merge(query: str, local: Sequence[Match], asked: Sequence[Match]) -> list[Match]:
-    """What the provider answered beside weak hits of our own: those of the provider that have the words, ours, its others; ten at most."""
+    """Merge the provider's matches with weak local ones: the provider's that have the words, the local ones, the provider's others.
+
+    At most ten.
+    """
     listed = [Listed(match.symbol, match.name, "", match.type, None) for match in asked]
     sure = {match.symbol for match in build_index(listed).find(query) if match.score >= STRONG}
     found: dict[str, Match] = {}
@@ -52,9 +55,9 @@ def merge(query: str, local: Sequence[Match], asked: Sequence[Match]) -> list[Ma
 
 
 def build_index(listed: Iterable[Listed]) -> Index:
-    """An index over a listing, whatever its order, without symbols that cannot be asked for.
+    """Build an index over a listing in any order, without invalid symbols.
 
-    At equal rank what people mean goes first: by kind, then the shorter company's name, then by name and symbol.
+    Order at equal rank: by kind, then the shorter company name first, then by name and symbol.
     """
     given = {row.symbol.upper(): row for row in listed if is_symbol(row.symbol.upper())}
     kinds = _kinds(given.values())
@@ -96,19 +99,19 @@ def _heads(core: Sequence[str], row: int) -> Iterator[tuple[str, int]]:
 
 
 def _aliases(rows: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    """Brands of what is listed."""
+    """Brands of listed companies, with their rows."""
     return ((name, rows[symbol]) for name, symbol in aliases() if symbol in rows)
 
 
 @cache
 def aliases() -> Sequence[tuple[str, str]]:
-    """Brands and other names by which a company is not listed, from `aliases.csv`, with the symbols that are meant."""
+    """Brands and other names that companies are not listed under, from `aliases.csv`, with their symbols."""
     lines = files("common.core.search").joinpath("aliases.csv").read_text(encoding="utf-8").splitlines()[1:]
     pairs = (line.split(",") for line in lines)
     return [("".join(heard(words_of(name))), symbol) for name, symbols in pairs for symbol in symbols.split()]
 
 
 def _match(row: Listed) -> Match:
-    """The listing is of US symbols; it calls shares Stock where search says Equity."""
+    """A listing's row as a match. All are US symbols; the listing says Stock where the provider's search says Equity."""
     kind = "Equity" if row.asset_type == "Stock" else row.asset_type
     return Match(row.symbol, readable(row.name), kind, "United States", "USD", SCORES[Tier.SYMBOL])

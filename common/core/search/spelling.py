@@ -1,4 +1,4 @@
-"""Which known texts are near to a misspelt one. It knows distances, not names."""
+"""Find known texts similar to a misspelt one."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from itertools import chain
 from rapidfuzz import process
 from rapidfuzz.distance import OSA, JaroWinkler
 
-MIN_LENGTH = 4  # letters; a shorter text is near to too many
+MIN_LENGTH = 4  # letters; a shorter text is similar to too many
 MAX_LENGTH = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Spellings:
-    """Known texts by their length."""
+    """Known texts, by length."""
 
     by_length: Mapping[int, Sequence[str]]
 
     def near(self, text: str) -> list[tuple[int, float, str]]:
         """Texts with one error, two in eight letters or more, as (errors, unlikeness, text), the nearest first.
 
-        An error is a letter that is missing, one too many, another one, or two that changed places.
+        An error is a missing, added or replaced letter, or two swapped ones.
         """
         errors = allowed(text)
         if not errors:
@@ -32,7 +32,7 @@ class Spellings:
 
 
 def _unlikeness(typed: str, meant: str) -> float:
-    """From 0 to 1; letters that changed places are the likeliest error, one at the beginning the least likely."""
+    """From 0 to 1: swapped letters are the likeliest error, a wrong first letter the least likely."""
     return 0.0 if sorted(typed) == sorted(meant) else JaroWinkler.distance(typed, meant)
 
 

@@ -1,1 +1,1 @@
-"""Users, their logins and lists, and what they did."""
+"""Users, logins, watchlists and the audit."""

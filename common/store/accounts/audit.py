@@ -1,14 +1,14 @@
-"""What was done by whom: registrations, logins and failures, operators' acts. Never a password, a token or a name that was only tried."""
+"""The audit: registrations, logins and failed ones, operators' acts. It never holds passwords, tokens or names that were only tried."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from common.store.connection.pool import Connection
+from common.store.connection.pool import Connection, affected
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """`user`: the account that it is about. `actor`: `user:<id>`, `cli:<name>@<host>` or `anybody`. `subject`: what else it is about."""
+    """`user`: the user concerned. `actor`: `user:<id>`, `cli:<name>@<host>` or `anybody`. `subject`: anything else concerned."""
 
     event: str
     actor: str
@@ -20,7 +20,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An act as it stands in the table."""
+    """A row of the audit."""
 
     id: int
     at: datetime
@@ -28,7 +28,7 @@ class Entry:
 
 
 async def insert_act(connection: Connection, act: Act) -> None:
-    """An account that is deleted meanwhile is named no more."""
+    """Record an act. A user that has been deleted in the meantime is left out."""
     await connection.execute(
         """
         INSERT INTO audit (event, actor, user_id, address, subject, request_id)
@@ -44,7 +44,7 @@ async def insert_act(connection: Connection, act: Act) -> None:
 
 
 async def select_has_logged_in(connection: Connection, user: int, address: str, *, within: timedelta) -> bool:
-    """Whether this account was logged in to from this address."""
+    """Whether this user has logged in from this address within that time."""
     return bool(
         await connection.fetchval(
             """
@@ -61,7 +61,7 @@ async def select_has_logged_in(connection: Connection, user: int, address: str, 
 
 
 async def select_acts(connection: Connection, *, user: int | None = None, most: int = 100) -> list[Entry]:
-    """The last acts, of all or about one account, newest first."""
+    """The last acts, of all users or one, newest first."""
     rows = await connection.fetch(
         "SELECT * FROM audit WHERE ($1::bigint IS NULL OR user_id = $1) ORDER BY id DESC LIMIT $2", user, most
     )
@@ -76,5 +76,4 @@ async def select_acts(connection: Connection, *, user: int | None = None, most: 
 
 
 async def delete_old_acts(connection: Connection, *, keep: timedelta) -> int:
-    done = await connection.execute("DELETE FROM audit WHERE at < now() - $1::interval", keep)
-    return int(str(done).rpartition(" ")[2])
+    return affected(await connection.execute("DELETE FROM audit WHERE at < now() - $1::interval", keep))

@@ -1,23 +1,25 @@
-"""Logins and what proves them: refresh tokens and tickets, here as hashes only. Times are the database's own, not the ledger's."""
+"""Logins, and the hashes of their refresh tokens and tickets. Times are the database's, not the ledger's."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from common.store.connection.pool import Connection
+import asyncpg
+
+from common.store.connection.pool import Connection, affected
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A log-in of an account on one device."""
+    """One login of a user, on one device."""
 
     id: int
     user: int
 
 
 async def insert_login(connection: Connection, user: int, hashed: str) -> tuple[Login, str] | None:
-    """A login of an account that is not locked and still has this password, and the scope that it has by now.
+    """Insert a login, if the user is not locked and still has this password; return it with the user's present scope.
 
-    A lock, another password or scope that is under way is waited for.
+    FOR SHARE waits for a concurrent lock, password change or scope change to commit.
     """
     row = await connection.fetchrow(
         """
@@ -41,7 +43,7 @@ async def insert_refresh_token(connection: Connection, login: int, hashed: bytes
 
 
 async def use_refresh_token(connection: Connection, hashed: bytes) -> Login | None:
-    """The open login of a token that was not used before, and is now. Of two at once one wins."""
+    """Use up a token: return its open login, or None if it was used before. Of two concurrent uses one succeeds."""
     row = await connection.fetchrow(
         """
         UPDATE refresh_tokens SET used_at = clock_timestamp() FROM logins
@@ -50,11 +52,11 @@ async def use_refresh_token(connection: Connection, hashed: bytes) -> Login | No
         """,
         hashed,
     )
-    return Login(row["id"], row["user_id"]) if row else None
+    return _login(row)
 
 
 async def select_reused(connection: Connection, hashed: bytes) -> Login | None:
-    """The open login whose used token this is: somebody else has it too."""
+    """The open login of a token that is already used up: somebody else has a copy."""
     row = await connection.fetchrow(
         """
         SELECT logins.id, user_id FROM refresh_tokens JOIN logins ON logins.id = login_id
@@ -62,11 +64,11 @@ async def select_reused(connection: Connection, hashed: bytes) -> Login | None:
         """,
         hashed,
     )
-    return Login(row["id"], row["user_id"]) if row else None
+    return _login(row)
 
 
 async def select_login(connection: Connection, hashed: bytes) -> Login | None:
-    """The login of a refresh token, used or not, open or not; None: no such token, or its account is gone."""
+    """The login of a refresh token, used or not, open or ended; None if there is no such token or user."""
     row = await connection.fetchrow(
         """
         SELECT logins.id, user_id FROM refresh_tokens JOIN logins ON logins.id = login_id
@@ -74,7 +76,7 @@ async def select_login(connection: Connection, hashed: bytes) -> Login | None:
         """,
         hashed,
     )
-    return Login(row["id"], row["user_id"]) if row else None
+    return _login(row)
 
 
 async def end_login(connection: Connection, login: int) -> None:
@@ -82,26 +84,26 @@ async def end_login(connection: Connection, login: int) -> None:
 
 
 async def end_logins(connection: Connection, user: int) -> int:
-    """End all of an account; how many were open."""
+    """End all open logins of a user; return how many."""
     done = await connection.execute(
         "UPDATE logins SET ended_at = clock_timestamp() WHERE user_id = $1 AND ended_at IS NULL", user
     )
-    return int(str(done).rpartition(" ")[2])
+    return affected(done)
 
 
 async def select_open_logins(connection: Connection, user: int) -> int:
-    """How many of an account are open."""
+    """The number of a user's open logins."""
     return int(await connection.fetchval("SELECT count(*) FROM logins WHERE user_id = $1 AND ended_at IS NULL", user))
 
 
 async def select_ended(connection: Connection, since: datetime) -> list[int]:
-    """The logins that ended since then, by the database's time."""
+    """The ids of logins that ended after `since`, the database's time."""
     rows = await connection.fetch("SELECT id FROM logins WHERE ended_at > $1", since)
     return [row["id"] for row in rows]
 
 
 async def select_now(connection: Connection) -> datetime:
-    """The database's time, which logins end by."""
+    """The database's time, by which logins end."""
     now: datetime = await connection.fetchval("SELECT clock_timestamp()")
     return now
 
@@ -117,7 +119,7 @@ async def insert_ticket(connection: Connection, login: int, hashed: bytes, lasts
 
 
 async def take_ticket(connection: Connection, hashed: bytes) -> Login | None:
-    """The open login of a ticket that is still good; it is gone then."""
+    """Use up a ticket: return its open login, or None if it has expired or does not exist."""
     row = await connection.fetchrow(
         """
         DELETE FROM tickets USING logins
@@ -126,11 +128,11 @@ async def take_ticket(connection: Connection, hashed: bytes) -> Login | None:
         """,
         hashed,
     )
-    return Login(row["id"], row["user_id"]) if row else None
+    return _login(row)
 
 
 async def delete_old_logins(connection: Connection, *, keep: timedelta) -> int:
-    """Forget tickets that are over, and logins that ended `keep` ago or whose last token has expired; how many logins."""
+    """Delete expired tickets, and logins that ended or whose last token expired `keep` ago; return how many logins."""
     await connection.execute("DELETE FROM tickets WHERE expires_at < now()")
     done = await connection.execute(
         """
@@ -140,4 +142,8 @@ async def delete_old_logins(connection: Connection, *, keep: timedelta) -> int:
         """,
         keep,
     )
-    return int(str(done).rpartition(" ")[2])
+    return affected(done)
+
+
+def _login(row: asyncpg.Record | None) -> Login | None:
+    return Login(row["id"], row["user_id"]) if row else None

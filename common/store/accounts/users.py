@@ -1,4 +1,4 @@
-"""Accounts. Names and addresses are unique whatever their case; a password is here only as its hash."""
+"""Users. Names and email addresses are unique regardless of case; of passwords only hashes are stored."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ SLEEPS_AFTER = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An account; `scope` holds space-separated rights beyond a user's own, such as `operator`."""
+    """A user; `scope`: space-separated additional rights, such as `operator`."""
 
     id: int
     username: str
@@ -26,7 +26,7 @@ class User:
 
 
 async def insert_user(connection: Connection, username: str, email: str, hashed: str, scheme: str) -> User:
-    """A new account; raise `UsernameTaken` or `EmailTaken`."""
+    """Insert a user; raise `UsernameTaken` or `EmailTaken`."""
     try:
         row = await connection.fetchrow(
             """
@@ -51,7 +51,7 @@ async def select_user(connection: Connection, user: int) -> User | None:
 
 
 async def select_user_by_name(connection: Connection, name: str) -> User | None:
-    """By username or email, in any case."""
+    """By username or email, ignoring case."""
     row = await connection.fetchrow(
         "SELECT * FROM users WHERE lower(username) = lower($1) OR lower(email) = lower($1)", name
     )
@@ -61,7 +61,7 @@ async def select_user_by_name(connection: Connection, name: str) -> User | None:
 async def update_password(
     connection: Connection, user: int, hashed: str, scheme: str, *, instead_of: str | None = None
 ) -> bool:
-    """Whether it was changed: `instead_of` is the hash that it must still have."""
+    """Change a password; return whether it was changed. `instead_of`: the hash that the user must still have."""
     return bool(
         await connection.fetchval(
             """
@@ -77,14 +77,14 @@ async def update_password(
 
 
 async def update_locked(connection: Connection, user: int, *, locked: bool) -> None:
-    """Lock an account or open it again; its logins are another matter."""
+    """Lock or unlock a user. This ends no login."""
     await connection.execute(
         "UPDATE users SET locked_at = CASE WHEN $2 THEN coalesce(locked_at, now()) END WHERE id = $1", user, locked
     )
 
 
 async def update_seen(connection: Connection, user: int) -> None:
-    """The account is in use: its list counts (again), and lacks are looked for. Written once an hour at the most."""
+    """Record that a user is active, at most once an hour. A sleeping user wakes up: the watchlist counts again."""
     await connection.execute(
         """
         UPDATE users SET seen_at = now(), asleep = false, firsts_at = CASE WHEN asleep THEN ledger_now() ELSE firsts_at END
@@ -95,7 +95,7 @@ async def update_seen(connection: Connection, user: int) -> None:
 
 
 async def update_asleep(connection: Connection, *, keep: timedelta, most: int) -> int:
-    """Accounts that were not seen for so long fall asleep: their lists weigh nothing until they come back. How many did."""
+    """Put users not seen for `keep` to sleep: their watchlists have no weight until they come back. Return how many."""
     done = await connection.execute(
         """
         UPDATE users SET asleep = true WHERE id IN (
@@ -113,7 +113,7 @@ async def update_scope(connection: Connection, user: int, scope: str) -> None:
 
 
 async def delete_user(connection: Connection, user: int) -> bool:
-    """With all that is personal: watchlist, tokens, and the addresses that it came from. Whether it was there."""
+    """Delete a user with all personal data: watchlist, tokens, addresses in the audit. Return whether there was one."""
     return bool(await connection.fetchval("DELETE FROM users WHERE id = $1 RETURNING true", user))
 
 

@@ -1,6 +1,6 @@
-"""Watchlists. The limit, the uniqueness and the order hold in the database, whatever arrives at once.
+"""Watchlists. The database enforces the limit, the uniqueness and the order, also for concurrent changes.
 
-Whoever changes a list locks its user's row before any row of the list, so that no two wait for each other.
+Every change locks the user's row before any row of the list, so that two changes never deadlock.
 """
 
 from collections.abc import Collection, Sequence
@@ -23,7 +23,7 @@ async def insert_item(connection: Connection, user: int, symbol: str, *, most: i
 
 
 async def select_items(connection: Connection, user: int) -> list[str]:
-    """A user's symbols, as the user ordered them; what was added since comes last."""
+    """A user's symbols in the user's order; symbols added since come last."""
     rows = await connection.fetch(
         "SELECT symbol FROM watchlist_items WHERE user_id = $1 ORDER BY position, added_at, symbol", user
     )
@@ -31,7 +31,7 @@ async def select_items(connection: Connection, user: int) -> list[str]:
 
 
 async def delete_item(connection: Connection, user: int, symbol: str) -> bool:
-    """Whether it was there."""
+    """Remove a symbol; return whether it was on the list."""
     return bool(
         await connection.fetchval(
             """
@@ -45,12 +45,12 @@ async def delete_item(connection: Connection, user: int, symbol: str) -> bool:
 
 
 async def lock_list(connection: Connection, user: int) -> None:
-    """Nobody else changes the list until the transaction ends; its next statement sees all that was changed before."""
+    """Block other changes of the list until the transaction ends. The next statement sees all earlier changes."""
     await connection.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user)
 
 
 async def update_order(connection: Connection, user: int, symbols: Sequence[str]) -> list[str]:
-    """Order a locked list as these symbols. Those that stand against it, and then nothing is changed: missing, twice, or not on it."""
+    """Reorder a locked list. Return the symbols that are missing, repeated or not on the list; if there are any, nothing is changed."""
     rows = await connection.fetch(
         """
         WITH given AS (SELECT * FROM unnest($2::text[]) WITH ORDINALITY AS given (symbol, place)),
@@ -73,7 +73,7 @@ async def update_order(connection: Connection, user: int, symbols: Sequence[str]
 
 @dataclass(frozen=True, slots=True)
 class Watchlist:
-    """A user's symbols in their order, with when each was added; as they are since `changed_at`."""
+    """A user's symbols in order, with the time each was added; the list as of `changed_at`."""
 
     user: int
     changed_at: datetime
@@ -81,7 +81,7 @@ class Watchlist:
 
 
 async def select_lists(connection: Connection, known: Collection[tuple[int, datetime | None]]) -> dict[int, Watchlist]:
-    """The lists, by user, that are not as they were at the time that is known of them; None: whatever they are."""
+    """The lists, by user, that changed since the known `changed_at`; None: unknown, so the list is returned."""
     rows = await connection.fetch(
         """
         SELECT users.id, coalesce(watchlist_changed_at, created_at) AS changed_at,

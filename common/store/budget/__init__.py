@@ -1,1 +1,1 @@
-"""Calls and what waits for one."""
+"""SQL on calls, the queue, the gate and refresh jobs."""

@@ -1,4 +1,4 @@
-"""The gate of an account: holds on all calls, failures of the provider, and the probe that opens it again. Times are the ledger's own."""
+"""The gate of an account: holds on all calls, the provider's failures, and the probe that reopens it. Times are the ledger's."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from common.store.connection.pool import Connection
 
 
 async def upsert_hold(connection: Connection, account: str, hold: Hold) -> None:
-    """Close the gate for every process until the hold has passed; a longer hold stands."""
+    """Put all calls on hold; an existing longer hold stays."""
     await connection.execute(
         """
         INSERT INTO ledgers (account, held_until, held_for, probing) VALUES ($1, $2, $3, $4)
@@ -29,7 +29,7 @@ async def upsert_hold(connection: Connection, account: str, hold: Hold) -> None:
 async def update_hold_from_before(
     connection: Connection, account: str, reasons: Sequence[str], longest: timedelta
 ) -> None:
-    """A hold for one of these reasons is never longer than that: if it is, the clock stepped back, and it begins anew."""
+    """Restart a hold for one of these reasons that lasts longer than `longest`: it is from before a step back of the clock."""
     await connection.execute(
         """
         UPDATE ledgers SET held_until = ledger_now() + $3
@@ -42,7 +42,7 @@ async def update_hold_from_before(
 
 
 async def update_released(connection: Connection, account: str) -> None:
-    """An operator ends every hold, and what was counted of failures."""
+    """End every hold and forget counted failures, on an operator's order."""
     await connection.execute(
         """
         UPDATE ledgers SET held_until = NULL, held_for = NULL, probing = false, failures = 0, closed_at = NULL WHERE account = $1
@@ -52,7 +52,7 @@ async def update_released(connection: Connection, account: str) -> None:
 
 
 async def update_answered(connection: Connection, account: str) -> None:
-    """The provider answered: failures are forgotten, and the gate that a probe waited behind is open."""
+    """The provider answered: forget failures, and open the gate if a probe was pending."""
     await connection.execute(
         """
         UPDATE ledgers SET failures = 0, closed_at = NULL, probing = false,
@@ -64,8 +64,7 @@ async def update_answered(connection: Connection, account: str) -> None:
 
 
 async def update_failed(connection: Connection, budget: Budget, granted_at: datetime) -> Failures | None:
-    """One more call without an answer, and what a day's rule counts of such; None: it was granted before the gate closed, and says
-    nothing new."""
+    """Count a call without an answer; return the failures. None if it was granted before the gate closed: then it says nothing new."""
     in_a_row = await connection.fetchval(
         """
         INSERT INTO ledgers (account, failures) VALUES ($1, 1) ON CONFLICT (account) DO UPDATE SET failures = ledgers.failures + 1
@@ -88,13 +87,15 @@ async def update_failed(connection: Connection, budget: Budget, granted_at: date
 
 
 async def update_closed(connection: Connection, account: str, hold: Hold, at: datetime) -> None:
-    """Close the gate until a probe, whatever shorter or longer hold of a failing provider there was."""
+    """Close the gate until a probe, replacing any hold that a failing provider had."""
     await upsert_hold(connection, account, hold)
     await connection.execute("UPDATE ledgers SET closed_at = $2 WHERE account = $1", account, at)
 
 
 async def select_blames_provider(connection: Connection, budget: Budget) -> bool:
-    """Whether nearly all quotes that were asked for in the last minutes have no data, symbols among them that had quotes."""
+    """Whether missing data is the provider's fault: five of the last six quote calls had none, two of them for symbols that had quotes
+    before.
+    """
     return bool(
         await connection.fetchval(
             """
@@ -116,5 +117,5 @@ async def select_blames_provider(connection: Connection, budget: Budget) -> bool
 
 
 async def update_bulk_denied(connection: Connection, account: str, until: datetime) -> None:
-    """The key lacks the right to bulk quotes: one symbol a call until then."""
+    """The key may not make bulk calls: ask for one symbol a call until then."""
     await connection.execute("UPDATE ledgers SET bulk_denied_until = $2 WHERE account = $1", account, until)

@@ -1,4 +1,4 @@
-"""What Prometheus is told of the line and the journal, beside what operators' reports hold."""
+"""Queries for metrics of the queue and the ledger that operators' reports do not have."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from common.core.limits import Rule
 from common.core.models import Function
 from common.store.connection.pool import Connection
 
-LOOKED_BACK = timedelta(minutes=5)
+OVER_LIMIT_PERIOD = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The rows of one class (`trial`: likely to be wasted) that wait for a call or for their next try, and for how long the oldest does."""
+    """One class's requests that wait for a call or a retry, and how long the oldest has waited. `trial`: those likely to waste a call."""
 
     call_class: str
     rows: int
@@ -21,7 +21,7 @@ class Waiting:
 
 
 async def select_waiting(connection: Connection) -> list[Waiting]:
-    """By class; one that nothing waits for is left out."""
+    """By class; classes without a waiting request are left out."""
     rows = await connection.fetch(
         """
         SELECT CASE WHEN 'trial' = ANY (groups) THEN 'trial' ELSE class END AS class, count(*) AS rows, max(now - since) AS oldest
@@ -33,7 +33,7 @@ async def select_waiting(connection: Connection) -> list[Waiting]:
 
 
 async def select_over_limit(connection: Connection, account: str, limits: Sequence[Rule]) -> list[int]:
-    """By rule, how many calls of the last five minutes were granted less than its period after so many others. None ever should be."""
+    """For each rule, how many calls of the last five minutes broke it. Always 0, unless the ledger is wrong."""
     rows = await connection.fetch(
         """
         SELECT (
@@ -49,13 +49,13 @@ async def select_over_limit(connection: Connection, account: str, limits: Sequen
         account,
         [rule.calls for rule in limits],
         [rule.period for rule in limits],
-        LOOKED_BACK,
+        OVER_LIMIT_PERIOD,
     )
     return [row["over"] for row in rows]
 
 
 async def select_refreshed(connection: Connection, account: str) -> datetime | None:
-    """When a call last brought quotes."""
+    """When a call last returned quotes, in the ledger's time."""
     at: datetime | None = await connection.fetchval(
         """
         SELECT ends_at FROM calls

@@ -1,15 +1,15 @@
-"""When processes were last seen at work: `beat`, and worker processes as the journal names them. Times are the ledger's."""
+"""Heartbeats: when beat and each worker process were last at work, in the ledger's time. The table is `pulses`."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from common.store.connection.pool import Connection
+from common.store.connection.pool import Connection, affected
 
 BEAT = "beat"
 
 
 async def upsert_heartbeats(connection: Connection, names: Sequence[str]) -> None:
-    """They are at work now."""
+    """Record that these processes are at work now."""
     await connection.execute(
         """
         INSERT INTO pulses (name, at) SELECT name, ledger_now() FROM unnest($1::text[]) AS name ORDER BY name
@@ -25,5 +25,4 @@ async def select_heartbeats(connection: Connection) -> dict[str, datetime]:
 
 
 async def delete_old_heartbeats(connection: Connection, *, keep: timedelta) -> int:
-    done = await connection.execute("DELETE FROM pulses WHERE at < ledger_now() - $1::interval", keep)
-    return int(str(done).rpartition(" ")[2])
+    return affected(await connection.execute("DELETE FROM pulses WHERE at < ledger_now() - $1::interval", keep))

@@ -1,4 +1,4 @@
-"""The journal of calls, which is the limiter. Durations are timedeltas, times are the ledger's own."""
+"""The ledger of calls, which is the rate limiter. Durations are timedeltas, times are the ledger's."""
 
 import json
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from common.core.limits import DAY, LEASE, Rule
 from common.core.models import CallClass, Function
 from common.core.provider.alpha_vantage import BULK_LIMIT
 from common.core.provider.outcomes import NO_ANSWER, Outcome
-from common.store.connection.pool import Connection
+from common.store.connection.pool import Connection, affected
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Who asks for a call: the account whose limits bind, whose prices it brings, the process, the rules, the half-life of reads, and
-    whether one call may refresh many symbols."""
+    """How a process asks for calls: the account and its rules, the source of its prices, the name of the process, the half-life of reads,
+    and whether bulk calls are possible."""
 
     account: str
     source: str
@@ -27,7 +27,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The right to make one call for these subjects, until the lease ends."""
+    """A granted call: the right to send one request for these subjects until the lease ends."""
 
     id: int
     function: Function
@@ -38,14 +38,14 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """No call now. `wait`: ask again after exactly this; None: nothing is due. `reason`: limit, idle or a notice's name."""
+    """No call now. `wait`: ask again after exactly this; None: only a new request changes it. `reason`: `limit`, `idle` or a hold's."""
 
     wait: timedelta | None
     reason: str
 
 
 async def grant_call(connection: Connection, budget: Budget, pace: Pace) -> tuple[datetime, Grant | Wait]:
-    """The ledger's time, and a call for the top of the line or how long to wait for one."""
+    """The ledger's time, and either a grant or how long to wait (db/functions/grant_call.sql)."""
     row = await connection.fetchrow(
         """
         SELECT * FROM grant_call(
@@ -85,8 +85,10 @@ async def select_now(connection: Connection) -> datetime:
 async def select_use(
     connection: Connection, budget: Budget, *, taken_after: datetime, busy_after: datetime
 ) -> tuple[Usage, datetime | None]:
-    """What the policy asks of the journal and the tables, and when a quote was last asked for. Wanted symbols are counted up to what a
-    day's quota allows and one more."""
+    """The usage that the policy needs, and when a quote was last asked for.
+
+    Tracked symbols are counted up to one more than a day's quota.
+    """
     row = await connection.fetchrow(
         """
         SELECT
@@ -131,7 +133,7 @@ async def select_quota_left(connection: Connection, budget: Budget) -> bool:
 
 
 async def update_weighed(connection: Connection, account: str, *, every: timedelta) -> bool:
-    """Whether the account's weights are due to be looked at, which they are for one process alone."""
+    """Whether the account's weights are due for an update. Of several processes, one gets True."""
     return bool(
         await connection.fetchval(
             """
@@ -145,9 +147,9 @@ async def update_weighed(connection: Connection, account: str, *, every: timedel
 
 
 async def delete_old_calls(connection: Connection, *, keep: timedelta, most: int) -> int:
-    """Forget calls that ended longer ago, `most` at once; how many. Settings see to it that no rule still counts them.
+    """Delete at most `most` calls that ended before `keep`; return how many. Settings guarantee that no rule still counts them.
 
-    A call was granted before it ended: that finds it by the index of `granted_at`.
+    `granted_at` is in the condition because it has the index; a call is granted before it ends.
     """
     done = await connection.execute(
         """
@@ -160,11 +162,11 @@ async def delete_old_calls(connection: Connection, *, keep: timedelta, most: int
         keep,
         most,
     )
-    return int(str(done).rpartition(" ")[2])
+    return affected(done)
 
 
 async def lock_ledger(connection: Connection) -> datetime:
-    """Let nobody else grant or settle until the transaction ends; the ledger's time. Taken before any row is touched."""
+    """Block other grants and settlements until the transaction ends; return the ledger's time. Take it before locking any row."""
     now: datetime = await connection.fetchval("SELECT lock_ledger()")
     return now
 
@@ -172,10 +174,10 @@ async def lock_ledger(connection: Connection) -> datetime:
 async def update_call(
     connection: Connection, call: int, outcome: Outcome, took: timedelta | None = None
 ) -> datetime | None:
-    """Settle a call: its slot counts from now on. The ledger's time of the response, or None if it was settled before.
+    """Record a call's outcome; its slot now counts from its end. Return the ledger's time of the end, or None if already settled.
 
-    `took`, since the ledger was asked, by a clock that nobody sets: if the ledger's says more, it jumped ahead meanwhile, and the slot
-    would be lost until that time comes.
+    `took`: elapsed monotonic time. The smaller of it and the database's own elapsed time is used, so a forward clock jump cannot occupy
+    the slot until that later time.
     """
     at: datetime | None = await connection.fetchval(
         """

@@ -1,4 +1,4 @@
-"""The queue of requests: what is wanted now or under way. One row a subject; joining it is the single flight across processes."""
+"""The queue of requests (table `demand`), one row a subject, waiting or under way. It is the single flight across all processes."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -7,9 +7,9 @@ from common.core.models import CallClass, Function
 from common.store.budget.ledger import Budget
 from common.store.connection.pool import Connection
 
-MAX_WAITING = 100  # requests of one class that somebody waits for
-QUEUE_TTL = timedelta(seconds=60)  # that a request is queued for, unless somebody was told to come back later
-ADDED_TTL = timedelta(minutes=5)  # of a symbol that was added to a list: nobody comes back for it
+MAX_WAITING = 100  # requests of one class, of users or of strangers
+QUEUE_TTL = timedelta(seconds=60)  # a request's time in the queue, unless its client was promised a later time
+ADDED_TTL = timedelta(minutes=5)  # of a symbol added to a watchlist: no client comes back to extend it
 MAX_ATTEMPTS = 3
 
 
@@ -25,11 +25,15 @@ async def enqueue(
     most: int = 0,
     forced: bool = False,
 ) -> str:
-    """Queue requests, or raise the class of those that are queued: `joined`, or `held` where the account makes no call now.
+    """Queue requests, or raise the class of those already queued. Return `joined`, or `held` while the account is on hold.
 
-    Nothing is queued if it is `full` (a hundred requests of the class wait), `unfair` (`asker` had `most` other subjects within a
-    minute), `watched` (`asker` watches it, and ten others of its requests wait), `known` (the quote that a reader waits for has come
-    meanwhile) or `unlisted` (a stranger asks for a symbol that the listing lacks). `forced`: no ceiling binds it.
+    Nothing is queued if the result is `full` (a hundred requests of the class wait), `unfair` (`requester` asked for `most` other subjects
+    within a minute), `watched` (`requester` watches the symbol and has ten other requests waiting), `known` (the quote arrived in the
+    meantime) or `unlisted` (a stranger asks for a symbol that the listing lacks). `forced`: no ceiling applies.
+
+    Single flight: the function holds the ledger's lock, so of two processes that miss the same symbol one inserts the row and the other
+    joins it. The reader looked for the quote before it took the lock; a call that ended in between has deleted the row, so without
+    `known` the reader would start a second call for a quote that is already stored.
     """
     verdict: str = await connection.fetchval(
         "SELECT join_line($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
@@ -48,7 +52,7 @@ async def enqueue(
 
 
 async def select_queued(connection: Connection, keys: Collection[tuple[Function, str]]) -> set[tuple[Function, str]]:
-    """Those of the functions with their subjects that are queued or under way."""
+    """Those of `keys` that are queued or under way."""
     rows = await connection.fetch(
         """
         SELECT function, subject FROM demand JOIN unnest($1::text[], $2::text[]) AS asked (function, subject) USING (function, subject)
@@ -62,8 +66,7 @@ async def select_queued(connection: Connection, keys: Collection[tuple[Function,
 async def update_expiry(
     connection: Connection, function: Function, subject: str, ttl: timedelta, *, urgent_at: datetime | None = None
 ) -> None:
-    """Somebody was told to come back: until then the request keeps its place. From `urgent_at` on it goes before others, so that it is
-    served by then."""
+    """Keep a request queued for `ttl`, because its client was told to come back. From `urgent_at` on it goes before all others."""
     await connection.execute(
         """
         UPDATE demand SET expires = greatest(expires, ledger_now() + $3::interval), urgent_at = least(urgent_at, $4)
@@ -79,7 +82,7 @@ async def update_expiry(
 async def delete_served(
     connection: Connection, call: int, subjects: Sequence[str]
 ) -> list[tuple[CallClass, timedelta]]:
-    """Their demand is answered, well or badly; for how long each had stood in the line when the call was granted."""
+    """Remove the requests that a call served, with data or without; return each one's class and queueing time until the grant."""
     rows = await connection.fetch(
         """
         DELETE FROM demand USING calls WHERE call = $1 AND subject = ANY ($2) AND calls.id = call
@@ -92,10 +95,10 @@ async def delete_served(
 
 
 async def release_unserved(connection: Connection, call: int, *, jitter: float, counts: bool) -> None:
-    """Put what a failed call was for back in the queue, background apart (the policy is its retry). It backs off 2 s, 4, 8, ..., each
-    times `jitter`.
+    """Put the requests of a failed call back in the queue, to be retried after 2, 4, 8, ... seconds times `jitter`. Background's are
+    removed: the policy retries them.
 
-    `counts`: the failure is one of three tries; a throttle is none.
+    `counts`: whether this failure uses one of the three attempts (throttling does not).
     """
     await connection.execute(
         """

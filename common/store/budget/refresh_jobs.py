@@ -1,4 +1,4 @@
-"""Refresh jobs of operators: which symbols, and how each ended. The line does the work; a settlement writes the end of it here."""
+"""Operators' refresh jobs: which symbols, and how each ended. The queue does the work; settlements record the ends here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from common.core.provider.outcomes import Outcome
-from common.store.connection.pool import Connection
+from common.store.connection.pool import Connection, affected
 
-JOB_TTL = timedelta(days=7)  # that a job's symbols stand in the line
+JOB_TTL = timedelta(days=7)  # a job's symbols stay queued
 
 State = Literal["waiting", "under_way", "settled", "expired"]
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One symbol of a job; `expired`: its time in the line was over."""
+    """One symbol of a job; `expired`: it was not served within `JOB_TTL`."""
 
     symbol: str
     state: State
@@ -26,8 +26,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A refresh that was queued; times are the ledger's. Items by state, those that settled with another outcome than `ok`, and how many
-    stand in the line up to the last of them, itself included."""
+    """A refresh job and its items by state; times are the ledger's. `failed`: settled items whose outcome is not `ok`. `last_rank`: the
+    place in the queue of its last item."""
 
     id: int
     queued_at: datetime
@@ -41,7 +41,7 @@ class Job:
 
 
 async def insert_job(connection: Connection, symbols: Sequence[str], by: str, request_id: str | None) -> int:
-    """A job for these symbols, all of them at once: what does not stand in the line yet will."""
+    """Insert a job with all its symbols; return its id. The caller enqueues them in batches; a worker enqueues any that are missing."""
     job: int = await connection.fetchval(
         "INSERT INTO refresh_jobs (queued_at, queued_by, request_id) VALUES (ledger_now(), $1, $2) RETURNING id",
         by,
@@ -54,7 +54,7 @@ async def insert_job(connection: Connection, symbols: Sequence[str], by: str, re
 
 
 async def select_lost(connection: Connection, *, most: int) -> list[str]:
-    """Symbols that a job waits for and that stand in the line no more, or not yet."""
+    """Unfinished symbols of any job that are not queued."""
     rows = await connection.fetch(
         """
         SELECT DISTINCT symbol FROM refresh_items
@@ -67,7 +67,7 @@ async def select_lost(connection: Connection, *, most: int) -> list[str]:
 
 
 async def update_expired(connection: Connection) -> None:
-    """What was not served within a job's stay will not be."""
+    """Mark the unfinished items of jobs older than `JOB_TTL` as expired."""
     await connection.execute(
         """
         UPDATE refresh_items SET outcome = 'expired', settled_at = ledger_now() FROM refresh_jobs
@@ -109,7 +109,7 @@ async def select_job(connection: Connection, job: int) -> Job | None:
 
 
 async def select_items(connection: Connection, job: int, *, after: str | None, most: int) -> list[Item]:
-    """The items of a job in the symbols' order, those after one of them."""
+    """A page of a job's items, by symbol: those after `after`."""
     rows = await connection.fetch(
         """
         SELECT i.symbol, CASE
@@ -128,7 +128,7 @@ async def select_items(connection: Connection, job: int, *, after: str | None, m
 
 
 async def update_settled(connection: Connection, call: int, symbols: Sequence[str], outcome: Outcome) -> None:
-    """A call for these symbols has ended: items whose symbol does not stand in the line any more ended so."""
+    """Record the outcome of a call for these symbols in items whose symbol has left the queue."""
     await connection.execute(
         """
         UPDATE refresh_items SET outcome = $3, call = $1, settled_at = ledger_now()
@@ -142,5 +142,6 @@ async def update_settled(connection: Connection, call: int, symbols: Sequence[st
 
 
 async def delete_old_jobs(connection: Connection, *, keep: timedelta) -> int:
-    done = await connection.execute("DELETE FROM refresh_jobs WHERE queued_at < ledger_now() - $1::interval", keep)
-    return int(str(done).rpartition(" ")[2])
+    return affected(
+        await connection.execute("DELETE FROM refresh_jobs WHERE queued_at < ledger_now() - $1::interval", keep)
+    )

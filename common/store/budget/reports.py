@@ -1,4 +1,4 @@
-"""What operators read of the ledger, the line and the audit. Nothing is changed here; `now` is the ledger's time."""
+"""Queries for operators' reports: ledger, queue, audit. `now` is the ledger's time."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ Rows = list[Mapping[str, Any]]
 
 
 async def select_ledger(connection: Connection, account: str) -> Mapping[str, Any]:
-    """held_until, held_for, probing, bulk_denied_until; nulls for an account that made no call yet."""
+    """held_until, held_for, probing, bulk_denied_until; nulls for an account without calls."""
     row: Mapping[str, Any] = await connection.fetchrow(
         """
         SELECT held_until, held_for, coalesce(probing, false) AS probing, bulk_denied_until
@@ -23,7 +23,7 @@ async def select_ledger(connection: Connection, account: str) -> Mapping[str, An
 
 
 async def select_slots(connection: Connection, account: str, limits: Sequence[Rule], now: datetime) -> Rows:
-    """For each rule in its order: `used` slots, and `free_at`, when the next one is free (null: as many were never used)."""
+    """For each rule, in order: `used` slots, and `free_at`, when the next slot is free (null: all were never used at once)."""
     rows: Rows = await connection.fetch(
         """
         SELECT edge.ends_at + rule.period AS free_at, (
@@ -46,7 +46,7 @@ async def select_slots(connection: Connection, account: str, limits: Sequence[Ru
 
 
 async def select_spent(connection: Connection, account: str, now: datetime) -> Rows:
-    """span, class (trial: what was likely to be wasted), outcome, calls: of the last minute, hour and day."""
+    """span, class (`trial`: likely to be wasted), outcome, calls; for the last minute, hour and day."""
     rows: Rows = await connection.fetch(
         """
         SELECT spans.span, kind.class,
@@ -64,7 +64,7 @@ async def select_spent(connection: Connection, account: str, now: datetime) -> R
 
 
 async def select_answers(connection: Connection, account: str) -> Mapping[str, Any]:
-    """last_outcome (null: no call has ended), last_ok_at, and `fails`: the gate closed for a failing provider, and no answer came since."""
+    """last_outcome (null: no call has ended), last_ok_at, and `fails`: whether the gate is closed because the provider fails."""
     row: Mapping[str, Any] = await connection.fetchrow(
         """
         SELECT
@@ -87,7 +87,7 @@ async def select_calls(
     before: int | None,
     most: int,
 ) -> Rows:
-    """Newest first; of any account. `outcome`: in_flight finds those without."""
+    """Newest first, of any account. `outcome`: `in_flight` selects calls without one."""
     rows: Rows = await connection.fetch(
         """
         SELECT * FROM (
@@ -109,7 +109,7 @@ async def select_calls(
 
 
 async def select_line(connection: Connection, now: datetime, *, most: int) -> Rows:
-    """The first by class and time: function, subject, class, since, tries, state."""
+    """The first requests by class and time: function, subject, class, since, tries, state."""
     rows: Rows = await connection.fetch(
         """
         SELECT function, subject, CASE WHEN 'trial' = ANY (groups) THEN 'trial' ELSE class END AS class, since, tries, CASE
@@ -127,7 +127,7 @@ async def select_line(connection: Connection, now: datetime, *, most: int) -> Ro
 
 
 async def select_line_counts(connection: Connection, now: datetime) -> tuple[int, int]:
-    """How many wait in the line, and how many there are under way."""
+    """How many requests wait, and how many are under way."""
     row = await connection.fetchrow(
         """
         SELECT count(*) AS present,
@@ -148,7 +148,7 @@ async def select_audit(
     before: int | None,
     most: int,
 ) -> Rows:
-    """Newest first, as they stand in the table."""
+    """Newest first."""
     rows: Rows = await connection.fetch(
         """
         SELECT id, at, event, actor, user_id, address, subject, request_id FROM audit

@@ -1,19 +1,19 @@
-"""What a forecast needs of the journal, the line and the gate; each part one statement, without the ledger's lock. It decides nothing."""
+"""What a forecast needs of the ledger, the queue and the gate. Each part is one statement, without the ledger's lock."""
 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from common.core.forecast.situation import LATELY, Request, Wanted, Window
+from common.core.forecast.situation import LATELY, Request, Tracked, Window
 from common.core.limits import longest_period
 from common.core.models import CallClass, Function
 from common.store.budget.ledger import Budget
 from common.store.connection.pool import Connection
 
-OLDEST = 2000  # calls of a window whose end is looked at: what frees first
-MAX_ORDERS = 1000  # of operators
-SOON = timedelta(seconds=1)  # when a call under way is expected to have ended
+MAX_ENDS = 2000  # calls of a window whose ends are read, the oldest first
+MAX_ORDERS = 1000  # requests of operators
+IN_FLIGHT_TIME = timedelta(seconds=1)  # how long a call under way is expected to last from now
 MAX_RESTING = 2000  # symbols in quarantine
 
 
@@ -31,8 +31,10 @@ async def select_gate(connection: Connection, account: str) -> Mapping[str, Any]
     return row
 
 
-async def select_windows(connection: Connection, account: str, wanted: Sequence[Window], now: datetime) -> list[Window]:
-    """The same windows with the calls that they count now."""
+async def select_windows(
+    connection: Connection, account: str, windows: Sequence[Window], now: datetime
+) -> list[Window]:
+    """The windows with the calls that they count now."""
     rows = await connection.fetch(
         """
         SELECT counted.used, oldest.frees FROM unnest($2::text[], $3::interval[]) WITH ORDINALITY AS w (name, period, place)
@@ -56,22 +58,22 @@ async def select_windows(connection: Connection, account: str, wanted: Sequence[
         ORDER BY w.place
         """,
         account,
-        [window.group for window in wanted],
-        [window.period for window in wanted],
+        [window.group for window in windows],
+        [window.period for window in windows],
         now,
-        OLDEST,
-        SOON,
+        MAX_ENDS,
+        IN_FLIGHT_TIME,
     )
     return [
         Window(window.calls, window.period, window.group, row["used"], row["frees"])
-        for window, row in zip(wanted, rows, strict=True)
+        for window, row in zip(windows, rows, strict=True)
     ]
 
 
 async def select_queue(
     connection: Connection, budget: Budget, now: datetime, *, longest: timedelta, most_of_one: Mapping[str, int]
 ) -> list[Request]:
-    """What is queued or under way, with what its requesters had; the first of operators' orders."""
+    """Queued requests and those under way, with the calls their requesters had. Of operators' requests only the first thousand."""
     rows = await connection.fetch(
         """
         SELECT d.function, d.subject, d.class, d.groups, d.asker, d.since, d.urgent_at, NOT is_ready(NULL, d.taken_until, $2) AS under_way,
@@ -99,26 +101,26 @@ async def select_queue(
     )
     return [
         Request(
-            Function(row["function"]),
-            row["subject"],
-            CallClass(row["class"]),
-            row["since"],
-            frozenset(row["groups"]),
-            row["asker"],
-            row["used"],
-            row["own"],
-            row["own_free_at"],
-            row["ready_at"],
-            row["urgent_at"],
-            row["under_way"],
+            function=Function(row["function"]),
+            subject=row["subject"],
+            call_class=CallClass(row["class"]),
+            since=row["since"],
+            groups=frozenset(row["groups"]),
+            requester=row["asker"],
+            used=row["used"],
+            own=row["own"],
+            own_free_at=row["own_free_at"],
+            ready_at=row["ready_at"],
+            urgent_at=row["urgent_at"],
+            under_way=row["under_way"],
         )
         for row in rows
     ]
 
 
 async def select_lately(connection: Connection, account: str) -> tuple[int, int, float | None, float | None]:
-    """Of the last ten minutes: calls that people made necessary, and of how many requesters; and how long an answered call took, the mean
-    and what 95 of 100 did not exceed [s] (null: none was answered)."""
+    """Users' and strangers' calls in the last ten minutes, and their number of requesters; the mean and the 95th percentile of how long
+    answered calls took, in seconds (None if there was none)."""
     asked = await connection.fetchrow(
         """
         SELECT count(*) AS calls, count(DISTINCT asker) AS askers FROM calls
@@ -141,7 +143,7 @@ async def select_lately(connection: Connection, account: str) -> tuple[int, int,
 
 
 async def select_resting(connection: Connection, account: str) -> dict[str, datetime]:
-    """Wanted symbols in quarantine with the end of their rest, those first that rest longest."""
+    """Tracked symbols in quarantine and when it ends, the latest first."""
     rows = await connection.fetch(
         """
         SELECT a.symbol, a.quarantined_until FROM attempts a JOIN symbols s USING (symbol)
@@ -155,7 +157,7 @@ async def select_resting(connection: Connection, account: str) -> dict[str, date
 
 
 async def select_firsts(connection: Connection, account: str) -> int:
-    """Wanted symbols that nobody has a quote of and that do not rest, at most a thousand."""
+    """The number of tracked symbols without any quote that are not in quarantine, at most a thousand."""
     count: int = await connection.fetchval(
         """
         SELECT count(*) FROM (
@@ -170,7 +172,7 @@ async def select_firsts(connection: Connection, account: str) -> int:
 
 
 async def select_backlog(connection: Connection, source: str, clock: float, *, most: int) -> int:
-    """Symbols whose quote is of before that time of the market's clock."""
+    """The number of tracked symbols whose quote is older than `clock`, the market clock; at most `most`."""
     count: int = await connection.fetchval(
         """
         SELECT count(*) FROM (
@@ -184,9 +186,9 @@ async def select_backlog(connection: Connection, source: str, clock: float, *, m
     return count
 
 
-async def select_wanted(connection: Connection, budget: Budget, *, most: int) -> list[Wanted]:
-    """The wanted symbols with a quote that neither fail nor rest after calls in vain, the heaviest first. The first call in vain cannot be
-    told from one under way."""
+async def select_tracked(connection: Connection, budget: Budget, *, most: int) -> list[Tracked]:
+    """The tracked symbols with a quote, heaviest first; without those that fail or rest after fruitless calls. One fruitless call looks
+    like a call under way, so it excludes nothing."""
     rows = await connection.fetch(
         """
         SELECT symbol, weight_of(watchers, pinned, decayed(reads, reads_at, ledger_now(), $3)) AS weight, level, clock FROM symbols
@@ -203,11 +205,11 @@ async def select_wanted(connection: Connection, budget: Budget, *, most: int) ->
         budget.account,
         longest_period(budget.limits),
     )
-    return [Wanted(row["symbol"], row["weight"], row["level"], row["clock"]) for row in rows if row["weight"]]
+    return [Tracked(row["symbol"], row["weight"], row["level"], row["clock"]) for row in rows if row["weight"]]
 
 
 async def select_refreshed(connection: Connection, source: str, account: str, since: datetime) -> dict[str, float]:
-    """The clocks of the symbols that were asked for since then."""
+    """The market clocks of the quotes of symbols that were called for since then."""
     rows = await connection.fetch(
         """
         SELECT symbol, clock FROM symbols WHERE source = $1 AND symbol IN (
@@ -222,8 +224,8 @@ async def select_refreshed(connection: Connection, source: str, account: str, si
 
 
 async def select_firsts_before(connection: Connection, requester: str, symbol: str) -> int:
-    """First quotes that background asks for before a symbol of an account's list: those of the list that were added before, and as many
-    of each other account that waits."""
+    """How many first quotes background fetches before this symbol of the requester's watchlist: the earlier ones of that list, and as many
+    of each other waiting account."""
     count: int = await connection.fetchval(
         """
         WITH lacking AS (

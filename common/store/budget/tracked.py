@@ -1,4 +1,4 @@
-"""The wanted symbols as operators see and change them. Attempts are an account's, quotes a source's; who wants a symbol is everybody's."""
+"""Tracked symbols as operators see and change them. Attempts belong to an account, quotes to a source, tracking to neither."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from common.store.connection.pool import Connection
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Whose attempts and quotes are looked at, and as of when; the half-life is that of reads."""
+    """Whose attempts and quotes are read, and as of when. `half_life`: of reads. `marks`, `deadline`: see common/core/budget/ages.py."""
 
     account: str
     source: str
@@ -23,7 +23,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """How many symbols are wanted, rest in quarantine, and are let through by a filter; sums over those that do not fail."""
+    """How many symbols are tracked, are in quarantine, and match a filter; `sums` over those that do not fail."""
 
     wanted: int
     quarantined: int
@@ -32,7 +32,7 @@ class Totals:
 
 
 async def select_totals(connection: Connection, view: View, *, only: str = "all") -> Totals:
-    """Over all wanted symbols: one pass of some 100 ms for a hundred thousand."""
+    """Totals over all tracked symbols, in one pass: about 100 ms for a hundred thousand."""
     row = await connection.fetchrow(
         """
         SELECT count(*) AS wanted, count(*) FILTER (WHERE quarantined_until > $4) AS quarantined,
@@ -75,8 +75,11 @@ async def select_totals(connection: Connection, view: View, *, only: str = "all"
 async def select_wanted(
     connection: Connection, view: View, *, only: str, sort: str, most: int, offset: int
 ) -> list[Mapping[str, Any]]:
-    """One page, cut before anything else is looked up: symbol, weight, watchers, reads, pinned, kept, price, fetched_at, attempted_at,
-    failures, quarantined_until (null when it is over), in_line (a class or null)."""
+    """One page: symbol, weight, watchers, reads, pinned, kept, price, fetched_at, attempted_at, failures, quarantined_until (null when
+    over), in_line (the class of its queued request, or null).
+
+    The page is cut before the other tables are joined.
+    """
     rows: list[Mapping[str, Any]] = await connection.fetch(
         """
         SELECT page.*, d.class AS in_line FROM (
@@ -117,7 +120,7 @@ async def select_wanted(
 
 
 async def select_refreshable(connection: Connection, view: View, *, stale_only: bool) -> list[str]:
-    """The wanted symbols that do not rest in quarantine, or those of them whose quote is stale or lacking; the heaviest first."""
+    """The tracked symbols outside quarantine, heaviest first; with `stale_only`, those whose quote is stale or missing."""
     rows = await connection.fetch(
         """
         SELECT s.symbol FROM symbols s LEFT JOIN quotes q ON q.symbol = s.symbol AND q.source = $2
@@ -139,7 +142,7 @@ async def select_refreshable(connection: Connection, view: View, *, stale_only: 
 
 
 async def select_standing(connection: Connection, account: str, symbol: str) -> Mapping[str, Any] | None:
-    """A symbol's symbol, pinned, kept, failures, quarantined_until; None: nobody ever wanted it."""
+    """symbol, pinned, kept, failures, quarantined_until; None if the symbol was never tracked."""
     row: Mapping[str, Any] | None = await connection.fetchrow(
         """
         SELECT symbol, pinned, kept, coalesce(failures, 0) AS failures,
@@ -153,7 +156,7 @@ async def select_standing(connection: Connection, account: str, symbol: str) -> 
 
 
 async def upsert_kept(connection: Connection, symbol: str) -> bool:
-    """Pin it for an operator; False: it was so already."""
+    """Pin a symbol for an operator; return False if it already was."""
     return bool(
         await connection.fetchval(
             """
@@ -167,7 +170,7 @@ async def upsert_kept(connection: Connection, symbol: str) -> bool:
 
 
 async def update_unpinned(connection: Connection, symbol: str) -> bool:
-    """False: it was not pinned."""
+    """Unpin a symbol; return False if it was not pinned."""
     return bool(
         await connection.fetchval(
             "UPDATE symbols SET pinned = false, kept = false WHERE symbol = $1 AND (pinned OR kept) RETURNING true",
@@ -177,7 +180,7 @@ async def update_unpinned(connection: Connection, symbol: str) -> bool:
 
 
 async def update_forgiven(connection: Connection, account: str, symbol: str) -> bool:
-    """Its failures are forgotten; False: it has none."""
+    """Forget a symbol's failures; return False if it had none."""
     return bool(
         await connection.fetchval(
             "DELETE FROM attempts WHERE symbol = $2 AND account = $1 AND failures > 0 RETURNING true",

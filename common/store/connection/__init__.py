@@ -1,1 +1,1 @@
-"""How PostgreSQL is reached."""
+"""The address of PostgreSQL, and connections to it."""

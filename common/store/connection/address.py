@@ -1,6 +1,6 @@
-"""PostgreSQL's address, as hosts of databases hand it out, in the spelling of both drivers: asyncpg's for the pool, libpq's for psycopg.
+"""PostgreSQL's address, as database providers write it, translated for both drivers: asyncpg for the pool, libpq for psycopg.
 
-It opens nothing. `common/store/connection/options.py` knows the options by name; here each gets its place.
+It opens no connection. common/store/connection/options.py knows the options' names; this module maps them.
 """
 
 import re
@@ -24,10 +24,9 @@ Roots = Callable[[], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One database. `pool` is for `asyncpg.create_pool`, `libpq` for psycopg; `settings` are those of a session that the URL asks for.
+    """One database. `pool` is for `asyncpg.create_pool`, `libpq` for psycopg; `settings`: session settings from the URL.
 
-    `pooled`: a pooler stands between, which gives each transaction another session. It refuses most settings of a session, and keeps
-    no statement prepared.
+    `pooled`: the address is that of a transaction pooler, which refuses most session settings and keeps no prepared statements.
     """
 
     pool: Mapping[str, Any] = field(repr=False)
@@ -41,7 +40,7 @@ def _system_roots() -> str | None:
 
 
 def read_address(url: str, *, roots: Roots = _system_roots) -> Address:
-    """Read a URL, or raise `InvalidSettings` with the name of what is wrong. `roots`: the file of certificates that are trusted here."""
+    """Read a URL; raise `InvalidSettings` naming what is wrong. `roots` returns the file of this machine's trusted certificates."""
     parts = urlsplit(url)
     options = read_options(parts.query)
     options |= _tls(options, roots)
@@ -57,7 +56,10 @@ def read_address(url: str, *, roots: Roots = _system_roots) -> Address:
 
 
 def _tls(options: Mapping[str, str], roots: Roots) -> dict[str, str]:
-    """What all of them say of TLS, as libpq spells it. `system` becomes a file: asyncpg and psycopg's wheel know no other."""
+    """The TLS options of all libraries, as libpq's.
+
+    `sslrootcert=system` becomes a file: asyncpg and psycopg's wheel support nothing else.
+    """
     mode, root = options.get("sslmode") or _mode_of(options.get("ssl", "")), options.get("sslrootcert", "")
     if mode == "no-verify":  # node-postgres
         mode = "require"
@@ -71,12 +73,12 @@ def _tls(options: Mapping[str, str], roots: Roots) -> dict[str, str]:
 
 
 def _mode_of(flag: str) -> str:
-    """`ssl=true` is JDBC's and node-postgres', `ssl=require` SQLAlchemy's."""
+    """The `sslmode` for `ssl=`: JDBC and node-postgres write `true`, SQLAlchemy writes a mode."""
     return "require" if flag in TRUE else flag if flag in (*TLS_MODES, "no-verify") else ""
 
 
 def _where(netloc: str, database: str, options: Mapping[str, str]) -> dict[str, str]:
-    """Whom to ask for what, as libpq's keywords. An option goes before the URL's own part, as in libpq."""
+    """Hosts, ports, user and database, as libpq's keywords. As in libpq, an option overrides that part of the URL."""
     before, _, places = netloc.rpartition("@")
     user, _, password = before.partition(":")
     hosts, ports = _places(places)
@@ -91,14 +93,14 @@ def _where(netloc: str, database: str, options: Mapping[str, str]) -> dict[str, 
 
 
 def _places(text: str) -> tuple[str, str]:
-    """Hosts, and the ports of all or of none."""
+    """Comma-separated hosts, and their ports, or "" if no host names one."""
     found = [_place(place) for place in text.split(",")]
     ports = [port for _, port in found]
     return ",".join(host for host, _ in found), ",".join(port or PORT for port in ports) if any(ports) else ""
 
 
 def _place(text: str) -> tuple[str, str]:
-    """A host, or a socket's folder, and its port or nothing."""
+    """A host or a socket's folder, and its port or ""."""
     if text.startswith("["):
         host, _, port = text[1:].partition("]")
         return unquote(host), port.removeprefix(":")
@@ -109,7 +111,7 @@ def _place(text: str) -> tuple[str, str]:
 
 
 def _check_ports(ports: str, hosts: str) -> None:
-    """One for all hosts, or one each."""
+    """Raise unless there is one valid port for all hosts, or one each."""
     each = ports.split(",") if ports else []
     if not all(re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536 for port in each):
         raise InvalidSettings("DATABASE_URL: expected a port from 1 to 65535")
@@ -118,7 +120,7 @@ def _check_ports(ports: str, hosts: str) -> None:
 
 
 def _is_pooled(options: Mapping[str, str], where: Mapping[str, str]) -> bool:
-    """By Prisma's word for it, or by the poolers of Neon and Supabase, whose addresses come without a word."""
+    """Whether the address is a pooler's: by Prisma's option, or by the host names of Neon and Supabase."""
     if "pgbouncer" in options:
         return options["pgbouncer"] in TRUE
     hosts, ports = where.get("host", "").split(","), where.get("port", "").split(",")
@@ -134,13 +136,13 @@ def _settings(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def _libpq_alone(options: Mapping[str, str]) -> dict[str, str]:
-    """With a connect_timeout of 0 libpq would wait for ever."""
+    """Options that only libpq knows. With a connect_timeout of 0 it would wait forever, so that is replaced."""
     own = {name: options[name] for name in LIBPQ if name in options}
     return own if int(own.get("connect_timeout", 0)) else {**own, "connect_timeout": str(CONNECT_TIMEOUT)}
 
 
 def _libpq_settings(settings: Mapping[str, str]) -> dict[str, str]:
-    """libpq sends no setting of a session but by way of `options`."""
+    """Session settings, as libpq's `options`: it has no other way to send them."""
     asked = [f"-c {name}={_escaped(value)}" for name, value in settings.items() if name in SERVER]
     options = " ".join([*filter(None, [settings.get("options")]), *asked])
     named = {"application_name": settings["application_name"]} if "application_name" in settings else {}
@@ -152,7 +154,7 @@ def _escaped(value: str) -> str:
 
 
 def _for_asyncpg(where: Mapping[str, str], both: Mapping[str, str]) -> dict[str, Any]:
-    """Hosts as a list: asyncpg would split an IPv6 address at its colons."""
+    """Arguments of `asyncpg.create_pool`. Hosts are a list, because asyncpg would split an IPv6 address at its colons."""
     spelling = {"user": "user", "password": "password", "dbname": "database"}  # nosec B105
     pool: dict[str, Any] = {spelling[name]: value for name, value in where.items() if name in spelling}
     if "host" in where:
@@ -163,7 +165,7 @@ def _for_asyncpg(where: Mapping[str, str], both: Mapping[str, str]) -> dict[str,
 
 
 def _cache(options: Mapping[str, str], *, pooled: bool) -> dict[str, int]:
-    """How many statements a connection keeps prepared, if the URL says so in any of its ways."""
+    """The size of asyncpg's cache of prepared statements, if the URL sets it in any library's way."""
     if pooled or options.get("prepareThreshold") == "0" or options.get("prepared_statements") in FALSE:
         return {"statement_cache_size": 0}
     return {"statement_cache_size": int(options["statement_cache_size"])} if "statement_cache_size" in options else {}

@@ -1,6 +1,6 @@
-"""What stands behind the ? of PostgreSQL's address: whose option each is, and what it may say. No error repeats a value.
+"""The options in PostgreSQL's address: which library each is from, and its valid values. No error repeats a value.
 
-The options are libpq's, asyncpg's, or those of another library (Prisma, JDBC, node-postgres, pgx) whose URL a host hands out.
+They are libpq's, asyncpg's, or those of another library (Prisma, JDBC, node-postgres, pgx) in whose form a provider writes the URL.
 """
 
 import re
@@ -9,11 +9,11 @@ from urllib.parse import unquote
 from common.errors import InvalidSettings
 
 WHERE = ("host", "hostaddr", "port", "user", "password", "dbname")
-BOTH = (  # libpq and asyncpg mean the same by them
+BOTH = (  # the same in libpq and asyncpg
     "sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword", "sslnegotiation", "ssl_min_protocol_version",
     "ssl_max_protocol_version", "target_session_attrs", "krbsrvname", "gsslib", "passfile", "service",
 )  # fmt: skip
-LIBPQ = (  # libpq's alone: asyncpg would take them for settings of the server
+LIBPQ = (  # libpq only: asyncpg would send them to the server as settings
     "channel_binding", "client_encoding", "connect_timeout", "fallback_application_name", "gssdelegation", "gssencmode", "keepalives",
     "keepalives_count", "keepalives_idle", "keepalives_interval", "load_balance_hosts", "max_protocol_version", "min_protocol_version",
     "require_auth", "requirepeer", "sslcertmode", "sslcompression", "sslcrldir", "sslsni", "tcp_user_timeout",
@@ -24,11 +24,11 @@ SERVER = (
     "lock_timeout",
     "idle_in_transaction_session_timeout",
 )  # settings of a session
-MAPPED = (  # those of other libraries that mean something here
+MAPPED = (  # other libraries' options that have an equivalent here
     "application_name", "options", "pgbouncer", "statement_cache_size", "prepared_statements", "prepareThreshold", "schema", "ssl",
     "sslaccept",
 )  # fmt: skip
-LEFT_OUT = frozenset({  # how another library pools, waits or spells
+LEFT_OUT = frozenset({  # other libraries' pools, timeouts and dialects: ignored
     "connection_limit", "pool_timeout", "socket_timeout", "max_connection_lifetime", "max_idle_connection_lifetime",
     "single_use_connections", "supa", "workaround", "uselibpqcompat", "prepared_statement_cache_size",
     "async_fallback", "pool", "pool_size", "max_overflow", "pool_recycle", "pool_pre_ping", "pool_max_conns",
@@ -53,7 +53,7 @@ CHOICES = {
     "channel_binding": ("disable", "prefer", "require"),
     "load_balance_hosts": ("disable", "random"),
     "gsslib": ("gssapi", "sspi"),
-    "gssencmode": ("disable", "prefer"),  # the pool cannot encrypt by GSS, so it may not be required
+    "gssencmode": ("disable", "prefer"),  # asyncpg cannot encrypt with GSS, so "require" is not accepted
     "pgbouncer": TRUE + FALSE,
     "prepared_statements": TRUE + FALSE,
     **dict.fromkeys(("keepalives", "sslcompression", "sslsni", "gssdelegation"), ("0", "1")),
@@ -66,22 +66,22 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
 
 
 def read_options(query: str) -> dict[str, str]:
-    """The options that matter, or `InvalidSettings` with the name of a wrong one. As in libpq the last of two counts, and + is a plus.
+    """The options, without ignored ones; raise `InvalidSettings` naming a wrong one.
 
-    One without a value is unset.
+    As in libpq, the last of two equal names counts, + is a plus sign, and an empty value means unset.
     """
     options: dict[str, str] = {}
     for part in filter(None, query.split("&")):
         name, equals, value = part.partition("=")
         _check_name(name if equals else "")
         if value:
-            ours = SYNONYMS.get(name, name)
-            options[ours] = _checked(ours, unquote(value))
+            known = SYNONYMS.get(name, name)
+            options[known] = _checked(known, unquote(value))
     return {name: value for name, value in options.items() if name not in LEFT_OUT}
 
 
 def _check_name(name: str) -> None:
-    """What is no name may be the rest of a password, and is not repeated."""
+    """Raise for an unknown option. Text that is not a name may be part of a password, so it is not repeated."""
     if not NAME.fullmatch(name):
         raise InvalidSettings("DATABASE_URL: expected options such as ?sslmode=require; in a password & is written %26")
     if name not in {*WHERE, *BOTH, *LIBPQ, *SERVER, *MAPPED, *LEFT_OUT, *SYNONYMS}:

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: bounded in time, and a lost server is one error of ours. It knows no statement."""
+"""Connections to PostgreSQL, with timeouts; a lost server is always `StoreUnavailable`. It knows no statement."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,16 +11,16 @@ from asyncpg.pool import PoolConnectionProxy
 from common.errors import StoreUnavailable, StoreUnfit
 from common.store.connection.address import read_address
 
-ACQUIRE = 0.7  # seconds
-SESSION = {  # a client that froze, or that a network lost, must not keep the ledger's lock
+ACQUIRE_TIMEOUT = 0.7  # seconds
+SESSION = {  # a frozen or disconnected client must not keep the ledger's lock
     "timezone": "UTC",
     "idle_in_transaction_session_timeout": "5s",
-    "client_connection_check_interval": "2s",  # while a statement of it runs or waits
+    "client_connection_check_interval": "2s",  # while a statement runs or waits
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
-POOLED_SESSION = {"timezone": "UTC"}  # a pooler refuses the others; a client that froze is its own to cut off
+POOLED_SESSION = {"timezone": "UTC"}  # a pooler refuses the others, and has its own timeouts for frozen clients
 LOST = (
     OSError,
     TimeoutError,
@@ -30,12 +30,12 @@ LOST = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.IdleInTransactionSessionTimeoutError,  # this process was frozen amid a transaction
+    asyncpg.IdleInTransactionSessionTimeoutError,  # this process was frozen inside a transaction
     asyncpg.TooManyConnectionsError,
     asyncpg.DeadlockDetectedError,  # nothing was written, and the next try finds the rows free
 )
 
-UNFIT = (  # another database is meant, ours is not migrated yet, or a password was changed under us
+UNFIT = (  # the wrong database, one not migrated yet, or a changed password
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
@@ -44,13 +44,13 @@ UNFIT = (  # another database is meant, ours is not migrated yet, or a password 
     asyncpg.UndefinedFunctionError,
 )
 
-REFUSED = (  # by the server or by asyncpg itself, ahead of any statement
+REFUSED = (  # by the server or asyncpg, before any statement
     asyncpg.PostgresError,
     asyncpg.ClientConfigurationError,
-    ValueError,  # a host that cannot be one
+    ValueError,  # an invalid host
     EOFError,
 )
-AWAY = (  # no refusal for long: it starts, stops, or has no room
+AWAY = (  # temporary: the server starts, stops or is full
     OSError,
     asyncpg.TooManyConnectionsError,
     asyncpg.OperatorInterventionError,
@@ -62,16 +62,16 @@ Connection: TypeAlias = PoolConnectionProxy
 
 
 def open_pool(url: str, *, name: str, size: int, statement_timeout: float) -> asyncpg.Pool:
-    """A pool that opens without a server: connections are made when they are wanted.
+    """A pool that needs no server to open: it connects on demand.
 
-    `name` shows in pg_stat_activity unless the URL has another; `patience` is how many seconds one statement may take.
+    `name` appears in pg_stat_activity, unless the URL sets one. `statement_timeout` in seconds.
     """
     address = read_address(url)
     return asyncpg.create_pool(
         **address.pool,
         min_size=0,
         max_size=size,
-        timeout=ACQUIRE,
+        timeout=ACQUIRE_TIMEOUT,
         command_timeout=statement_timeout,
         max_inactive_connection_lifetime=60,
         server_settings={
@@ -89,16 +89,16 @@ def affected(status: str) -> int:
 
 @asynccontextmanager
 async def acquire(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
-    """A connection within a second; raise `StoreUnavailable` when there is none, it is lost on the way, `StoreUnfit` when it refuses."""
+    """Borrow a connection. Raise `StoreUnavailable` if there is none within a second or it is lost, `StoreUnfit` if it is refused."""
     async with _known_errors(pool), _borrowed(pool) as (connection, _):
         yield connection
 
 
 @asynccontextmanager
 async def transaction(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
-    """A connection in a transaction, READ COMMITTED as the ledger needs it."""
-    async with _known_errors(pool), _borrowed(pool) as (connection, leave):
-        await leave.enter_async_context(connection.transaction(isolation="read_committed"))
+    """Borrow a connection in a transaction; READ COMMITTED, as the ledger's lock requires. Raises as `acquire` does."""
+    async with _known_errors(pool), _borrowed(pool) as (connection, exits):
+        await exits.enter_async_context(connection.transaction(isolation="read_committed"))
         yield connection
 
 
@@ -115,44 +115,50 @@ async def _known_errors(pool: asyncpg.Pool) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _borrowed(pool: asyncpg.Pool) -> AsyncIterator[tuple[Connection, AsyncExitStack]]:
-    """A connection, and what is to be done as it goes back. Nobody waits for that after a statement that took too long: its
-    cancellation may take as long again."""
-    connection, leave = await _acquire(pool), AsyncExitStack()
-    leave.push_async_callback(_give_back, pool, connection)
+    """Borrow a connection; also yield the stack of what to do when it is returned.
+
+    Returning it takes a rollback and a reset. Cancelled in between, they would leave the connection borrowed or in a transaction. So the
+    return runs as a task of its own, shielded: it goes on if the caller is cancelled. After a timeout the caller does not wait
+    for it either, because cancelling the statement can take as long as the statement. `_returning` keeps such tasks from being
+    garbage-collected.
+    """
+    connection = await _acquire(pool)
+    exits = AsyncExitStack()
+    exits.push_async_callback(_release, pool, connection)
     try:
-        yield connection, leave
+        yield connection, exits
     except BaseException as error:
-        leaving = asyncio.ensure_future(leave.__aexit__(type(error), error, error.__traceback__))
+        returning = asyncio.ensure_future(exits.__aexit__(type(error), error, error.__traceback__))
         if isinstance(error, TimeoutError):
-            _leaving.add(leaving)
-            leaving.add_done_callback(_left)
+            _returning.add(returning)
+            returning.add_done_callback(_returned)
         else:
-            await asyncio.shield(leaving)
+            await asyncio.shield(returning)
         raise
     else:
-        await asyncio.shield(leave.aclose())
+        await asyncio.shield(exits.aclose())
 
 
-async def _give_back(pool: asyncpg.Pool, connection: Connection) -> None:
-    """Its work is done: one that can't be made ready for the next user in time is closed by asyncpg, and nothing is lost by it."""
+async def _release(pool: asyncpg.Pool, connection: Connection) -> None:
+    """Return a connection. asyncpg closes one that cannot be reset in time; its work is already committed or rolled back."""
     with suppress(*LOST):
-        await pool.release(connection, timeout=ACQUIRE)
+        await pool.release(connection, timeout=ACQUIRE_TIMEOUT)
 
 
-_leaving: set[asyncio.Future[bool | None]] = set()
+_returning: set[asyncio.Future[bool | None]] = set()
 
 
-def _left(leaving: "asyncio.Future[bool | None]") -> None:
-    """What went wrong there was the same that went wrong before."""
-    _leaving.discard(leaving)
-    if not leaving.cancelled():
-        leaving.exception()
+def _returned(returning: "asyncio.Future[bool | None]") -> None:
+    """Retrieve the exception, so that asyncio does not log it; it repeats the one already raised."""
+    _returning.discard(returning)
+    if not returning.cancelled():
+        returning.exception()
 
 
 async def _acquire(pool: asyncpg.Pool) -> Connection:
-    """A pool whose connections are all at work is busy, and not lost."""
+    """Borrow a connection; the message of `StoreUnavailable` says whether the pool is busy or the server is gone."""
     try:
-        async with asyncio.timeout(ACQUIRE):
+        async with asyncio.timeout(ACQUIRE_TIMEOUT):
             connection: Connection = await pool.acquire()
             return connection
     except (*LOST, *REFUSED) as error:
@@ -166,6 +172,6 @@ async def _acquire(pool: asyncpg.Pool) -> Connection:
 
 
 async def _forget_idle(pool: asyncpg.Pool) -> None:
-    """After one lost connection the others of the same server are not worth a try."""
+    """After one lost connection, replace the idle ones too: they lead to the same server."""
     if not pool.is_closing():
         await pool.expire_connections()

@@ -1,1 +1,1 @@
-"""What the provider said: quotes, bars, searches, the listing."""
+"""Data from the provider: quotes, bars, searches, the listing."""

@@ -1,6 +1,4 @@
-"""A symbol's past in PostgreSQL: its daily bars, when they came, who waits for newer ones, and the quotes that were collected.
-
-One source at a time."""
+"""A symbol's history in PostgreSQL: its daily bars, when they were fetched or refused, and collected quotes. One source at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +6,14 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from common.core.models import Bar
-from common.store.connection.pool import Connection
+from common.store.connection.pool import Connection, affected
 
-REFUSED_FOR = timedelta(hours=1)
+REFUSAL_TTL = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """A quote as it was once fetched: `fetched_at` aware, UTC; the price in the listing's currency, the volume in shares."""
+    """A quote of the past: `fetched_at` aware, UTC; the price in the listing's currency, the volume in shares."""
 
     fetched_at: datetime
     price: Decimal
@@ -24,7 +22,7 @@ class Collected:
 
 
 async def upsert_bars(connection: Connection, source: str, symbol: str, bars: Sequence[Bar]) -> None:
-    """Take bars in, one a day; days that they do not name stay as they were."""
+    """Save bars, one a day; other days are unchanged."""
     await connection.execute(
         """
         INSERT INTO daily_bars AS stored (source, symbol, day, open, high, low, close, volume)
@@ -46,7 +44,7 @@ async def upsert_bars(connection: Connection, source: str, symbol: str, bars: Se
 
 
 async def select_other_days(connection: Connection, source: str, symbol: str, days: Sequence[date]) -> list[date]:
-    """Days of bars that lie between the first and the last of these, and are none of them."""
+    """Days with a stored bar that lie between the first and the last of `days` but are not among them."""
     rows = await connection.fetch(
         """
         SELECT day FROM daily_bars WHERE source = $1 AND symbol = $2 AND day BETWEEN $3 AND $4 AND day <> ALL ($5::date[]) ORDER BY day
@@ -61,7 +59,7 @@ async def select_other_days(connection: Connection, source: str, symbol: str, da
 
 
 async def delete_bars(connection: Connection, source: str, symbol: str, days: Sequence[date]) -> None:
-    """Take back the bars of these days."""
+    """Delete the bars of these days."""
     await connection.execute(
         "DELETE FROM daily_bars WHERE source = $1 AND symbol = $2 AND day = ANY ($3::date[])",
         source,
@@ -71,7 +69,7 @@ async def delete_bars(connection: Connection, source: str, symbol: str, days: Se
 
 
 async def upsert_bars_fetched(connection: Connection, source: str, symbol: str, at: datetime) -> None:
-    """Bars have come; what was refused before is forgotten."""
+    """Record that bars were fetched; forget an earlier refusal."""
     await connection.execute(
         """
         INSERT INTO bars_state (source, symbol, fetched_at) VALUES ($1, $2, $3)
@@ -84,7 +82,7 @@ async def upsert_bars_fetched(connection: Connection, source: str, symbol: str, 
 
 
 async def upsert_bars_refused(connection: Connection, source: str, symbol: str, at: datetime) -> None:
-    """The provider had no bars of it; those that are here stay."""
+    """Record that the provider had no bars; stored ones stay."""
     await connection.execute(
         """
         INSERT INTO bars_state (source, symbol, refused_at) VALUES ($1, $2, $3)
@@ -111,7 +109,7 @@ async def select_bars(connection: Connection, source: str, symbol: str, *, most:
 
 
 async def select_bars_fetched(connection: Connection, source: str, symbol: str) -> datetime | None:
-    """When the provider last gave bars of it."""
+    """When bars of the symbol were last fetched."""
     at: datetime | None = await connection.fetchval(
         "SELECT fetched_at FROM bars_state WHERE source = $1 AND symbol = $2", source, symbol
     )
@@ -119,7 +117,7 @@ async def select_bars_fetched(connection: Connection, source: str, symbol: str) 
 
 
 async def insert_refresh(connection: Connection, symbol: str, *, closed_day: bool, ttl: timedelta) -> None:
-    """Queue a refresh of a chart that nobody waits for (db/functions/chart_turn.sql); `closed_day`: it lacks a day that has closed."""
+    """Queue a background refresh of a chart (db/functions/chart_turn.sql). `closed_day`: the chart lacks a day that has closed."""
     await connection.execute(
         """
         INSERT INTO demand AS stored (function, subject, class, groups, since, expires)
@@ -134,7 +132,7 @@ async def insert_refresh(connection: Connection, symbol: str, *, closed_day: boo
 
 
 async def select_bars_refused(connection: Connection, source: str, symbol: str) -> bool:
-    """Whether the provider, asked within the hour, had no bars of it."""
+    """Whether the provider had no bars when asked within the last hour."""
     return bool(
         await connection.fetchval(
             """
@@ -142,13 +140,13 @@ async def select_bars_refused(connection: Connection, source: str, symbol: str) 
             """,
             source,
             symbol,
-            REFUSED_FOR,
+            REFUSAL_TTL,
         )
     )
 
 
 async def delete_old_bars(connection: Connection, *, keep: timedelta) -> int:
-    """Forget the bars of symbols whose chart nobody asked for within this time; of how many symbols."""
+    """Delete the bars of symbols whose chart was not fetched within `keep`; return the number of symbols."""
     done = await connection.execute(
         """
         WITH forgotten AS (
@@ -162,7 +160,7 @@ async def delete_old_bars(connection: Connection, *, keep: timedelta) -> int:
         """,
         keep,
     )
-    return int(str(done).rpartition(" ")[2])
+    return affected(done)
 
 
 async def select_history(
@@ -175,9 +173,9 @@ async def select_history(
     after: datetime | None = None,
     most: int,
 ) -> list[Collected]:
-    """A page of the quotes that were collected, oldest first: since <= fetched_at < until, and later than `after`.
+    """A page of collected quotes, oldest first: since <= fetched_at < until, and later than `after`.
 
-    `after` is the `fetched_at` of the page before's last one. A bound that is None bounds nothing.
+    `after`: the `fetched_at` of the previous page's last quote. A bound of None is no bound.
     """
     rows = await connection.fetch(
         """

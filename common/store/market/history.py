@@ -1,23 +1,23 @@
-"""The quotes that were collected, in PostgreSQL: written, thinned and forgotten. Durations are timedeltas, times the ledger's own."""
+"""Collected quotes in PostgreSQL: insert, thin out, delete. Durations are timedeltas, times are the ledger's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from common.core.models import Quote
-from common.store.connection.pool import Connection
+from common.store.connection.pool import Connection, affected
 
 
 @dataclass(frozen=True, slots=True)
 class Thinned:
-    """How many rows a batch read, and how many of them it deleted."""
+    """How many rows a batch read, and how many of those it deleted."""
 
     read: int
     deleted: int
 
 
 async def insert_history(connection: Connection, quotes: Sequence[Quote], *, gap: timedelta = timedelta()) -> None:
-    """Collect quotes, but none whose symbol has a row of the same source that is younger than `gap`."""
+    """Insert quotes, except those whose symbol has a row of the same source younger than `gap`."""
     await connection.execute(
         """
         INSERT INTO quote_history (symbol, fetched_at, source, price, volume, trading_day)
@@ -26,7 +26,7 @@ async def insert_history(connection: Connection, quotes: Sequence[Quote], *, gap
         WHERE (
             SELECT true FROM quote_history AS last WHERE last.symbol = fetched.symbol AND last.source = fetched.source
                 AND last.fetched_at > fetched.fetched_at - $7::interval AND last.fetched_at <= fetched.fetched_at
-            LIMIT 1 -- with it the planner looks each symbol up; else it may read the whole table
+            LIMIT 1 -- makes the planner look each symbol up; without it, it may read the whole table
         ) IS NULL
         ON CONFLICT DO NOTHING
         """,
@@ -41,7 +41,7 @@ async def insert_history(connection: Connection, quotes: Sequence[Quote], *, gap
 
 
 async def delete_old_history(connection: Connection, *, keep: timedelta, most: int) -> int:
-    """Forget collected quotes older than this, the oldest first, `most` at once; how many."""
+    """Delete at most `most` quotes older than `keep`, oldest first; return how many."""
     done = await connection.execute(
         """
         DELETE FROM quote_history WHERE ctid = ANY (ARRAY(
@@ -52,13 +52,13 @@ async def delete_old_history(connection: Connection, *, keep: timedelta, most: i
         keep,
         most,
     )
-    return int(str(done).rpartition(" ")[2])
+    return affected(done)
 
 
 async def thin_history(connection: Connection, *, age: timedelta, most: int) -> Thinned:
-    """Of what has become older than `age` keep the last row of each symbol, source, trading day and hour (UTC).
+    """Of rows older than `age` keep the last of each symbol, source, trading day and hour (UTC).
 
-    It goes on where it ended before, and reads some `most` rows at once; another that thins meanwhile finds nothing to do.
+    Each call reads about `most` rows and continues where the last one ended. A concurrent call finds nothing to do.
     """
     row = await connection.fetchrow(
         """

@@ -1,4 +1,4 @@
-"""The provider's listing of US symbols in PostgreSQL: one table a source, replaced as a whole, and when it is due again."""
+"""The provider's listing of US symbols in PostgreSQL: one per source, replaced as a whole, and when it is due."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,23 +7,23 @@ from datetime import datetime, timedelta
 from common.core.models import Listed
 from common.store.connection.pool import Connection
 
-SUBJECT = "US"  # what a listing's row in the line is about
+SUBJECT = "US"  # of a request for the listing
 REFRESH_INTERVAL = timedelta(days=7)
-RETRY = timedelta(hours=1)  # after a listing that failed or was refused
+RETRY_DELAY = timedelta(hours=1)  # after a listing that failed or was refused
 
 
 @dataclass(frozen=True, slots=True)
 class ListingState:
-    """Which listing is stored: the ledger's time of its response, and its rows."""
+    """The stored listing: the ledger's time of its response, and its number of rows."""
 
     refreshed_at: datetime
     rows: int
 
 
 async def replace_listing(connection: Connection, source: str, listed: Iterable[Listed], at: datetime) -> bool:
-    """Make this the listing, in one statement; False: it shrank by half or more, so it is broken and the old one stays.
+    """Replace the listing, in one statement. Return False and keep the old one if the new one is half as long or shorter: it is broken.
 
-    Of two at once the later leaves what the earlier brought: the caller holds the ledger's lock.
+    The caller holds the ledger's lock, so two replacements never run at once.
     """
     rows = list({row.symbol: row for row in listed}.values())
     taken = await connection.fetchval(
@@ -70,7 +70,7 @@ async def select_listing(connection: Connection, source: str) -> list[Listed]:
 
 
 async def select_known(connection: Connection, source: str, symbols: Sequence[str]) -> frozenset[str] | None:
-    """Those of them that are listed; None: there is no listing yet."""
+    """Those of `symbols` that are listed; None if there is no listing yet."""
     listed = await connection.fetchval(
         """
         SELECT ARRAY(SELECT symbol FROM listings WHERE source = $1 AND symbol = ANY ($2))
@@ -83,13 +83,13 @@ async def select_known(connection: Connection, source: str, symbols: Sequence[st
 
 
 async def select_listing_state(connection: Connection, source: str) -> ListingState | None:
-    """Which listing is stored; None: none yet. Whoever keeps a copy compares `refreshed_at`."""
+    """The stored listing's state; None if there is none. Compare `refreshed_at` to see whether a copy is current."""
     row = await connection.fetchrow("SELECT refreshed_at, rows FROM listing_state WHERE source = $1", source)
     return ListingState(**row) if row else None
 
 
 async def select_listing_due(connection: Connection, account: str, source: str) -> bool:
-    """Whether the listing is missing or a week old, and was not asked for within the hour: the journal says so."""
+    """Whether the listing is missing or a week old, and no call for it was granted within the hour."""
     return bool(
         await connection.fetchval(
             """
@@ -103,6 +103,6 @@ async def select_listing_due(connection: Connection, account: str, source: str) 
             account,
             source,
             REFRESH_INTERVAL,
-            RETRY,
+            RETRY_DELAY,
         )
     )

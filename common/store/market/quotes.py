@@ -1,4 +1,4 @@
-"""The newest quote of each symbol, in PostgreSQL. Its time of fetch is its version."""
+"""The newest quote of each symbol, in PostgreSQL. `fetched_at` is its version."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -10,7 +10,7 @@ from common.store.connection.pool import Connection
 
 
 async def upsert_quote(connection: Connection, quote: Quote) -> bool:
-    """Make a quote the newest unless a newer one is there, whatever its source, or one of a later trading day. Whether it was taken."""
+    """Save a quote, unless a newer one of any source, or one of a later trading day of its source, is there. Return whether it was."""
     price = quote.price
     taken = await connection.fetchval(
         """
@@ -43,7 +43,7 @@ async def upsert_quote(connection: Connection, quote: Quote) -> bool:
 
 
 async def select_quotes(connection: Connection, source: str, symbols: Sequence[str]) -> list[Quote]:
-    """The newest quotes of one source; what another source said is not served."""
+    """The newest quotes of one source; another source's are never served."""
     rows = await connection.fetch("SELECT * FROM quotes WHERE source = $1 AND symbol = ANY ($2)", source, list(symbols))
     return [_quote(row) for row in rows]
 
@@ -55,7 +55,7 @@ async def select_newest_day(connection: Connection, source: str) -> date | None:
 
 
 async def select_unpublished(connection: Connection, source: str, *, most: int) -> list[Quote]:
-    """Saved and not yet told, oldest first."""
+    """Quotes saved but not yet published, oldest first."""
     rows = await connection.fetch(
         "SELECT * FROM quotes WHERE published_at IS NULL AND source = $1 ORDER BY fetched_at LIMIT $2", source, most
     )
@@ -63,7 +63,7 @@ async def select_unpublished(connection: Connection, source: str, *, most: int) 
 
 
 async def update_published(connection: Connection, quote: Quote) -> bool:
-    """This version is told; a newer one that was saved meanwhile is not. Whether this one is still there."""
+    """Mark this version as published; return False if a newer one has replaced it or it was deleted."""
     version = await connection.fetchval(
         "UPDATE quotes SET published_at = now() WHERE symbol = $1 AND fetched_at = $2 RETURNING true",
         quote.symbol,
@@ -73,16 +73,16 @@ async def update_published(connection: Connection, quote: Quote) -> bool:
 
 
 async def update_unpublished(connection: Connection, source: str) -> None:
-    """Redis lost what it was told: tell it all again."""
+    """Mark all quotes as unpublished, because Redis lost them."""
     await connection.execute(
         "UPDATE quotes SET published_at = NULL WHERE source = $1 AND published_at IS NOT NULL", source
     )
 
 
 async def delete_unwanted(connection: Connection, *, keep: timedelta, half_life: timedelta, most: int) -> list[Quote]:
-    """Forget quotes older than this of symbols that nobody has wanted for as long, `most` at once; those that went.
+    """Delete at most `most` quotes older than `keep` whose symbols were not tracked for as long; return them.
 
-    Who fetches one of them meanwhile keeps it.
+    A quote that is fetched again in the meantime stays.
     """
     rows = await connection.fetch(
         """

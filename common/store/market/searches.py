@@ -1,4 +1,4 @@
-"""What the provider's own search answered, by source and normalised query. What is found in the listing is not kept here."""
+"""Answers of the provider's search, by source and normalised query. Matches from the listing are not stored."""
 
 import json
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from common.core.models import Match
-from common.store.connection.pool import Connection
+from common.store.connection.pool import Connection, affected
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """An answer, best match first, perhaps none; `found_at` is the ledger's time of the response."""
+    """An answer: its matches, best first, possibly none; `found_at`: the ledger's time of the response."""
 
     matches: tuple[Match, ...]
     found_at: datetime
@@ -21,7 +21,7 @@ class Search:
 async def upsert_search(
     connection: Connection, source: str, query: str, matches: Sequence[Match], found_at: datetime
 ) -> None:
-    """Keep an answer, over the one before."""
+    """Save an answer, replacing the previous one."""
     await connection.execute(
         """
         INSERT INTO searches (source, query, matches, found_at) VALUES ($1, $2, $3, $4)
@@ -35,7 +35,7 @@ async def upsert_search(
 
 
 async def upsert_search_refused(connection: Connection, source: str, query: str, at: datetime) -> None:
-    """The provider had nothing to say: what was found before stands for as long again, else there is no match."""
+    """The provider had no answer: keep the previous matches as if found now, or save that there are none."""
     await connection.execute(
         """
         INSERT INTO searches (source, query, matches, found_at) VALUES ($1, $2, '[]', $3)
@@ -48,7 +48,7 @@ async def upsert_search_refused(connection: Connection, source: str, query: str,
 
 
 async def select_search(connection: Connection, source: str, query: str) -> Search | None:
-    """The last answer, however old; None: the provider was never asked."""
+    """The last answer, however old; None if the provider was never asked."""
     row = await connection.fetchrow(
         "SELECT matches, found_at FROM searches WHERE source = $1 AND query = $2", source, query
     )
@@ -59,6 +59,5 @@ async def select_search(connection: Connection, source: str, query: str) -> Sear
 
 
 async def delete_old_searches(connection: Connection, *, keep: timedelta) -> int:
-    """Forget answers older than this; how many."""
-    done = await connection.execute("DELETE FROM searches WHERE found_at < ledger_now() - $1::interval", keep)
-    return int(str(done).rpartition(" ")[2])
+    """Delete answers older than `keep`; return how many."""
+    return affected(await connection.execute("DELETE FROM searches WHERE found_at < ledger_now() - $1::interval", keep))

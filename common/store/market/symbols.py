@@ -1,4 +1,4 @@
-"""Who wants a symbol, and how the tries of it went. Tries belong to an account, quotes to a source."""
+"""Symbols: how many track them, and the attempts to fetch them. Attempts belong to an account, quotes to a source."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from common.store.budget.ledger import Budget
 from common.store.connection.pool import Connection, affected
 
-UNKNOWN_FOR = timedelta(hours=1)
+UNKNOWN_TTL = timedelta(hours=1)
 
 
 async def upsert_pins(connection: Connection, symbols: Sequence[str]) -> None:
-    """Pin these, and no others but those that operators keep: pinned symbols are wanted though nobody watches them."""
+    """Pin these symbols and unpin all others, except those an operator pinned. Pinned symbols are tracked without watchers."""
     await connection.execute(
         """
         WITH unpinned AS (UPDATE symbols SET pinned = false WHERE pinned AND NOT kept AND symbol <> ALL ($1))
@@ -22,12 +22,12 @@ async def upsert_pins(connection: Connection, symbols: Sequence[str]) -> None:
 
 
 async def select_unknown(connection: Connection, budget: Budget, symbol: str) -> bool:
-    """Whether the provider, asked within the hour, had no such symbol."""
+    """Whether the provider did not have this symbol when asked within the last hour."""
     return bool(await select_unknown_among(connection, budget, [symbol]))
 
 
 async def select_unknown_among(connection: Connection, budget: Budget, symbols: Sequence[str]) -> set[str]:
-    """Those of them that the provider, asked within the hour, did not have."""
+    """Those of `symbols` that the provider did not have when asked within the last hour."""
     rows = await connection.fetch(
         """
         SELECT symbol FROM attempts JOIN symbols USING (symbol)
@@ -36,15 +36,17 @@ async def select_unknown_among(connection: Connection, budget: Budget, symbols: 
         """,
         budget.account,
         list(symbols),
-        UNKNOWN_FOR,
+        UNKNOWN_TTL,
         budget.source,
     )
     return {row["symbol"] for row in rows}
 
 
 async def update_quoted(connection: Connection, budget: Budget, answered: Mapping[str, float | None]) -> None:
-    """They have a quote, of the market's clock that is given; None: one that lacks the close that is out, so they stay as old as they
-    were. Otherwise what went wrong before is forgotten, and whoever had them asked for has the credit back."""
+    """Record that these symbols have a quote, each of the given market clock; forget their failures and return the credits used for them.
+
+    A clock of None: the quote lacks the latest close, so the symbol keeps its age and its attempts, and rests before the next one.
+    """
     served = [symbol for symbol, clock in answered.items() if clock is not None]
     await connection.execute(
         """
@@ -65,14 +67,14 @@ async def update_quoted(connection: Connection, budget: Budget, answered: Mappin
 
 
 async def update_unquoted(connection: Connection, symbols: Sequence[str]) -> None:
-    """Their quotes are gone: whoever wants one of them again waits for a first one."""
+    """Record that their quotes were deleted: they need a first quote again."""
     await connection.execute("UPDATE symbols SET source = NULL WHERE symbol = ANY ($1)", list(symbols))
 
 
 async def upsert_failed(
     connection: Connection, account: str, symbols: Sequence[str], at: datetime, first: timedelta
 ) -> None:
-    """The provider had no data for them: quarantine, doubling from `first` to a day."""
+    """Put symbols without data into quarantine, doubling from `first` to a day with each failure."""
     await connection.execute(
         """
         INSERT INTO attempts (account, symbol, at, failures, quarantined_until)
@@ -88,7 +90,7 @@ async def upsert_failed(
 
 
 async def update_forgiven_lately(connection: Connection, account: str) -> None:
-    """What was blamed on symbols within the last minutes was the provider's fault."""
+    """Undo the failures of the last ten minutes: they were the provider's fault."""
     await connection.execute(
         """
         UPDATE attempts SET failures = failures - 1, quarantined_until = ledger_now()
@@ -99,7 +101,7 @@ async def update_forgiven_lately(connection: Connection, account: str) -> None:
 
 
 async def select_probe(connection: Connection, budget: Budget) -> str | None:
-    """One of the three heaviest symbols, the one asked for longest ago: a halted one among them must not stop the probe."""
+    """A symbol to probe for the new close: of the three heaviest the one asked for longest ago, since one may be halted."""
     symbol: str | None = await connection.fetchval(
         """
         SELECT symbol FROM (
@@ -116,7 +118,7 @@ async def select_probe(connection: Connection, budget: Budget) -> str | None:
 
 
 async def update_reads(connection: Connection, reads: Mapping[str, int], half_life: timedelta) -> None:
-    """Add reads that were counted elsewhere to what the earlier ones weigh by now."""
+    """Add counted reads to the decayed earlier ones."""
     await connection.execute(
         """
         INSERT INTO symbols (symbol, reads, reads_at)
@@ -131,7 +133,7 @@ async def update_reads(connection: Connection, reads: Mapping[str, int], half_li
 
 
 async def update_decayed(connection: Connection, source: str, half_life: timedelta) -> int:
-    """Reads fade: move symbols to the level of what they weigh by now. How many were moved."""
+    """Decay reads, which moves symbols to the level of their present weight; return how many symbols."""
     done = await connection.execute(
         """
         UPDATE symbols SET reads = decayed(reads, reads_at, ledger_now(), $1), reads_at = ledger_now()
@@ -144,7 +146,7 @@ async def update_decayed(connection: Connection, source: str, half_life: timedel
 
 
 async def delete_forgotten(connection: Connection, *, keep: timedelta) -> int:
-    """Forget symbols that nobody wants and that were neither read nor fetched for a while, and tries of them; how many."""
+    """Delete untracked symbols that were neither read nor fetched within `keep`; return how many."""
     done = await connection.execute(
         """
         DELETE FROM symbols WHERE watchers = 0 AND NOT pinned AND coalesce(reads_at < ledger_now() - $1::interval, true)
@@ -158,12 +160,12 @@ async def delete_forgotten(connection: Connection, *, keep: timedelta) -> int:
 
 
 async def delete_old_credits(connection: Connection, *, keep: timedelta) -> int:
-    """Credit comes back after a day."""
+    """Return credits older than `keep` to their users; return how many."""
     return affected(await connection.execute("DELETE FROM credits WHERE used_at < ledger_now() - $1::interval", keep))
 
 
 async def update_untried(connection: Connection, call: int) -> None:
-    """A call says nothing about its symbols: they may be tried at once."""
+    """Take back the attempt that a call counted for its symbols, so that they may be tried at once."""
     await connection.execute(
         """
         WITH untried AS (

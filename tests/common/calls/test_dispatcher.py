@@ -1,4 +1,4 @@
-"""The one loop of a process that makes calls while somebody waits: whom it serves, wakes, and outlives."""
+"""The dispatcher of a process: which requests it serves and wakes, and that its calls outlive their requests."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What the end of a call leaves in the tables, for each function: from the line over the simulator to the stores."""
+"""What a settled call leaves in the tables, for each function: from the queue through the simulator to the stores."""
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -40,7 +40,7 @@ async def permit_for(resources: Resources, function: Function, subject: str, cal
 async def serve(
     resources: Resources, function: Function, subject: str, *, call_class: CallClass = CallClass.USER
 ) -> Outcome:
-    """Stand in the line, be granted a call, make it."""
+    """Enqueue a request, obtain a permit, make the call."""
     return await work.carry_out(resources, await permit_for(resources, function, subject, call_class))
 
 
@@ -72,7 +72,7 @@ async def count(resources: Resources, statement: str) -> int:
 async def test_a_price_that_is_settled_late_does_not_win_over_one_that_was_asked_for_later(
     resources: Resources,
 ) -> None:
-    """A store was away for longer than the lease: meanwhile the symbol was free to be asked for again."""
+    """A store was down for longer than the lease, so a newer call for the symbol may have been granted."""
     late = await permit_for(resources, Function.QUOTE, "AAPL", CallClass.USER)
     async with acquire(resources.db) as connection:
         moved = (

@@ -32,7 +32,7 @@ def app(broker: Redis) -> Celery:
 
 
 class Enough(Exception):
-    """Seen."""
+    """Enough waits were seen."""
 
 
 def test_a_broker_that_is_away_is_looked_for_every_two_seconds() -> None:
@@ -66,12 +66,12 @@ def test_a_worker_outlives_a_broker_that_is_lost_while_it_holds_a_message(
 ) -> None:
     """What Celery does then: collect, close what was collected, and acknowledge a task that ends now. An error that it does not expect
     would be the worker's end."""
-    told: list[Message] = []
+    received: list[Message] = []
     app.send_task(WORK_LINE, queue=QUEUE)
     connection = app.connection_for_read()
     channels = connection.default_channel, connection.channel()
     for channel, queue in zip(channels, (app.amqp.queues[QUEUE], Queue("another")), strict=True):  # type: ignore[no-untyped-call]
-        Consumer(channel, [queue], on_message=told.append).consume()  # type: ignore[no-untyped-call]
+        Consumer(channel, [queue], on_message=received.append).consume()  # type: ignore[no-untyped-call]
     connection.drain_events(timeout=5)
     for channel in channels:
         channel._brpop_start()  # as each tick of the worker's loop does
@@ -79,6 +79,6 @@ def test_a_worker_outlives_a_broker_that_is_lost_while_it_holds_a_message(
 
     connection.collect()
     connection.close()
-    told.pop().ack_log_error(logging.getLogger(), connection.connection_errors)  # type: ignore[no-untyped-call]
+    received.pop().ack_log_error(logging.getLogger(), connection.connection_errors)  # type: ignore[no-untyped-call]
 
     assert "Couldn't ack" in caplog.text

@@ -1,4 +1,4 @@
-"""What logs look like, and what must never stand in them."""
+"""What logs look like, and what they must never contain."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Redis over TLS: whoever opens it, redis-py, Celery or the count of failed logins, takes and refuses the same certificates."""
+"""Redis over TLS: redis-py, Celery and the count of failed logins accept and refuse the same certificates."""
 
 import asyncio
 import shutil

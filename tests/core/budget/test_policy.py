@@ -60,7 +60,7 @@ def test_where_the_market_never_closes_the_law_always_holds(now: str) -> None:
 )
 @pytest.mark.parametrize("now", ["2026-11-20T16:00", "2026-11-20T22:00"])
 def test_without_a_quota_the_slowest_rule_sets_the_pace(limits: str, seconds: float, now: str) -> None:
-    gap = pace(policy(limits), NYSE, at(now), Usage(busy=10**6, wanted=10**6)).gap
+    gap = pace(policy(limits), NYSE, at(now), Usage(busy=10**6, tracked=10**6)).gap
 
     assert gap.total_seconds() == pytest.approx(seconds)
 
@@ -68,10 +68,10 @@ def test_without_a_quota_the_slowest_rule_sets_the_pace(limits: str, seconds: fl
 @pytest.mark.parametrize(
     ("now", "use"),
     [
-        ("2026-11-20T14:30", Usage(wanted=20)),
-        ("2026-11-20T16:00", Usage(busy=100, urgent=10, wanted=20)),
-        ("2026-11-20T18:00", Usage(busy=300, wanted=20)),
-        ("2026-11-20T20:30", Usage(busy=470, urgent=100, wanted=20)),
+        ("2026-11-20T14:30", Usage(tracked=20)),
+        ("2026-11-20T16:00", Usage(busy=100, urgent=10, tracked=20)),
+        ("2026-11-20T18:00", Usage(busy=300, tracked=20)),
+        ("2026-11-20T20:30", Usage(busy=470, urgent=100, tracked=20)),
     ],
 )
 def test_a_quota_is_spread_over_what_is_left_of_the_session(now: str, use: Usage) -> None:
@@ -80,15 +80,15 @@ def test_a_quota_is_spread_over_what_is_left_of_the_session(now: str, use: Usage
     left = close - at(now)
 
     assert gap >= timedelta(seconds=12)
-    assert left / gap <= quota - use.busy - sweep_share(quota, use.wanted) + 1e-6
+    assert left / gap <= quota - use.busy - sweep_share(quota, use.tracked) + 1e-6
     assert gap < left
 
 
 def test_the_interactive_share_is_held_back_early_and_given_to_background_in_the_last_hour() -> None:
     quota, close = policy("1/1s,5/1min,500/1d"), at("2026-11-20T21:00")
     early, late = at("2026-11-20T14:30"), at("2026-11-20T20:00")
-    at_first = (close - early) / pace(quota, NYSE, early, Usage(wanted=20)).gap
-    at_last = (close - late) / pace(quota, NYSE, late, Usage(busy=300, wanted=20)).gap
+    at_first = (close - early) / pace(quota, NYSE, early, Usage(tracked=20)).gap
+    at_last = (close - late) / pace(quota, NYSE, late, Usage(busy=300, tracked=20)).gap
 
     assert at_first == pytest.approx(500 - 20 - 100)
     assert at_last == pytest.approx(500 - 300 - 20)
@@ -96,12 +96,12 @@ def test_the_interactive_share_is_held_back_early_and_given_to_background_in_the
 
 def test_interactive_calls_that_were_made_are_not_held_back_again() -> None:
     quota, now = policy("1/1s,5/1min,500/1d"), at("2026-11-20T14:30")
-    gaps = [pace(quota, NYSE, now, Usage(busy=busy, urgent=busy, wanted=20)).gap for busy in (0, 100)]
+    gaps = [pace(quota, NYSE, now, Usage(busy=busy, urgent=busy, tracked=20)).gap for busy in (0, 100)]
 
     assert gaps[0] == gaps[1]
 
 
-@pytest.mark.parametrize("use", [Usage(busy=500), Usage(busy=480, wanted=20), Usage(busy=5000), Usage(taken=495)])
+@pytest.mark.parametrize("use", [Usage(busy=500), Usage(busy=480, tracked=20), Usage(busy=5000), Usage(taken=495)])
 def test_a_spent_quota_leaves_background_only_symbols_without_a_quote(use: Usage) -> None:
     assert NO_POWER == pace(policy("1/1s,5/1min,500/1d"), NYSE, at("2026-11-20T16:00"), use).power
 
@@ -136,7 +136,7 @@ def test_an_end_of_day_price_of_today_before_its_close_is_out_opens_no_turn() ->
 def test_a_failed_call_costs_no_symbol_its_close_and_failures_take_a_fifth_of_a_day(
     answered: int, failed: int, power: int
 ) -> None:
-    use = Usage(busy=answered + failed, failed=failed, wanted=15)
+    use = Usage(busy=answered + failed, failed=failed, tracked=15)
 
     assert power == pace(policy("1/1s,5/1min,25/1d"), NYSE, at("2026-11-20T22:00"), use).power
 

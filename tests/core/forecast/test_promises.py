@@ -1,4 +1,4 @@
-"""When it will have happened: the ledger run ahead. What no forecast may promise, whatever the situation, and some told by hand."""
+"""Forecasts: properties for any situation, and some computed by hand."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.core.forecast.promises import forecast
-from common.core.forecast.situation import Gate, Request, Situation, Span, Wanted, Window
+from common.core.forecast.situation import Gate, Request, Situation, Span, Tracked, Window
 from common.core.models import CallClass, Function
 
 NOW = datetime(2026, 11, 20, 16, tzinfo=UTC)
@@ -147,13 +147,13 @@ def test_a_request_that_backs_off_is_not_served_before() -> None:
     assert NOW + 4 * SECOND == forecast(situation).served[request(0).key]
 
 
-def symbols(*clocks: float) -> list[Wanted]:
-    return [Wanted(f"W{n}", 1.0, 0, clock) for n, clock in enumerate(clocks)]
+def symbols(*clocks: float) -> list[Tracked]:
+    return [Tracked(f"W{n}", 1.0, 0, clock) for n, clock in enumerate(clocks)]
 
 
 def test_background_refreshes_the_oldest_of_a_level_one_call_each_gap() -> None:
     seen = forecast(
-        Situation(NOW, [FIVE], spans=OPEN, background_at=NOW - GAP, wanted=symbols(900, 800, 950), latency=LATENCY)
+        Situation(NOW, [FIVE], spans=OPEN, background_at=NOW - GAP, tracked=symbols(900, 800, 950), latency=LATENCY)
     )
 
     assert ["W1", "W0", "W2"] == sorted(seen.refreshed, key=lambda symbol: seen.refreshed[symbol])
@@ -162,7 +162,7 @@ def test_background_refreshes_the_oldest_of_a_level_one_call_each_gap() -> None:
 
 def test_people_take_slots_from_background() -> None:
     quiet = Situation(
-        NOW, [full(5, MINUTE, [12, 24, 36, 48, 60])], spans=OPEN, wanted=symbols(*range(20)), latency=LATENCY
+        NOW, [full(5, MINUTE, [12, 24, 36, 48, 60])], spans=OPEN, tracked=symbols(*range(20)), latency=LATENCY
     )
     busy = replace(quiet, asked=25, requesters=25)
 
@@ -173,7 +173,7 @@ def test_people_take_slots_from_background() -> None:
 def test_after_the_close_each_symbol_is_refreshed_once_from_the_lag_on() -> None:
     lag = NOW + 5 * MINUTE
     spans = (Span(NOW, lag, GAP, 0, 1000.0, runs=False), Span(lag, None, GAP, 1, 1000.0, runs=False))
-    seen = forecast(Situation(NOW, [FIVE], spans=spans, wanted=symbols(900, 1000), latency=LATENCY))
+    seen = forecast(Situation(NOW, [FIVE], spans=spans, tracked=symbols(900, 1000), latency=LATENCY))
 
     assert {"W0": lag} == seen.refreshed
 
@@ -196,7 +196,7 @@ def test_a_bulk_call_serves_all_who_wait() -> None:
 
 def test_first_quotes_and_refreshes_take_turns() -> None:
     seen = forecast(
-        Situation(NOW, [FIVE], spans=OPEN, background_at=NOW - GAP, wanted=symbols(0, 0, 0), firsts=2, latency=LATENCY)
+        Situation(NOW, [FIVE], spans=OPEN, background_at=NOW - GAP, tracked=symbols(0, 0, 0), firsts=2, latency=LATENCY)
     )
 
     assert [GAP * 2] == [seen.firsts[1] - seen.firsts[0]]

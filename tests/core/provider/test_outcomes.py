@@ -1,4 +1,4 @@
-"""What follows from the end of a call: for how long the ledger is held."""
+"""How long calls are on hold after each outcome."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo

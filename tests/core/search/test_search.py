@@ -140,7 +140,7 @@ def test_an_empty_listing_has_nothing() -> None:
 
 
 def reference(listed: Sequence[Listed], query: str) -> list[str]:
-    """The ranking as it is told, over every row; what is misspelt or within words apart."""
+    """The documented ranking, computed over every row, without misspellings and parts of words."""
     words, typed = query.split(), query.replace(" ", "")
     shortest: dict[str, tuple[int, str]] = {}
     for row in listed:

@@ -212,7 +212,7 @@ class SharesMachine(RuleBasedStateMachine):
             assert due == (0,), "two first quotes in a row"
 
     def _check_idle(self) -> None:
-        """A slot is free and nobody gets it: then every class that waits is at a ceiling, and leaves the slot to background."""
+        """If a slot is free and not granted, every waiting class is at its ceiling and leaves the slot to background."""
         most = most_of_one(self.limits, Shares())
         for call_class, requester in set(self.waiting.values()):
             groups = {"waiting", "stranger"} if call_class == "stranger" else {"waiting"}
@@ -229,7 +229,7 @@ class SharesMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.waiting and not self.refreshed and not self.quoted)
     @rule()
     def without_background_a_minute_is_used_up(self) -> None:
-        """While somebody below the day's ceilings waits and nothing else is due, every slot is taken."""
+        """While a request below the day's ceilings waits and nothing else is due, every slot is granted."""
         for _ in range(sum(limit.calls for limit in self.limits)):
             if not isinstance(self._ask(), Made):
                 return

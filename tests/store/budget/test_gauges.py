@@ -1,4 +1,4 @@
-"""What Prometheus is told of the line and the journal, at times that the test sets."""
+"""Metrics of the queue and the ledger, at times that the test sets."""
 
 from datetime import timedelta
 
@@ -38,7 +38,7 @@ async def refreshed(db: asyncpg.Pool) -> object:
 
 
 async def called(db: asyncpg.Pool, *seconds: float, outcome: str | None = "ok") -> None:
-    """Calls that were granted so many seconds after the start, whatever a ledger would have said."""
+    """Insert calls granted at these seconds after the start, also where the ledger would have refused them."""
     async with acquire(db) as connection:
         for at in seconds:
             await connection.execute(

@@ -132,7 +132,9 @@ def test_no_order_of_demand_breaks_a_share_or_lets_a_slot_idle(clock: Clock) -> 
         ),
         pytest.param("next_queued", ">= (p_each ->> d.class)::integer", "< 0", 6, id="one-may-have-all"),
         pytest.param("next_first", "ORDER BY used, firsts_at, id", "ORDER BY id", 1, id="one-list-first"),
-        pytest.param("grant_call", "book.last_background IS DISTINCT FROM 'first'", "true", 4, id="first-quotes-first"),
+        pytest.param(
+            "grant_call", "ledger.last_background IS DISTINCT FROM 'first'", "true", 4, id="first-quotes-first"
+        ),
     ],
 )
 def test_a_mutant_of_the_shares_is_killed(

@@ -1,4 +1,4 @@
-"""A symbol's past: bars of one source, when they were asked for, and collected quotes by the page."""
+"""A symbol's history: bars of one source, when they were fetched, and pages of collected quotes."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -107,7 +107,7 @@ async def test_charts_that_nobody_asked_for_are_forgotten(db: asyncpg.Pool, cloc
 
 
 async def collect(db: asyncpg.Pool, minutes: int, *, source: str = OURS, symbol: str = "AAPL") -> Collected:
-    """A quote that was fetched so many minutes after the start, at a price of as many."""
+    """A quote fetched some minutes after the start; its price is that number."""
     price, at = Price(symbol, Decimal(minutes), START.date(), volume=minutes * 10), START + minutes * MINUTE
     async with acquire(db) as connection:
         await history.insert_history(connection, [Quote(price, source, at)])

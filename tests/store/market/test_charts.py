@@ -1,4 +1,4 @@
-"""When a chart that nobody waits for is refreshed: never before a quote, at times that the test sets."""
+"""When background refreshes a chart: never before a quote, at times that the test sets."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -94,7 +94,7 @@ async def due(db: asyncpg.Pool, *, account: str = "a", source: str = OURS) -> bo
 
 
 async def call(db: asyncpg.Pool, outcome: Outcome | None) -> None:
-    """A call for the listing, and how it ended; None: nobody settled it."""
+    """Insert a call for the listing with its outcome; None: unsettled."""
     async with acquire(db) as connection:
         await queue.enqueue(connection, budget(), Function.LISTING, [listings.SUBJECT], CallClass.REFRESH, ttl=HOUR)
         _, grant = await ledger.grant_call(connection, budget("100/1min"), pace())
