@@ -27,7 +27,7 @@ from common.errors import (
 )
 from common.passwords import MAX_PASSWORD_BYTES, SCHEME, check_policy
 from common.store.accounts.logins import end_logins
-from common.store.accounts.users import User, delete_user, insert_user, select_user, update_password
+from common.store.accounts.users import EMAIL, USERNAME, User, delete_user, insert_user, select_user, update_password
 from common.store.connection.pool import acquire, transaction
 
 MIN_PASSWORD_LENGTH = 8  # characters; a setting may ask for more
@@ -36,7 +36,7 @@ Username = Annotated[
     str,
     Meta(
         title="3 to 32 letters, digits, dots, dashes or underscores",
-        pattern=r"^\s*[A-Za-z0-9_.-]{3,32}\s*$",
+        pattern=rf"^\s*{USERNAME}\s*$",
         examples=["ada"],
     ),
 ]
@@ -44,7 +44,7 @@ Email = Annotated[
     str,
     Meta(
         title="an address such as ada@example.com",
-        pattern=r"^\s*[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}\s*$",
+        pattern=rf"^\s*{EMAIL}\s*$",
         examples=["ada@example.com"],
     ),
 ]

@@ -46,7 +46,7 @@ class Stream(web.StreamResponse):
         self._write = write
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        transport = request.transport  # before `prepare`, after which a client may be gone
+        transport = request.transport
         writer = await super().prepare(request)
         if transport is not None and writer is not None:
             transport.set_write_buffer_limits(high=0)
