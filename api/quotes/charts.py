@@ -5,6 +5,7 @@ Bars are kept in PostgreSQL and fetched again only when there can be newer ones.
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Annotated, Literal
 
 from aiohttp import web
@@ -131,16 +132,14 @@ async def _look(resources: Resources, symbol: str) -> Chart | None:
 
 async def _obtain(request: web.Request, symbol: str, wait: float) -> Chart:
     resources = request.app[RESOURCES]
-
-    async def look() -> Chart | None:
-        return await _look(resources, symbol)
-
-    async def unknown() -> bool:
-        async with acquire(resources.db) as connection:
-            return await store.select_bars_refused(connection, resources.settings.source, symbol)
-
     fetch = FetchRequest(Function.DAILY, symbol, await requester_of(request), wait)
+    look, unknown = partial(_look, resources, symbol), partial(_is_unknown, resources, symbol)
     return await request.app[MISSES].obtain(fetch, look=look, unknown=unknown)
+
+
+async def _is_unknown(resources: Resources, symbol: str) -> bool:
+    async with acquire(resources.db) as connection:
+        return await store.select_bars_refused(connection, resources.settings.source, symbol)
 
 
 async def _queue_refresh(resources: Resources, found: Chart, quote: Quote | None) -> None:

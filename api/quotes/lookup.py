@@ -1,6 +1,7 @@
 """The read path of quotes: memory, Redis, PostgreSQL, and live for a symbol that has no quote at all."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from aiohttp import web
@@ -44,7 +45,7 @@ class Quotes:
     async def lookup_beside(self, symbol: str) -> Quote | None:
         """As `lookup`, to show the quote beside other data: not counted as a read, and None if no store answers."""
         try:
-            return (await self._find([symbol], count=_ignore)).get(symbol)
+            return await self._find_uncounted(symbol)
         except StoreUnavailable:
             return None
 
@@ -98,21 +99,20 @@ class Quotes:
 
     async def obtain(self, symbol: str, *, wait: float, by: Requester) -> Quote:
         """The first quote of a symbol that has none, fetched from the provider within `wait` seconds; raise as `Misses.obtain` does."""
-
-        async def look() -> Quote | None:
-            return (await self._find([symbol], count=_ignore)).get(
-                symbol
-            )  # not counted: it runs many times for one request
-
-        async def unknown() -> bool:
-            async with acquire(self._resources.db) as connection:
-                return await symbols.select_unknown(connection, self._resources.budget, symbol)
-
         fetch = FetchRequest(Function.QUOTE, symbol, by, wait)
+        look, unknown = partial(self._find_uncounted, symbol), partial(self._is_unknown, symbol)
         with metrics.live_lookup():
             quote = await self._misses.obtain(fetch, look=look, unknown=unknown)
         metrics.note_served([quote], self._resources.settings.market_hours)
         return quote
+
+    async def _find_uncounted(self, symbol: str) -> Quote | None:
+        """The newest known quote; not counted, because it runs many times for one request or beside it."""
+        return (await self._find([symbol], count=_ignore)).get(symbol)
+
+    async def _is_unknown(self, symbol: str) -> bool:
+        async with acquire(self._resources.db) as connection:
+            return await symbols.select_unknown(connection, self._resources.budget, symbol)
 
 
 def _ignore(layer: metrics.Layer, *, hits: int = 0, misses: int = 0, errors: int = 0) -> None:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 from aiohttp import web
@@ -85,22 +86,24 @@ async def _widen(request: web.Request, query: str, local: Sequence[Match]) -> An
 async def _search_provider(request: web.Request, query: str, wait: timedelta) -> Search:
     """The provider's answer to this query. An old answer is served at once while a new one is fetched."""
     resources, misses = request.app[RESOURCES], request.app[MISSES]
-
-    async def look() -> Search | None:
-        async with acquire(resources.db) as connection:
-            return await searches.select_search(connection, resources.settings.source, query)
-
-    async def unknown() -> bool:
-        return False
-
-    found = await look()
+    found = await _look(resources, query)
     if found is not None and found.found_at + resources.settings.search_ttl >= datetime.now(UTC):
         return found
     fetch = FetchRequest(Function.SEARCH, query, await requester_of(request), wait.total_seconds())
     if found is None:
-        return await misses.obtain(fetch, look=look, unknown=unknown)
+        return await misses.obtain(fetch, look=partial(_look, resources, query), unknown=_never_unknown)
     misses.refresh(fetch)
     return found
+
+
+async def _look(resources: Resources, query: str) -> Search | None:
+    async with acquire(resources.db) as connection:
+        return await searches.select_search(connection, resources.settings.source, query)
+
+
+async def _never_unknown() -> bool:
+    """A search without matches is an answer, too."""
+    return False
 
 
 def _answer(matches: Sequence[Match], at: datetime | None, resources: Resources, *, ttl: float = ANSWER_TTL) -> Answer:

@@ -435,7 +435,7 @@ async def test_a_login_that_ends_before_the_first_look_ends_the_stream(
         assert live.app is not None
         return bool(live.app[REVOCATIONS].have_ended({login}))
 
-    with patch.object(PrivateStreams, "_end"):
+    with patch.object(PrivateStreams, "_end_logged_out"):
         listener = await listen(live, ada)
         async with acquire(db) as connection:
             await end_login(connection, login)
