@@ -1,1 +1,1 @@
-"""Accounts, watchlists and quotes over HTTP, in aiohttp. It reads caches and puts demand; what is fetched next is not its business."""
+"""Accounts, watchlists and quotes over HTTP, with aiohttp. It reads caches and queues requests; it does not decide what is fetched next."""

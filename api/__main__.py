@@ -9,7 +9,7 @@ from common.metrics.collector import ServiceCollector
 from common.metrics.export import export
 from common.process.entry import open_process_logs, read_settings
 
-DRAIN = 10  # seconds that requests in flight get; the worst case is twice that
+DRAIN_TIMEOUT = 10  # seconds for requests in flight; the worst case is twice that
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
         host=settings.host,
         port=settings.port,
         print=None,
-        shutdown_timeout=DRAIN,
+        shutdown_timeout=DRAIN_TIMEOUT,
         keepalive_timeout=KEEPALIVE_TIMEOUT,
         access_log=None,
     )

@@ -1,10 +1,11 @@
-"""The application, put together: resources, the stream's tail, middlewares, routes."""
+"""Build the application: resources, background tasks, middlewares, routes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import structlog
-from aiohttp import web, web_response, web_server
+from aiohttp import web
 
 import api.accounts.routes
 import api.ops.routes
@@ -20,7 +21,7 @@ from api.accounts.revocations import REVOCATIONS, Revocations
 from api.accounts.throttle import THROTTLE, Throttle
 from api.accounts.tokens import TOKENS, Tokens
 from api.http import cors, middlewares
-from api.http.connections import Connection
+from api.http.connections import patch_aiohttp
 from api.http.keys import QUEUE, RESOURCES
 from api.http.rate_limits import ALLOWANCES, Allowances
 from api.quotes import charts, history, overview, search, stocks
@@ -42,13 +43,9 @@ from common.process.broker import open_celery
 from common.process.resources import open_resources
 from common.process.settings import Settings
 
-web_response.SERVER_SOFTWARE = "quotewell"  # type: ignore[attr-defined]  # malformed requests never reach a middleware
-web_server.RequestHandler = Connection  # type: ignore[attr-defined]  # the class that aiohttp makes them of
-LARGEST_BODY = 64 << 10  # bytes
-STATEMENT_TIMEOUT = (
-    0.7  # seconds a statement may take while somebody waits: with a look into Redis before it, less than one
-)
-RESTART_DELAY = 1.0  # seconds before a task that failed begins anew
+MAX_BODY_BYTES = 64 << 10
+STATEMENT_TIMEOUT = 0.7  # seconds; together with the lookup in Redis before it, a read takes less than one
+RESTART_DELAY = 1.0  # seconds before a failed background task restarts
 log = structlog.get_logger(__name__)
 WITH_ROUTES = (
     api.accounts.routes,
@@ -69,7 +66,7 @@ WITH_ROUTES = (
 MIDDLEWARES = (  # from the outside in
     answer_hot,
     middlewares.identify,
-    cors.share,
+    cors.allow_origins,
     middlewares.shape_errors,
     admit,
     middlewares.negotiate,
@@ -77,59 +74,64 @@ MIDDLEWARES = (  # from the outside in
 
 
 def create_app(settings: Settings) -> web.Application:
-    """The aiohttp application for these settings; it starts though no store answers."""
-    app = web.Application(client_max_size=LARGEST_BODY, middlewares=MIDDLEWARES)
+    """The aiohttp application for these settings. It starts even if no store answers."""
+    patch_aiohttp()
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=MIDDLEWARES)
     app[TOKENS] = Tokens(settings.jwt_secret, previous=settings.jwt_previous_secret, ttl=settings.access_token_ttl)
     app[ALLOWANCES] = Allowances(settings)
     app[QUEUE] = open_celery(settings)
-    app[MEMORY] = memory = Memory()
-    app[READS] = reads = Reads()
-    app[LISTING] = listing = Listing()
+    app[MEMORY] = Memory()
+    app[READS] = Reads()
+    app[LISTING] = Listing()
     for module in WITH_ROUTES:
         app.add_routes(module.routes)
 
-    async def hold(app: web.Application) -> AsyncIterator[None]:
-        async with open_resources(settings, name="api", statement_timeout=STATEMENT_TIMEOUT) as resources:
-            app[RESOURCES] = resources
-            dispatcher = Dispatcher(resources)
-            memory.listeners.add(lambda entry: dispatcher.notify((Function.QUOTE, entry.quote.symbol)))
-            app[MISSES] = misses = Misses(resources, dispatcher)
-            app[QUOTES] = quotes = Quotes(resources, memory, misses)
-            app[STREAMS] = streams = Streams(resources, memory)
-            app[REVOCATIONS] = revocations = Revocations(resources)
-            app[PRIVATE] = private = PrivateStreams(resources, streams, quotes, revocations)
-            app[THROTTLE] = Throttle(resources)
-            app[REGISTRATIONS] = Registrations(resources)
-            app[PASSWORDS] = passwords = Passwords(cost=settings.bcrypt_cost)
-            running = {
-                asyncio.create_task(keep_running(name, run))
-                for name, run in (
-                    ("tail", lambda: follow(resources, memory)),
-                    ("dispatcher", dispatcher.run),
-                    ("reads", lambda: reads.flush_for_ever(resources)),
-                    ("outlook", lambda: keep_outlook(resources, memory)),
-                    ("listing", lambda: listing.keep(resources)),
-                    ("revocations", revocations.keep),
-                    ("private_streams", private.keep),
-                    ("streams", lambda: streams.sweep_for_ever(quotes)),
-                )
-            }
-            yield
-            await _cancel(running)
-            await misses.close()
-            await reads.flush(resources)
-            passwords.close()
-
-    async def end(app: web.Application) -> None:
-        app[STREAMS].end()
-
-    app.cleanup_ctx.append(hold)
-    app.on_shutdown.append(end)
+    app.cleanup_ctx.append(partial(_run_services, settings=settings))
+    app.on_shutdown.append(_end_streams)
     return app
 
 
+async def _run_services(app: web.Application, *, settings: Settings) -> AsyncIterator[None]:
+    """Open the resources, and run the background tasks while the application runs."""
+    memory, reads, listing = app[MEMORY], app[READS], app[LISTING]
+    async with open_resources(settings, name="api", statement_timeout=STATEMENT_TIMEOUT) as resources:
+        app[RESOURCES] = resources
+        dispatcher = Dispatcher(resources)
+        memory.listeners.add(lambda entry: dispatcher.notify((Function.QUOTE, entry.quote.symbol)))
+        app[MISSES] = misses = Misses(resources, dispatcher)
+        app[QUOTES] = quotes = Quotes(resources, memory, misses)
+        app[STREAMS] = streams = Streams(resources, memory)
+        app[REVOCATIONS] = revocations = Revocations(resources)
+        app[PRIVATE] = private = PrivateStreams(resources, streams, quotes, revocations)
+        app[THROTTLE] = Throttle(resources)
+        app[REGISTRATIONS] = Registrations(resources)
+        app[PASSWORDS] = passwords = Passwords(cost=settings.bcrypt_cost)
+        running = {
+            asyncio.create_task(keep_running(name, run))
+            for name, run in (
+                ("tail", lambda: follow(resources, memory)),
+                ("dispatcher", dispatcher.run),
+                ("reads", lambda: reads.flush_for_ever(resources)),
+                ("outlook", lambda: keep_outlook(resources, memory)),
+                ("listing", lambda: listing.keep(resources)),
+                ("revocations", revocations.keep),
+                ("private_streams", private.keep),
+                ("streams", lambda: streams.sweep_for_ever(quotes)),
+            )
+        }
+        yield
+        await _cancel(running)
+        await misses.close()
+        await reads.flush(resources)
+        passwords.close()
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[STREAMS].end()
+
+
 async def keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:
-    """What a process does beside its requests must not end unnoticed: it is logged, and begun again."""
+    """Run a background task for ever: log its failure and restart it."""
     while True:
         try:
             await run()
@@ -139,7 +141,7 @@ async def keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _cancel(running: set[asyncio.Task[None]]) -> None:
-    """End tasks for certain: on Python 3.11 a `wait_for` inside one may swallow a single cancellation."""
+    """Cancel tasks until they end: on Python 3.11 a `wait_for` inside a task may swallow one cancellation."""
     while running:
         for task in running:
             task.cancel()

@@ -1,4 +1,4 @@
-"""The OpenAPI document over HTTP, and a page of our own that shows it: one file, nothing from another host, no script but its own."""
+"""The OpenAPI document over HTTP, and a page that shows it: one file that loads nothing from another host."""
 
 import json
 from math import inf
@@ -25,7 +25,7 @@ routes = web.RouteTableDef()
 @public
 @documented("This document", query=requests.NoQuery, answers={200: dict[str, Any]}, cached=True)
 async def openapi(request: web.Request) -> web.Response:
-    """Made of the code that validates the requests."""
+    """Generated from the code that validates the requests."""
     requests.query(request, requests.NoQuery)
     memory = request.app[MEMORY]
     answer = memory.answers.last(PATH)
@@ -39,6 +39,6 @@ async def openapi(request: web.Request) -> web.Response:
 @public
 @documented("A page that shows this document", query=requests.NoQuery, answers={200: str}, media="text/html")
 async def docs(request: web.Request) -> web.Response:
-    """For people; it needs no other host."""
+    """For people. It loads nothing from other hosts."""
     requests.query(request, requests.NoQuery)
     return PAGE.respond()

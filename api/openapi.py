@@ -1,6 +1,6 @@
-"""The OpenAPI 3.1 document, made of the router and the contracts of its handlers: what validates a request is what is shown.
+"""The OpenAPI 3.1 document, generated from the router and the handlers' contracts: it shows the types that validate the requests.
 
-It knows what every request goes through (tokens, bodies, errors), and no handler.
+It knows what the middlewares add (tokens, bodies, errors), but no single handler.
 """
 
 import inspect
@@ -50,28 +50,28 @@ PATH: Mapping[str, Any] = {
 }
 CACHING = ("ETag", "Cache-Control", "Age", "Last-Modified")
 HEADERS: Mapping[str, tuple[str, Json]] = {
-    "X-Request-ID": ("The client's own if it is a plain one, else a new one; the log has it.", {"type": "string"}),
-    "Cache-Control": ("How long the answer is good for, and for whom.", {"type": "string"}),
+    "X-Request-ID": ("The client's own id if it is well-formed, else a new one; the log has it.", {"type": "string"}),
+    "Cache-Control": ("How long the answer may be cached, and by whom.", {"type": "string"}),
     "ETag": (
-        "`If-None-Match` with it gives 304. Weak of a stale quote, whose estimate may have moved since.",
+        "Send it as `If-None-Match` to get 304. Weak for a stale quote, whose estimate may change.",
         {"type": "string", "pattern": '^(W/)?"[0-9a-f]+"$'},
     ),
-    "Age": ("Seconds; 0, for the answer is made or renewed here.", {"type": "integer"}),
-    "Last-Modified": ("When what is answered came.", {"type": "string"}),
-    "Retry-After": ("Seconds after which to ask again.", {"type": "integer", "minimum": 1}),
-    "WWW-Authenticate": ("The scheme that is expected.", {"type": "string"}),
+    "Age": ("Seconds; always 0, because the answer is made or renewed here.", {"type": "integer"}),
+    "Last-Modified": ("When the data was fetched.", {"type": "string"}),
+    "Retry-After": ("Seconds after which to retry.", {"type": "integer", "minimum": 1}),
+    "WWW-Authenticate": ("The expected scheme.", {"type": "string"}),
 }
-LIMITS: Mapping[str, tuple[str, Json]] = {  # not on an answer that was ready, which counts for nobody
+LIMITS: Mapping[str, tuple[str, Json]] = {  # not on a hot answer, which is not rate limited
     "RateLimit-Policy": (
-        'What its client may ask: `"requests";q=1200;w=60` is 1200 in 60 seconds.',
+        'The client\'s limits: `"requests";q=1200;w=60` allows 1200 in 60 seconds.',
         {"type": "string"},
     ),
-    "RateLimit": ("What is left of it (`r`), and the seconds until it is whole again (`t`).", {"type": "string"}),
+    "RateLimit": ("What is left of each limit (`r`), and the seconds until it resets (`t`).", {"type": "string"}),
 }
 
 
 class Error(Struct, frozen=True):
-    """What went wrong: a sentence for a person, a code for a program, and the id under which the log has it."""
+    """What went wrong: a sentence for people, a code for programs, and the request's id in the log."""
 
     error: str
     code: str
@@ -79,14 +79,14 @@ class Error(Struct, frozen=True):
 
 
 class ErrorForNow(Error, frozen=True):
-    """An error that passes: ask again after so many seconds."""
+    """A temporary error: retry after `retry_after` seconds."""
 
     retry_after: Annotated[int, Meta(ge=1)]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A documented route, with what the router and the middlewares know of it."""
+    """A documented route, with its path, method, handler and contract."""
 
     method: str
     path: str
@@ -103,7 +103,7 @@ class Operation:
         return [kind for kind in (*contract.answers.values(), contract.body) if kind is not None]
 
     def errors(self) -> dict[int, list[type[QuotewellError]]]:
-        """All that can be answered instead, by status: the handler's own errors and those of what comes before it."""
+        """All possible errors by status: the handler's own, and those of the middlewares."""
         contract, scope = self.contract, getattr(self.handler, "scope", None)
         found = [
             *contract.errors,
@@ -183,7 +183,7 @@ def _operation(operation: Operation) -> Json:
 def _parameters(operation: Operation) -> list[Json]:
     headers = dict(operation.contract.headers)
     if operation.contract.cached:
-        headers["If-None-Match"] = "The `ETag` of an answer that is held: 304 if it is still this one."
+        headers["If-None-Match"] = "The `ETag` of an answer that the client has: 304 if it is still current."
     written = [
         {"name": name, "in": "path", "required": True, "schema": _schema(PATH[name])}
         for name in re.findall(r"{(\w+)}", operation.path)
@@ -208,18 +208,21 @@ def _responses(operation: Operation) -> Json:
         for status, kind in contract.answers.items()
     }
     if contract.cached:
-        written["304"] = _response("What the client holds is still right.", headers)
+        written["304"] = _response("The client's copy is current.", headers)
     for status, errors in operation.errors().items():
         written[str(status)] = _refusal(errors, limits)
     return written
 
 
 def _refusal(errors: Sequence[type[QuotewellError]], limits: Iterable[str]) -> Json:
-    """The answer to one status's errors: which codes it may have, and what to do about each."""
-    passes = any(issubclass(error, NotNow) for error in errors)
+    """The answer for one status: its possible codes, and what to do about each."""
+    is_temporary = any(issubclass(error, NotNow) for error in errors)
     headers = ["X-Request-ID", "Cache-Control", *limits]
-    headers += ["Retry-After"] * passes + ["WWW-Authenticate"] * (errors[0].status == 401)
-    reference = SCHEMAS.format(name="ErrorForNow" if passes else "Error")
+    if is_temporary:
+        headers.append("Retry-After")
+    if errors[0].status == 401:
+        headers.append("WWW-Authenticate")
+    reference = SCHEMAS.format(name="ErrorForNow" if is_temporary else "Error")
     codes = {"properties": {"code": {"enum": [error.code for error in errors]}}}
     codes_text = "\n".join(f"- `{error.code}`: {inspect.getdoc(error)}" for error in errors)
     return _response(codes_text, headers, {"allOf": [{"$ref": reference}, codes]})

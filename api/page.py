@@ -1,4 +1,4 @@
-"""A page of our own: one file, one style and one script in it, nothing from another host. It knows no page's content."""
+"""A page of ours: one file with one style and one script, which loads nothing from other hosts."""
 
 import re
 from base64 import b64encode
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from aiohttp import web
 
-PAGE_TTL = 60  # seconds that a cache may keep a page: a deploy changes it
+PAGE_TTL = 60  # seconds that a cache may keep a page; short, because a deploy changes it
 FOLDER = Path(__file__).parent / "pages"
 
 
 class Page:
-    """The text of a file in `pages/`, with what a browser is to allow it."""
+    """The text of a file in `pages/`, with its Content-Security-Policy."""
 
     def __init__(self, name: str) -> None:
         self.text = (FOLDER / name).read_text(encoding="utf-8")
@@ -27,7 +27,7 @@ class Page:
 
 
 def _policy(page: str) -> str:
-    """Allow what is in the page, by its hash, and asking this host; nothing else."""
+    """Allow the page's own style and script, by hash, and requests to this host; nothing else."""
     (style,), (script,) = (re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.S) for tag in ("style", "script"))
     allowed = {
         "default-src": "'none'",

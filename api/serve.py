@@ -27,11 +27,11 @@ worker_class = "aiohttp.GunicornUVLoopWebWorker"
 graceful_timeout = 20  # seconds, of the thirty that platforms give
 keepalive = KEEPALIVE_TIMEOUT
 accesslog = None
-control_socket_disable = True  # nobody asks it, and two services of one user would share its path
+control_socket_disable = True  # unused, and two services of one user would share its path
 
 
 class Logger(glogging.Logger):  # type: ignore[misc]
-    """The lines of gunicorn itself go the way of all others; so do those of the processes that it forks."""
+    """Send gunicorn's own log lines, and those of its children, through our logging."""
 
     def setup(self, cfg: Any) -> None:
         open_process_logs(settings)
@@ -44,7 +44,7 @@ logger_class = Logger
 
 
 def when_ready(_arbiter: Any) -> None:
-    """The parent answers Prometheus for all processes."""
+    """Serve metrics from the parent, for all processes."""
     export(settings.host, settings.metrics_port, ServiceCollector(settings))
 
 

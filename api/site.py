@@ -1,6 +1,6 @@
-"""The pages for people: `/` shows quotes to anybody, `/ops` what operators ask for. What they show comes from the API, as to any client.
+"""The pages for people: `/` shows quotes to anybody, `/ops` is for operators. They use the API like any client.
 
-Parameters behind their addresses are ignored: who links to a page from elsewhere often adds some.
+Query parameters are ignored: links from elsewhere often add some.
 """
 
 from aiohttp import web
@@ -27,5 +27,5 @@ async def home(_: web.Request) -> web.Response:
 @public
 @documented("A page for operators", answers={200: str}, media="text/html")
 async def operators_page(_: web.Request) -> web.Response:
-    """For people. The page is open to anybody; all that it shows needs a token with the scope `operator`."""
+    """For people. Anybody can open the page; its data needs a token with the scope `operator`."""
     return OPERATORS.respond()

@@ -1,1 +1,1 @@
-"""Who a request is of: registration, logins, tokens."""
+"""Users: registration, logins, tokens, and who a request counts for."""

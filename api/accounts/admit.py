@@ -1,4 +1,4 @@
-"""Whom the API lets in: nobody without a token, but to a route that says it is public; and whom a request counts for."""
+"""Authentication and rate limits: every route needs a token, unless it is marked public."""
 
 from aiohttp import web
 
@@ -11,9 +11,9 @@ from common.errors import InsufficientScope, QuotewellError
 
 @web.middleware
 async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Deny by default: only a public handler goes without a token. What is not there stays 404 and 405.
+    """Deny by default: only public handlers work without a token. Unknown routes still answer 404 and 405.
 
-    From here on it is known whom a request counts for: with a bad token it is the address's.
+    Count the request here, because the client is known from here on; a request with a bad token counts for its address.
     """
     target = request.match_info.handler
     if not getattr(target, "is_public", False) and request.match_info.http_exception is None:

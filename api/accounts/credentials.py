@@ -1,4 +1,4 @@
-"""What somebody gets who has proved who they are: an access token, a refresh token, their account. It checks nothing."""
+"""What a proven user receives: an access token, a refresh token, the account. This module checks no password."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -10,17 +10,16 @@ from msgspec import Struct
 
 from api.accounts.tokens import TOKENS, digest, new_secret
 from api.http.clients import address_of
-from api.http.contract import Time
 from api.http.keys import REQUEST_ID
 from common.errors import InvalidCredentials
+from common.operations.types import Time
 from common.passwords import Passwords
 from common.store.accounts.audit import Act, insert_act
 from common.store.accounts.logins import Login, insert_login, insert_refresh_token
 from common.store.accounts.users import User, update_seen
 from common.store.connection.pool import Connection
 
-REFRESH_LASTS = timedelta(days=30)
-NO_STORE = {"Cache-Control": "no-store"}
+REFRESH_TTL = timedelta(days=30)
 log = structlog.get_logger(__name__)
 
 PASSWORDS = web.AppKey("passwords", Passwords)
@@ -36,7 +35,7 @@ class Account(Struct, frozen=True):
 
 
 class TokenAnswer(Struct, frozen=True):
-    """An account, an access token for `expires_in` seconds, and what gets the next one: once, within 30 days."""
+    """An account, an access token for `expires_in` seconds, and a refresh token that is good once, within 30 days."""
 
     message: str
     access_token: str
@@ -47,7 +46,7 @@ class TokenAnswer(Struct, frozen=True):
 
 
 async def open_login(connection: Connection, request: web.Request, user: User, message: str) -> dict[str, Any]:
-    """A new login's tokens; raise `InvalidCredentials` if the account was locked or its password changed since it was read."""
+    """The tokens of a new login; raise `InvalidCredentials` if the account was locked or its password changed since `user` was read."""
     opened = await insert_login(connection, user.id, user.password_hash)
     if opened is None:
         raise InvalidCredentials("the username or the password is wrong")
@@ -57,8 +56,9 @@ async def open_login(connection: Connection, request: web.Request, user: User, m
 
 async def renew(connection: Connection, request: web.Request, user: User, login: Login, message: str) -> dict[str, Any]:
     """The next tokens of a login, as the body of a `TokenAnswer`."""
-    refresh, tokens = new_secret(), request.app[TOKENS]
-    await insert_refresh_token(connection, login.id, digest(refresh), REFRESH_LASTS)
+    refresh = new_secret()
+    tokens = request.app[TOKENS]
+    await insert_refresh_token(connection, login.id, digest(refresh), REFRESH_TTL)
     await update_seen(connection, user.id)
     return {
         "message": message,
@@ -83,11 +83,12 @@ def shape(user: User) -> dict[str, object]:
 async def note(
     connection: Connection, request: web.Request, event: str, user: int | None, *, by: str = "", addressed: bool = True
 ) -> None:
-    """Write an act down, in the transaction that does it, and as an event of the log. `by`: if it was not the account itself;
-    `addressed`: from where it was done is written down too.
+    """Record an act in the audit, in the transaction that performs it, and log it. `by`: the actor, if not the user itself;
+    `addressed`: record the client's address, too.
 
-    Before rows of logins are changed: it locks its account, and accounts come before logins.
+    Call it before changing rows of `logins`: it locks the user's row, and the lock order is users, then logins.
     """
-    address, actor = address_of(request) if addressed else None, by or f"user:{user}"
+    address = address_of(request) if addressed else None
+    actor = by or f"user:{user}"
     await insert_act(connection, Act(event, actor, user, address, request_id=request[REQUEST_ID]))
     log.info(event, user=user, actor=actor, address=address)

@@ -1,4 +1,4 @@
-"""Logins over HTTP: log in, go on with a refresh token, log out here or everywhere, get a ticket for the private stream."""
+"""Logins over HTTP: log in, renew tokens, log out here or everywhere, get a ticket for the private stream."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -6,10 +6,11 @@ from typing import Annotated
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from api.accounts.credentials import NO_STORE, PASSWORDS, TokenAnswer, note, open_login, renew
+from api.accounts.credentials import PASSWORDS, TokenAnswer, note, open_login, renew
 from api.accounts.throttle import THROTTLE
 from api.accounts.tokens import digest, new_secret
 from api.http import requests
+from api.http.answers import NO_STORE
 from api.http.clients import address_of
 from api.http.contract import documented
 from api.http.keys import CALLER, RESOURCES
@@ -30,8 +31,8 @@ from common.store.accounts.logins import (
 from common.store.accounts.users import User, select_user, select_user_by_name
 from common.store.connection.pool import acquire, transaction
 
-KNOWN_FOR = timedelta(days=30)  # after a login from an address
-TICKET_LASTS = timedelta(seconds=30)
+KNOWN_ADDRESS_TTL = timedelta(days=30)  # after a login from an address
+TICKET_TTL = timedelta(seconds=30)
 
 RefreshToken = Annotated[str, Meta(title="a refresh token, as it was given", pattern="^[A-Za-z0-9_-]{1,100}$")]
 
@@ -80,8 +81,9 @@ class TicketAnswer(Struct, frozen=True):
     errors=(InvalidCredentials, RateLimited, Overloaded, StoreUnavailable),
 )
 async def login(request: web.Request) -> web.Response:
-    """By username or email; an unknown name and a wrong password are the same answer, and take as long."""
-    content, db = await requests.read(request, NameAndPassword), request.app[RESOURCES].db
+    """By username or email. An unknown name and a wrong password get the same answer after the same time."""
+    content = await requests.read(request, NameAndPassword)
+    db = request.app[RESOURCES].db
     async with acquire(db) as connection:
         user = await select_user_by_name(connection, content.username.strip())
     try:
@@ -97,17 +99,19 @@ async def login(request: web.Request) -> web.Response:
 
 
 async def prove(request: web.Request, user: User | None, name: str, password: str) -> User:
-    """Whoever asks knows the account's password; raise `InvalidCredentials`, and `RateLimited` after too many of these."""
-    resources, address = request.app[RESOURCES], address_of(request)
+    """The user, if the password is right; raise `InvalidCredentials`, or `RateLimited` after too many failures."""
+    resources = request.app[RESOURCES]
+    address = address_of(request)
 
     async def is_known() -> bool:
         async with acquire(resources.db) as connection:
-            return await select_has_logged_in(connection, user.id if user else 0, address, within=KNOWN_FOR)
+            return await select_has_logged_in(connection, user.id if user else 0, address, within=KNOWN_ADDRESS_TTL)
 
     account = f"account {user.id}" if user else f"name {name.strip().casefold()}"
     async with request.app[THROTTLE].attempt(account, address, is_known=is_known):
-        right = await request.app[PASSWORDS].matches(password, user.password_hash if user else None)
-        if user is None or user.locked or not right:
+        # Without a user, too: else the time of the answer would show which names exist.
+        is_right = await request.app[PASSWORDS].matches(password, user.password_hash if user else None)
+        if user is None or user.locked or not is_right:
             raise InvalidCredentials("the username or the password is wrong")
         return user
 
@@ -121,18 +125,18 @@ async def prove(request: web.Request, user: User | None, name: str, password: st
     errors=(InvalidToken, StoreUnavailable),
 )
 async def refresh(request: web.Request) -> web.Response:
-    """Each refresh token is good once. One that comes again was stolen, or its thief was here first: the login ends."""
+    """Each refresh token is good once. If one is used again, either use was a thief's: the login ends."""
     hashed = digest((await requests.read(request, Refresh)).refresh_token)
     async with transaction(request.app[RESOURCES].db) as connection:
         found = await use_refresh_token(connection, hashed)
         user = await select_user(connection, found.user) if found else None
         if found is not None and user is not None:
-            body = await renew(connection, request, user, found, "the login goes on")
+            body = await renew(connection, request, user, found, "the tokens were renewed")
             return web.json_response(body, headers=NO_STORE)
         if (reused := await select_reused(connection, hashed)) is not None:
             await note(connection, request, "token_reused", reused.user, by="anybody")
             await end_login(connection, reused.id)
-    raise InvalidToken("the refresh token is used, over, or not one of ours; log in again")
+    raise InvalidToken("the refresh token was used, has expired or is unknown; log in again")
 
 
 @routes.post("/api/auth/logout")
@@ -144,12 +148,12 @@ async def refresh(request: web.Request) -> web.Response:
     errors=(InvalidToken, StoreUnavailable),
 )
 async def logout(request: web.Request) -> web.Response:
-    """Its access and refresh tokens stop on every process within a second. The refresh token is what proves the caller."""
+    """Its access and refresh tokens stop working on every process within a second. The refresh token proves the caller."""
     content = await requests.read(request, Logout)
     async with transaction(request.app[RESOURCES].db) as connection:
         found = await select_login(connection, digest(content.refresh_token))
         if found is None:
-            raise InvalidToken("the refresh token is not one of ours")
+            raise InvalidToken("the refresh token is unknown")
         if content.everywhere or await select_is_open(connection, found.id):
             await note(connection, request, "logged_out_everywhere" if content.everywhere else "logged_out", found.user)
         if content.everywhere:
@@ -162,11 +166,11 @@ async def logout(request: web.Request) -> web.Response:
 @routes.post("/api/auth/ticket")
 @documented("A ticket for the private stream", answers={201: TicketAnswer}, errors=(StoreUnavailable,))
 async def ticket(request: web.Request) -> web.Response:
-    """A browser's EventSource sends no header, and a token does not belong in a URL: a ticket does, for 30 seconds, once."""
+    """A browser's EventSource sends no headers, and a token must not be in a URL. A ticket may be: it is good once, for 30 seconds."""
     text = new_secret()
     async with acquire(request.app[RESOURCES].db) as connection:
-        await insert_ticket(connection, request[CALLER].login, digest(text), TICKET_LASTS)
-    body = {"ticket": text, "expires_in": int(TICKET_LASTS.total_seconds())}
+        await insert_ticket(connection, request[CALLER].login, digest(text), TICKET_TTL)
+    body = {"ticket": text, "expires_in": int(TICKET_TTL.total_seconds())}
     return web.json_response(body, status=201, headers=NO_STORE)
 
 
@@ -175,5 +179,5 @@ async def redeem(request: web.Request, ticket: str) -> Login:
     async with acquire(request.app[RESOURCES].db) as connection:
         found = await take_ticket(connection, digest(ticket))
     if found is None:
-        raise InvalidToken("the ticket is used, over, or not one of ours; ask for another")
+        raise InvalidToken("the ticket was used, has expired or is unknown; get another")
     return found

@@ -1,4 +1,4 @@
-"""Who may make an account here: nobody where registration is closed; else each network a number an hour, counted across processes."""
+"""Limits on registration: closed by a setting, or a number an hour for each network, counted across processes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from common.process.resources import Resources
 
 
 class Registrations:
-    """The limit of new accounts for one process. The hour is the clock's; nobody is told more than when it ends."""
+    """One process's view of the limit. Hours are those of the clock."""
 
     def __init__(self, resources: Resources) -> None:
         settings = resources.settings
@@ -21,13 +21,13 @@ class Registrations:
         self._tally = Tally(resources, "registrations")
 
     def check(self) -> None:
-        """Raise `RegistrationClosed` where nobody may register."""
+        """Raise `RegistrationClosed` if registration is closed."""
         if not self._open:
             raise RegistrationClosed("registration is closed; ask the operator for an account")
 
     @asynccontextmanager
     async def attempt(self, network: str) -> AsyncIterator[None]:
-        """Hold one registration; raise `RateLimited` instead of it. One that raises, whatever it is, does not count."""
+        """Count one registration, or raise `RateLimited`. A registration that raises anything does not count."""
         counted = await self._tally.count([(self._limit, network)])
         try:
             if counted.refused is not None:

@@ -1,4 +1,4 @@
-"""Who a request is of: the account of its token, or a stranger known by the network alone. Tokens are verified here and nowhere else."""
+"""Who makes a request: the user of its token, or a stranger known by the network only. All token checks start here."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from common.errors import InvalidToken, QuotewellError
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """An account, or a network of strangers: `user:<id>`, or `network:` and 16 hex digits of a hash, for it is written to the journal."""
+    """`user:<id>`, or `network:` and 16 hex digits of a hash: the ledger stores it, and must not store addresses."""
 
     name: str
     account: int | None
@@ -24,7 +24,7 @@ REQUESTER: web.RequestKey[Requester] = web.RequestKey("requester", Requester)
 
 
 async def verify(request: web.Request) -> Caller:
-    """Who a token is of; raise `InvalidToken`, also when its login has ended, or `StoreUnavailable` when nobody can tell."""
+    """The caller of a request's token; raise `InvalidToken`, also if its login has ended, or `StoreUnavailable` if that is not known."""
     claims = await request.app[TOKENS].verify(request)
     login = int(claims["sid"])
     if await request.app[REVOCATIONS].is_ended(login):
@@ -33,9 +33,9 @@ async def verify(request: web.Request) -> Caller:
 
 
 async def requester_of(request: web.Request) -> Requester:
-    """Who asks for what may cost a call. A public route verifies its token here, when it has to know, and once.
+    """The requester of something that may cost a call. On a public route this verifies the token, once, and only when it is needed.
 
-    Whoever has a token that is not good, or that nobody can verify now, is a stranger there.
+    A token that is invalid, or cannot be verified now, makes its owner a stranger.
     """
     found = request.get(REQUESTER)
     if found is None:
@@ -44,7 +44,7 @@ async def requester_of(request: web.Request) -> Requester:
 
 
 def reader_of(request: web.Request) -> str:
-    """Whose read it is: the account's if its token is verified by now, else the network's. No token is verified for it."""
+    """Who a read counts for: the user if the token is verified already, else the network. It verifies no token."""
     caller = request.get(CALLER)
     return network_of(request) if caller is None else f"user:{caller.id}"
 

@@ -1,5 +1,8 @@
-"""Which logins have ended, as one process knows it. It asks the database twice a second, for all tokens at once; knowledge older than a
-second is none: then each request asks for itself. So a logout anywhere holds everywhere within a second, and no event can be lost."""
+"""Ended logins, as one process knows them: it polls the database twice a second, for all tokens at once.
+
+If the last poll is older than a second, each request checks the database. So a logout takes effect on every process within a second,
+and no lost event can prevent that.
+"""
 
 import asyncio
 import time
@@ -13,10 +16,10 @@ from common.process.settings import MAX_ACCESS_TTL
 from common.store.accounts.logins import select_ended, select_is_open, select_now
 from common.store.connection.pool import acquire
 
-POLL_INTERVAL = 0.4  # seconds between two looks
-DOUBT = 1.0  # seconds after which what is known is not good enough
-LATELY = timedelta(minutes=1)  # longer than any transaction that ends a login may take to commit
-REBUILT = 3600.0  # seconds after which those whose tokens have expired are forgotten
+POLL_INTERVAL = 0.4  # seconds between two polls
+MAX_POLL_AGE = 1.0  # seconds; after that the last poll is not trusted
+POLL_OVERLAP = timedelta(minutes=1)  # longer than a transaction that ends a login can take to commit
+REBUILD_INTERVAL = 3600.0  # seconds; a rebuild drops logins whose tokens have expired
 
 
 class Revocations:
@@ -26,41 +29,44 @@ class Revocations:
         self._resources = resources
         self._ended: set[int] = set()
         self._known_at = self._rebuilt_at = float("-inf")
-        self._seen_at: datetime | None = None  # by the database's clock, as of the last look
+        self._seen_at: datetime | None = None  # time of the last poll, by the database's clock
 
     async def is_ended(self, login: int) -> bool:
-        """Whether a login has ended; raise `StoreUnavailable` if nobody can tell."""
+        """Whether a login has ended; raise `StoreUnavailable` if that cannot be known now."""
         if login in self._ended:
             return True
-        if time.monotonic() - self._known_at <= DOUBT:
+        if time.monotonic() - self._known_at <= MAX_POLL_AGE:
             return False
         async with acquire(self._resources.db) as connection:
             return not await select_is_open(connection, login)
 
     def have_ended(self, logins: set[int]) -> set[int]:
-        """Those of them that are known to have ended."""
+        """Those of the logins that are known to have ended."""
         return logins & self._ended
 
     async def keep(self) -> None:
         """Run until cancelled."""
         while True:
             try:
-                await self._look()
+                await self._poll()
             except StoreUnavailable as error:
                 self._resources.health.note("database", up=False, reason=str(error))
             await asyncio.sleep(POLL_INTERVAL)
 
-    async def _look(self) -> None:
-        """What was committed before a look began is known after it. It reaches back to the last good one, however long ago that was: a
-        process that was stopped for an hour has an hour to catch up with."""
+    async def _poll(self) -> None:
+        """Learn every login that ended before this poll began. It reaches back to the last successful poll, however long ago that was: a
+        process that was stopped for an hour catches up."""
         begun = time.monotonic()
-        anew = begun - self._rebuilt_at > REBUILT
+        rebuilds = begun - self._rebuilt_at > REBUILD_INTERVAL
         async with acquire(self._resources.db) as connection:
             now = await select_now(connection)
-            since = now - MAX_ACCESS_TTL if anew or self._seen_at is None else self._seen_at - LATELY
+            since = now - MAX_ACCESS_TTL if rebuilds or self._seen_at is None else self._seen_at - POLL_OVERLAP
             ended = await select_ended(connection, since)
-        self._ended = set(ended) if anew else self._ended | set(ended)
-        self._rebuilt_at = begun if anew else self._rebuilt_at
+        if rebuilds:
+            self._ended = set(ended)
+            self._rebuilt_at = begun
+        else:
+            self._ended |= set(ended)
         self._known_at, self._seen_at = begun, now
 
 

@@ -1,4 +1,4 @@
-"""Accounts over HTTP: register, who am I, another password, delete."""
+"""Accounts over HTTP: register, show, change the password, delete."""
 
 from dataclasses import replace
 from typing import Annotated, Any
@@ -6,10 +6,11 @@ from typing import Annotated, Any
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from api.accounts.credentials import NO_STORE, PASSWORDS, Account, TokenAnswer, note, open_login, shape
+from api.accounts.credentials import PASSWORDS, Account, TokenAnswer, note, open_login, shape
 from api.accounts.logins import MessageAnswer, prove
 from api.accounts.registrations import REGISTRATIONS
 from api.http import requests
+from api.http.answers import NO_STORE
 from api.http.clients import network_of
 from api.http.contract import documented
 from api.http.keys import CALLER, RESOURCES
@@ -26,7 +27,7 @@ from common.errors import (
 )
 from common.passwords import MAX_PASSWORD_BYTES, SCHEME, check_policy
 from common.store.accounts.logins import end_logins
-from common.store.accounts.users import User, delete_user, insert_user, select_user, update_password
+from common.store.accounts.users import EMAIL, USERNAME, User, delete_user, insert_user, select_user, update_password
 from common.store.connection.pool import acquire, transaction
 
 MIN_PASSWORD_LENGTH = 8  # characters; a setting may ask for more
@@ -35,7 +36,7 @@ Username = Annotated[
     str,
     Meta(
         title="3 to 32 letters, digits, dots, dashes or underscores",
-        pattern=r"^\s*[A-Za-z0-9_.-]{3,32}\s*$",
+        pattern=rf"^\s*{USERNAME}\s*$",
         examples=["ada"],
     ),
 ]
@@ -43,7 +44,7 @@ Email = Annotated[
     str,
     Meta(
         title="an address such as ada@example.com",
-        pattern=r"^\s*[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}\s*$",
+        pattern=rf"^\s*{EMAIL}\s*$",
         examples=["ada@example.com"],
     ),
 ]
@@ -95,11 +96,11 @@ class AccountAnswer(Struct, frozen=True):
     errors=(RegistrationClosed, UsernameTaken, EmailTaken, RateLimited, Overloaded, StoreUnavailable),
 )
 async def register(request: web.Request) -> web.Response:
-    """A network may make a number of accounts an hour. A registration that fails does not count."""
+    """A network may create a limited number of accounts an hour. A failed registration does not count."""
     request.app[REGISTRATIONS].check()
     content = await requests.read(request, Register)
-    settings, name, email = request.app[RESOURCES].settings, content.username.strip(), content.email.strip()
-    check_policy(content.password, settings, names=(name, email))
+    name, email = content.username.strip(), content.email.strip()
+    check_policy(content.password, request.app[RESOURCES].settings, names=(name, email))
     async with request.app[REGISTRATIONS].attempt(network_of(request)):
         body = await _create(request, name, email, content.password)
     return web.json_response(body, status=201, headers=NO_STORE)
@@ -129,8 +130,9 @@ async def me(request: web.Request) -> web.Response:
     errors=(InvalidCredentials, RateLimited, Overloaded, StoreUnavailable),
 )
 async def change_password(request: web.Request) -> web.Response:
-    """All logins of the account end, on every process within a second; the answer has the tokens of a new one."""
-    content, resources = await requests.read(request, PasswordChange), request.app[RESOURCES]
+    """All logins of the account end, on every process within a second. The answer has the tokens of a new login."""
+    content = await requests.read(request, PasswordChange)
+    resources = request.app[RESOURCES]
     user = await _caller(request)
     check_policy(content.new_password, resources.settings, names=(user.username, user.email))
     await prove(request, user, user.username, content.current_password)
@@ -152,8 +154,9 @@ async def change_password(request: web.Request) -> web.Response:
     errors=(InvalidCredentials, RateLimited, Overloaded, StoreUnavailable),
 )
 async def delete_account(request: web.Request) -> web.Response:
-    """Everything personal goes: the account, its watchlist, its logins, and the addresses in the audit."""
-    content, user = await requests.read(request, Deletion), await _caller(request)
+    """Deletes everything personal: the account, its watchlist, its logins, and the addresses in the audit."""
+    content = await requests.read(request, Deletion)
+    user = await _caller(request)
     await prove(request, user, user.username, content.password)
     async with transaction(request.app[RESOURCES].db) as connection:
         if not await delete_user(connection, user.id):

@@ -1,6 +1,6 @@
-"""Failed logins: who fails too often must wait, before any hash is computed.
+"""Limits on failed logins, checked before any hash is computed.
 
-An attempt is counted before it is made and taken back when it succeeds. `api/http/tally.py` counts, across processes.
+An attempt is counted before it is made and given back when it succeeds; `api/http/tally.py` counts across processes.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from common.process.resources import Resources
 
 PAIR = parse("10/15minutes")  # failures for one account from one address
 ADDRESS = parse("30/15minutes")
-ACCOUNT = parse("100/15minutes")  # beyond it, only who logged in from there before may try
+ACCOUNT = parse("100/15minutes")  # beyond it, only addresses with an earlier login may try
 
 
 class Throttle:
@@ -26,24 +26,24 @@ class Throttle:
 
     def __init__(self, resources: Resources) -> None:
         self._tally = Tally(resources, "throttle")
-        self._under_way: Counter[str] = Counter()
+        self._in_progress: Counter[str] = Counter()
 
     @asynccontextmanager
     async def attempt(
         self, account: str, address: str, *, is_known: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[None]:
-        """Hold one attempt; raise `RateLimited` instead of it, or `Overloaded` while those before it may still succeed.
+        """Count one attempt, or raise `RateLimited`, or `Overloaded` while concurrent attempts may still succeed.
 
-        What ends in `InvalidCredentials` is a failure, all else is none. `is_known`: whether this account was logged in to from this
-        address before.
+        Only an attempt that raises `InvalidCredentials` stays counted. `is_known`: whether this address has logged in to the account
+        before.
         """
         name = sha256(account.encode(errors="surrogatepass")).hexdigest()[:16]
         pair = f"{name}:{address}"
-        with self._present(pair):
+        with self._counted_in_progress(pair):
             counted = await self._tally.count([(PAIR, pair), (ADDRESS, address), (ACCOUNT, name)])
             try:
                 if counted.refused is not None and not (counted.refused is ACCOUNT and await is_known()):
-                    if counted.refused is PAIR and self._under_way[pair] > 1:
+                    if counted.refused is PAIR and self._in_progress[pair] > 1:
                         raise Overloaded("too many logins of one account at once", retry_after=1)
                     raise RateLimited("too many failed logins", retry_after=counted.wait())
                 yield
@@ -55,13 +55,14 @@ class Throttle:
             await counted.give_back()
 
     @contextmanager
-    def _present(self, pair: str) -> Iterator[None]:
-        self._under_way[pair] += 1
+    def _counted_in_progress(self, pair: str) -> Iterator[None]:
+        self._in_progress[pair] += 1
         try:
             yield
         finally:
-            self._under_way[pair] -= 1
-            self._under_way += Counter()  # forgets those that are 0
+            self._in_progress[pair] -= 1
+            if not self._in_progress[pair]:
+                del self._in_progress[pair]
 
 
 THROTTLE = web.AppKey("throttle", Throttle)

@@ -1,8 +1,7 @@
-"""Tokens: access tokens made here and checked by aiohttp-jwt inside a wrapper that closes its gaps; refresh tokens and tickets are
-random, and kept as hashes.
+"""Access tokens, checked by aiohttp-jwt inside a wrapper; refresh tokens and tickets, which are random and stored as hashes.
 
-Alone it accepts tokens without `exp`, answers 403 for a wrong scheme, lets a crafted header end in a 500, and knows no leeway. So: our
-own reading of the header, our own required claims, its verdicts mapped to ours, and the real handler outside of it.
+aiohttp-jwt alone accepts tokens without `exp`, answers 403 for a wrong scheme, answers 500 to a crafted header, and has no leeway. So the
+wrapper reads the header itself, requires its own claims, maps the errors to ours, and calls the real handler outside the middleware.
 """
 
 import hashlib
@@ -23,7 +22,7 @@ ISSUER = "quotewell"
 AUDIENCE = "quotewell-api"
 CLAIMS = ("exp", "iat", "nbf", "sub", "jti", "iss", "aud", "typ", "sid")
 ALGORITHMS = ["HS256"]
-LEEWAY = 10.0  # seconds that the clock of the process that issued a token may be ahead of this one's
+LEEWAY = 10.0  # seconds that the issuing process's clock may be ahead of ours
 MAX_HEADER_LENGTH = 4096
 IDS = re.compile(r"[1-9][0-9]{0,17} [1-9][0-9]{0,17}")
 
@@ -34,7 +33,7 @@ Check = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 
 class Tokens:
-    """Makes access tokens with one key and takes those of the one before it too; a `kid` tells the two apart."""
+    """Issues access tokens with one key, and accepts those of the previous key, too; the `kid` says which."""
 
     def __init__(self, secret: str, *, previous: str = "", ttl: timedelta) -> None:
         self.ttl = ttl
@@ -43,7 +42,7 @@ class Tokens:
         self._checks: dict[str, Check] = {_kid(key): _check(key) for key in (previous, secret) if key}
 
     def issue(self, user: int, scope: str, login: int) -> str:
-        """An access token for an account, good for as long as its login."""
+        """An access token of a login, valid for `ttl`; it ends with the login."""
         now = datetime.now(UTC)
         claims = {
             "iss": ISSUER,
@@ -60,7 +59,7 @@ class Tokens:
         return jwt.encode(claims, self._secret, algorithm="HS256", headers={"kid": self._kid})
 
     async def verify(self, request: web.Request) -> dict[str, Any]:
-        """The claims of the request's token; raise `InvalidToken` or `TokenExpired`, and nothing else."""
+        """The claims of the request's token; raise `InvalidToken` or `TokenExpired` only."""
         token = _bearer(request)
         try:
             check = self._checks.get(str(jwt.get_unverified_header(token).get("kid")))
@@ -84,7 +83,7 @@ def new_secret() -> str:
 
 
 def digest(secret: str) -> bytes:
-    """What is stored of it: enough to know it again, nothing to use. It is random, so that a slow hash would add nothing."""
+    """The hash that is stored of a secret. A fast hash is enough, because the secret is random."""
     return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
 
 
@@ -93,7 +92,7 @@ def _kid(secret: str) -> str:
 
 
 def _check(secret: str) -> Check:
-    """The middleware's check, and a second look at a token that it calls not yet valid."""
+    """The middleware's check, and a second check, with leeway, of tokens that it calls not yet valid."""
     check: Check = JWTMiddleware(
         secret,
         algorithms=ALGORITHMS,
@@ -119,7 +118,7 @@ def _check(secret: str) -> Check:
 
 
 def _decode_early(token: str, secret: str) -> dict[str, Any]:
-    """The claims of a token that is at most `LEEWAY` early. PyJWT's own leeway is one for all claims, and `exp` is to have none."""
+    """The claims of a token that is at most `LEEWAY` early. PyJWT has one leeway for all claims, and `exp` must have none."""
     decode = partial(jwt.decode, token, secret, algorithms=ALGORITHMS, audience=AUDIENCE, issuer=ISSUER)
     decode(leeway=LEEWAY)
     claims: dict[str, Any] = decode(options={"verify_iat": False, "verify_nbf": False})
@@ -131,7 +130,7 @@ async def _bearer_later(request: web.Request) -> str:
 
 
 def _bearer(request: web.Request) -> str:
-    """The token of the one Authorization header; the scheme's case does not matter."""
+    """The token of the only Authorization header; the scheme's case does not matter."""
     headers = request.headers.getall("Authorization", [])
     if len(headers) != 1 or len(headers[0]) > MAX_HEADER_LENGTH:
         raise InvalidToken("expected one header `Authorization: Bearer <token>`")
@@ -142,7 +141,7 @@ def _bearer(request: web.Request) -> str:
 
 
 async def _lacks_claims(_: web.Request, claims: dict[str, Any]) -> bool:
-    """What PyJWT leaves optional is required here, and `sub` and `sid` must be ids of ours."""
+    """Whether a claim is missing that PyJWT treats as optional, or `sub` or `sid` is no id."""
     if any(claims.get(name) is None for name in CLAIMS) or claims["typ"] != "access":
         return True
     return not isinstance(claims["jti"], str) or IDS.fullmatch(f"{claims['sub']} {claims['sid']}") is None

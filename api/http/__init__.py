@@ -1,1 +1,1 @@
-"""What every request goes through, whatever it asks for."""
+"""What every request goes through: ids, errors, limits, CORS, validation. It knows no quote and no user."""

@@ -1,7 +1,7 @@
-"""Answers that are ready to be written: encoded once, with their validators and the caching headers that a CDN, nginx and a browser obey.
+"""Answers that are ready to be written: encoded once, with validators and the caching headers that CDNs, nginx and browsers obey.
 
-One design for quotes, charts, searches and the overview. A hot answer is written as bytes through aiohttp's public interface, head and
-all; the ordinary path builds the same head as a response. A test holds the two equal.
+Quotes, charts, searches and the overview share this design. A hot answer is written as bytes, including its head, through aiohttp's
+public interface; the ordinary path builds the same head as a response. A test checks that the two are equal.
 """
 
 import time
@@ -15,25 +15,27 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 MAX_ANSWERS = 50_000
-REVALIDATE = 30  # seconds that a cache may serve an old answer while it asks for a new one
-ALWAYS = {  # on every answer, unless its handler said otherwise
-    "Vary": "Origin",  # whether there was one or not: a shared cache must never give one origin what another got
+REVALIDATE = 30  # seconds that a cache may serve an old answer while it fetches a new one
+SERVER = "quotewell"  # the `Server` header
+NO_STORE = {"Cache-Control": "no-store"}
+ALWAYS = {  # on every answer, unless its handler sets another value
+    "Vary": "Origin",  # also without an Origin: a shared cache must not give one origin another's answer
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",  # of what is asked for without CORS
-    "Strict-Transport-Security": "max-age=31536000",  # browsers heed it over https alone
+    "Cross-Origin-Resource-Policy": "same-origin",  # for requests without CORS
+    "Strict-Transport-Security": "max-age=31536000",  # browsers obey it over https only
 }
 
 
 @dataclass(slots=True)
 class Answer:
-    """A body with what caches need. Times are unix seconds.
+    """A body with the data that caches need. Times are Unix seconds.
 
-    Until `fresh_until` it may be cached for what is left; past it for `stale_for` seconds. At `good_until` it must be made anew.
-    `symbol`: whose read it is. `vouched`: the body without what is only estimated; its validator is weak, for bodies that differ in an
-    estimate mean the same (RFC 9110, 8.8.1).
+    Caches may keep it until `fresh_until`, and after that for `stale_for` seconds at a time. It expires here at `good_until`.
+    `symbol`: the symbol that a read of it counts for. `vouched`: the body without its estimates. An answer that has one gets a weak
+    validator: bodies that differ only in an estimate are equivalent (RFC 9110, 8.8.1).
     """
 
     body: bytes
@@ -52,7 +54,7 @@ class Answer:
         self.etag = f'{kind}"{blake2b(content, digest_size=12).hexdigest()}"'
 
     def headers(self, now: float) -> dict[str, str]:
-        """What goes beside the body, or without one in a 304."""
+        """The headers of the body, or of a 304."""
         left = int(self.fresh_until - now)
         return {
             "ETag": self.etag,
@@ -63,14 +65,14 @@ class Answer:
         }
 
     def respond(self, request: web.Request) -> web.Response:
-        """The ordinary response: 304 if the client holds this very body."""
+        """The ordinary response: 304 if the client has this body."""
         headers = self.headers(time.time())
         if matches(request.headers.get("If-None-Match"), self.etag):
             return web.Response(status=304, headers=headers)
         return web.Response(body=self.body, content_type="application/json", charset="utf-8", headers=headers)
 
     def raw(self, status: int, now: float, request_id: str) -> bytes:
-        """The whole answer as it stands on the wire; what is the same within a second is put together once."""
+        """The whole answer as bytes. Its head is built once a second."""
         if int(now) != self._second:
             self._second, self._heads = int(now), {}
         head = self._heads.get(status)
@@ -92,18 +94,20 @@ def _lines(headers: dict[str, str]) -> str:
     return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
 
-_SAME = _lines(ALWAYS | {"Server": "quotewell"})
+_SAME = _lines(ALWAYS | {"Server": SERVER})
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:
-    """Whether one of the validators that a client sent is this one; weak ones compare by their text."""
-    if if_none_match is None or if_none_match == etag:
-        return if_none_match is not None
+    """Whether `If-None-Match` names this validator; weak comparison (RFC 9110, 8.8.3.2)."""
+    if if_none_match is None:
+        return False
+    if if_none_match == etag:
+        return True
     return any(part.strip().removeprefix("W/") in (etag.removeprefix("W/"), "*") for part in if_none_match.split(","))
 
 
 class Ready(web.StreamResponse):
-    """An answer whose bytes are complete: preparing it writes them."""
+    """An answer whose bytes are complete; `prepare` writes them."""
 
     def __init__(self, wire: bytes, status: int) -> None:
         super().__init__(status=status)
@@ -116,7 +120,7 @@ class Ready(web.StreamResponse):
         return writer
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """All is written."""
+        """Do nothing: `prepare` wrote everything."""
 
     @property
     def prepared(self) -> bool:
@@ -124,27 +128,27 @@ class Ready(web.StreamResponse):
 
 
 class Answers:
-    """The answers of one process by path, the least used leave first."""
+    """The answers of one process by path; the least recently used are evicted."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[str, Answer] = OrderedDict()
+        self._answers: OrderedDict[str, Answer] = OrderedDict()
 
     def find(self, path: str, now: float) -> Answer | None:
-        answer = self._held.get(path)
+        answer = self._answers.get(path)
         if answer is None or now >= answer.good_until:
             return None
-        self._held.move_to_end(path)
+        self._answers.move_to_end(path)
         return answer
 
     def last(self, path: str) -> Answer | None:
-        """What was last answered, however old: for when no store answers."""
-        return self._held.get(path)
+        """The last answer, however old, for when no store answers."""
+        return self._answers.get(path)
 
     def keep(self, path: str, answer: Answer) -> Answer:
-        self._held[path] = answer
-        if len(self._held) > MAX_ANSWERS:
-            self._held.popitem(last=False)
+        self._answers[path] = answer
+        if len(self._answers) > MAX_ANSWERS:
+            self._answers.popitem(last=False)
         return answer
 
     def drop(self, path: str) -> None:
-        self._held.pop(path, None)
+        self._answers.pop(path, None)

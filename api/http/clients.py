@@ -1,4 +1,4 @@
-"""Who a request comes from: the address of its connection, or what our own proxies say. Nobody else's word is taken for it."""
+"""The client's address: the peer of the connection, or what our own proxies forwarded. No other header is trusted."""
 
 import re
 from collections.abc import Callable
@@ -11,37 +11,37 @@ from aiohttp import web
 from api.http.keys import RESOURCES
 
 FORWARDED = "X-Forwarded-For"
-MAX_ADDRESS_LENGTH = 80  # characters of an address in text, with quotes, brackets, a zone and a port
-OWN_BITS = 64  # of what an IPv6 client has to itself, and can take any address of
-IPV4_BITS, IPV6_BITS = 24, 48  # of the network that counts as one reader, one asker, one who registers
+MAX_ADDRESS_LENGTH = 80  # characters, with quotes, brackets, a zone and a port
+OWN_BITS = 64  # the prefix that one IPv6 client owns; it can use any address in it
+IPV4_BITS, IPV6_BITS = 24, 48  # the network that counts as one reader, one requester, one registrant
 
-PORT = re.compile(r":([0-9]{1,5}|_[A-Za-z0-9._-]+)|")  # or none
+PORT = re.compile(r"(:([0-9]{1,5}|_[A-Za-z0-9._-]+))?")
 
 Form = Callable[[str], str | None]
 
 log = structlog.get_logger(__name__)
-_logged: set[str] = set()  # what is worth one line of this process
+_logged: set[str] = set()  # warnings that this process has logged already
 
 
 def address_of(request: web.Request) -> str:
     """The client as text: an IPv4 address, or the network of an IPv6 one.
 
-    With `TRUSTED_PROXIES=n` the n-th from the right of all forwarded addresses, which the outermost of our proxies saw itself; what
-    stands left of it anybody can write. If there is none, or no address in its place: the peer's. `Forwarded` (RFC 7239) is not read.
+    With `TRUSTED_PROXIES=n` it is the n-th forwarded address from the right: our outermost proxy wrote it, while a client can write
+    anything to its left. If that is missing or no address, it is the peer's. `Forwarded` (RFC 7239) is not read.
     """
     return _seen(request, _client)
 
 
 def network_of(request: web.Request) -> str:
-    """The client's network as text, such as `192.0.2.0/24` or `2001:db8::/48`, by the same rules as `address_of`; for a peer without
-    an address the peer's own text."""
+    """The client's network as text, such as `192.0.2.0/24` or `2001:db8::/48`, by the same rules as `address_of`."""
     return _seen(request, _network)
 
 
 def _seen(request: web.Request, form: Form) -> str:
     peer = request.remote or ""
     proxies = request.app[RESOURCES].settings.trusted_proxies
-    return (_forwarded(request, proxies, form) if proxies else None) or form(peer) or peer
+    forwarded = _forwarded(request, proxies, form) if proxies else None
+    return forwarded or form(peer) or peer
 
 
 def _forwarded(request: web.Request, proxies: int, form: Form) -> str | None:
@@ -58,7 +58,7 @@ def _forwarded(request: web.Request, proxies: int, form: Form) -> str | None:
 
 @lru_cache(maxsize=10_000)
 def _client(text: str) -> str | None:
-    """The client that an address is of; None for what is no address."""
+    """The client of an address; None if the text is no address."""
     address = _parsed(text)
     if isinstance(address, IPv6Address):
         return str(IPv6Network((int(address), OWN_BITS), strict=False))
@@ -67,7 +67,7 @@ def _client(text: str) -> str | None:
 
 @lru_cache(maxsize=10_000)
 def _network(text: str) -> str | None:
-    """The network that an address is in; None for what is no address."""
+    """The network of an address; None if the text is no address."""
     address = _parsed(text)
     if isinstance(address, IPv6Address):
         return str(IPv6Network((int(address), IPV6_BITS), strict=False))
@@ -75,7 +75,7 @@ def _network(text: str) -> str | None:
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:
-    """An address; one of IPv4 that is written as IPv6 is one of IPv4."""
+    """An address; an IPv4-mapped IPv6 address becomes IPv4."""
     try:
         address = ip_address(_bare(text))
     except ValueError:
@@ -84,7 +84,7 @@ def _parsed(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def _bare(text: str) -> str:
-    """An address as one proxy or another writes it, without quotes, brackets, port and the zone of the machine that saw it."""
+    """An address without the quotes, brackets, port and zone that proxies write around it."""
     if len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1].strip()
     host, rest = text, ""

@@ -1,25 +1,23 @@
-"""What a handler promises: its summary, parameters, body, answers and errors, written down beside it. `api/openapi.py` tells the world."""
+"""A handler's contract: summary, parameters, body, answers and errors. `api/openapi.py` publishes it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from api.http.middlewares import Handler
 from common.errors import Overloaded, ProviderUnavailable, QuotePending, QuotewellError, RateLimited, StoreUnavailable
 
-Time = Annotated[datetime, Meta(tz=True)]  # RFC 3339
 Errors = tuple[type[QuotewellError], ...]
-WHILE_ASKING: Errors = (RateLimited, QuotePending, ProviderUnavailable, Overloaded, StoreUnavailable)
+MISS_ERRORS: Errors = (RateLimited, QuotePending, ProviderUnavailable, Overloaded, StoreUnavailable)
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """`answers`: the type of the body by status. `errors`: those that the handler itself raises; what comes before it is known.
+    """`answers`: the body's type by status. `errors`: those that the handler itself raises; api/openapi.py adds the middlewares'.
 
-    `headers`: the request's, with what they mean. `cached`: the answer has validators, and may be 304. `media`: of the answers.
+    `headers`: request headers with their meaning. `cached`: the answer has validators and may be 304. `media`: the answers' media type.
     """
 
     summary: str
@@ -33,7 +31,7 @@ class Contract:
 
 
 def documented(summary: str, *, answers: Mapping[int, Any], **more: Any) -> Callable[[Handler], Handler]:
-    """Write a handler's contract down; keywords as in `Contract`."""
+    """Attach a contract to a handler; keywords as in `Contract`."""
 
     def mark(handler: Handler) -> Handler:
         handler.contract = Contract(summary, answers, **more)  # type: ignore[attr-defined]

@@ -1,5 +1,4 @@
-"""Which pages of other origins may read the answers: those of the exact list in `CORS_ORIGINS`, all answers, errors too. Cookies play no
-part, for nothing here is done by a cookie."""
+"""CORS: pages from the origins listed in `CORS_ORIGINS` may read every answer, errors included. The API uses no cookies."""
 
 import re
 from functools import cache
@@ -11,12 +10,13 @@ from api.http.middlewares import Handler
 
 HEADERS = "Authorization, Content-Type, If-None-Match, Last-Event-ID, Prefer, X-Request-ID"
 EXPOSED = "ETag, Last-Modified, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-ID"
-PREFLIGHT_TTL = 600  # seconds that a browser may remember what it was allowed
+PREFLIGHT_TTL = 600  # seconds that a browser may cache the answer to a preflight
+MATCHES_NOTHING = re.compile("(?!)")
 
 
 @web.middleware
-async def share(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let an allowed origin's page read the answer, whatever it is; answer a browser's question beforehand, whoever's page it is."""
+async def allow_origins(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let pages of allowed origins read the answer, and answer every preflight."""
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is None:
         return await handler(request)
@@ -35,7 +35,7 @@ async def share(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _methods(request: web.Request) -> str | None:
-    """What is asked for by a preflight: the methods of its path, as the router knows them. None for any other request."""
+    """The methods that the router has for the path of a preflight; None if the request is not a preflight."""
     if request.method != hdrs.METH_OPTIONS or hdrs.ACCESS_CONTROL_REQUEST_METHOD not in request.headers:
         return None
     refusal = request.match_info.http_exception
@@ -43,11 +43,18 @@ def _methods(request: web.Request) -> str | None:
 
 
 def allows(origins: tuple[str, ...], origin: str) -> bool:
-    """Whether an origin is one of the list, letter by letter; a port `*` stands for any and for none."""
+    """Whether an origin is listed, compared exactly; the port `*` allows any port and none."""
     return _pattern(origins).fullmatch(origin) is not None
 
 
 @cache
 def _pattern(origins: tuple[str, ...]) -> re.Pattern[str]:
-    exact = (re.escape(origin.removesuffix(":*")) + "(:[0-9]{1,5})?" * origin.endswith(":*") for origin in origins)
-    return re.compile("|".join(exact) or "(?!)")
+    if not origins:
+        return MATCHES_NOTHING
+    return re.compile("|".join(_origin_pattern(origin) for origin in origins))
+
+
+def _origin_pattern(origin: str) -> str:
+    if origin.endswith(":*"):
+        return re.escape(origin.removesuffix(":*")) + "(:[0-9]{1,5})?"
+    return re.escape(origin)

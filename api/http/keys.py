@@ -1,4 +1,4 @@
-"""What the application and a request carry for every room, and the caller behind a token. A room's own key stands beside its class."""
+"""Keys of the application and of requests that all of api/ uses. Other keys are defined beside their classes."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ QUEUE = web.AppKey("queue", Celery)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The account behind a verified token, and the login that the token is of."""
+    """The user and the login of a verified token."""
 
     id: int
     scope: str

@@ -1,6 +1,6 @@
-"""What the API's processes count: requests, where quotes were found and how old they were, the stream, log-ins.
+"""The API's metrics: requests, cache lookups by layer, ages of served quotes, the stream, logins.
 
-Hot answers are counted as plain integers, which are handed over about once a second: beside such an answer even a counter is dear.
+Hot answers are counted as plain integers and flushed about once a second: a Prometheus counter would cost more than the answer.
 """
 
 import time
@@ -21,14 +21,18 @@ from common.market_calendar import open_calendar
 Layer = Literal["answer", "memory", "redis", "postgres", "live"]
 
 DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)  # seconds
-AGES = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 23400, 117000)  # seconds: 23,400 are a session
+AGES = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 23400, 117000)  # seconds; a session has 23,400
 LAGS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)  # seconds
 LOGIN = "/api/auth/login"
 LOGGED_IN = {200: "ok", 401: "failed", 429: "limited"}
 
 
 class Ages(Histogram):
-    """A histogram that takes many of one value at once."""
+    """A histogram that takes one value many times at once.
+
+    prometheus_client has no public way, so this writes `_buckets`, `_upper_bounds` and `_sum` as `Histogram.observe` does
+    (https://github.com/prometheus/client_python/blob/v0.26.0/prometheus_client/metrics.py). Remove when `observe` takes a count.
+    """
 
     def observe_many(self, amount: float, times: int) -> None:
         self._buckets[bisect_left(self._upper_bounds, amount)].inc(times)
@@ -74,12 +78,12 @@ READS = Counter("quotewell_reads_flushed", "Reads that were written to the weigh
 LOGINS = Counter("quotewell_logins", "Log-ins by how they went.", ["outcome"])
 
 
-for _login in LOGGED_IN.values():  # else a first one makes its own series, which is no increase
+for _login in LOGGED_IN.values():  # create the series early: increase() ignores a counter's first sample
     LOGINS.labels(_login)
 
 
 def note_request(request: web.Request, status: int, took: float) -> None:
-    """A request was answered the long way, within `took` seconds. Its route is told, and not its path."""
+    """Count a request that took `took` seconds, by its route and not its path. Hot answers are counted in `Hot`."""
     resource = request.match_info.route.resource
     route = "none" if resource is None else resource.canonical
     method = request.method if request.method in hdrs.METH_ALL else "other"
@@ -91,7 +95,7 @@ def note_request(request: web.Request, status: int, took: float) -> None:
 
 
 def note_lookups(layer: Layer, *, hits: int = 0, misses: int = 0, errors: int = 0) -> None:
-    """So many quotes were looked for in a layer; `errors`: it did not answer."""
+    """Count lookups in a layer, in quotes; `errors`: the layer did not answer."""
     for outcome, times in (("hit", hits), ("miss", misses), ("error", errors)):
         if times:
             LOOKUPS.labels(layer, outcome).inc(times)
@@ -99,7 +103,7 @@ def note_lookups(layer: Layer, *, hits: int = 0, misses: int = 0, errors: int = 
 
 @contextmanager
 def live_lookup() -> Iterator[None]:
-    """Somebody waits for a first quote; what is raised says how it ended."""
+    """Count the wait for a first quote by how it ends."""
     try:
         yield
     except StoreUnavailable:
@@ -112,14 +116,14 @@ def live_lookup() -> Iterator[None]:
 
 
 def note_served(quotes: Iterable[Quote], market_hours: str) -> None:
-    """These are answered now."""
+    """Observe the ages of quotes that are answered now."""
     age = _ages(market_hours)
     for quote in quotes:
         AGE.observe_many(age(quote.fetched_at), 1)
 
 
 def note_stream(events: Iterable[str], *, newest: bool) -> None:
-    """These events were read, by their ids; `newest`: no other ones are left."""
+    """Observe the lag of events that were read, by their ids; `newest`: none is left unread."""
     now = time.time()
     for event in events:
         STREAM_LAG.observe(max(0.0, now - int(event.partition("-")[0]) / 1000))
@@ -128,7 +132,7 @@ def note_stream(events: Iterable[str], *, newest: bool) -> None:
 
 
 class Hot:
-    """The hot answers since they were last handed over: how many of each body and status."""
+    """Counts of hot answers since the last flush, by body and status."""
 
     def __init__(self) -> None:
         self._tallies: dict[tuple[str, int], tuple[Answer, list[int]]] = {}
@@ -140,8 +144,8 @@ class Hot:
         else:
             tally[1][0] += 1
 
-    def hand_over(self, market_hours: str) -> None:
-        """All but the age of each, which is taken to be that of the moment, are exact."""
+    def flush(self, market_hours: str) -> None:
+        """Add the counts to the metrics. They are exact, but every quote gets its age of this moment."""
         tallies, self._tallies = self._tallies, {}
         age = _ages(market_hours)
         for (_, status), (answer, [times]) in tallies.items():
@@ -155,7 +159,7 @@ HOT = Hot()
 
 
 def _ages(market_hours: str) -> Callable[[datetime], float]:
-    """Tells how old a quote is at this moment."""
+    """A function that gives the age of a quote at this moment, in market-open seconds."""
     now = datetime.now(UTC)
     calendar = open_calendar(market_hours, now)
     clock = calendar.clock(now)

@@ -1,4 +1,4 @@
-"""What happens to every request: an id, a log line when it matters, errors in one shape, and no way in without a token."""
+"""Middlewares of every request: an id, a log line, errors in one shape, and content negotiation."""
 
 import re
 import time
@@ -11,7 +11,7 @@ from api.http import metrics, rate_limits
 from api.http.answers import ALWAYS
 from api.http.connections import SlowBody, hang_up
 from api.http.keys import REQUEST_ID
-from api.http.refusals import refuse, request_id_of
+from api.http.refusals import UNEXPECTED, refuse, request_id_of
 from api.http.requests import route_of
 from common.errors import (
     MethodNotAllowed,
@@ -45,7 +45,7 @@ def scoped(scope: str) -> Callable[[Handler], Handler]:
 
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request an id that its log lines and its answer carry, and the answer what every answer has."""
+    """Give the request an id, which its log lines and its answer carry, and add the headers of every answer."""
     request_id = request[REQUEST_ID] = request_id_of(request)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=request_id)
@@ -63,14 +63,14 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 def _log(request: web.Request, status: int, took: float) -> None:
-    """A line for what is not an ordinary read: writes, refusals, and what took long."""
+    """Log writes, errors and slow requests, but no ordinary read."""
     if request.method not in ("GET", "HEAD", "OPTIONS") or status >= 400 or took > SLOW_REQUEST:
         log.info("request", method=request.method, route=route_of(request), status=status, ms=round(1000 * took))
 
 
 @web.middleware
 async def shape_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every error into `{error, code, request_id}`; the text of an unexpected one stays in the log."""
+    """Turn every error into `{error, code, request_id}`. The text of an unexpected error goes to the log only."""
     try:
         return await handler(request)
     except SlowBody as error:
@@ -90,7 +90,7 @@ async def shape_errors(request: web.Request, handler: Handler) -> web.StreamResp
         raise
     except Exception:
         log.exception("request_failed", method=request.method, route=route_of(request))
-        return _answer(request, QuotewellError("something went wrong here; the log has it under this request_id"))
+        return _answer(request, QuotewellError(UNEXPECTED))
 
 
 def _answer(request: web.Request, error: QuotewellError) -> web.Response:
@@ -99,7 +99,7 @@ def _answer(request: web.Request, error: QuotewellError) -> web.Response:
 
 @web.middleware
 async def negotiate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what accepts nothing that the route answers. A stream is served to whoever asks for it."""
+    """Refuse a request whose `Accept` does not allow the route's media type. Streams are served whatever it says."""
     contract = getattr(request.match_info.handler, "contract", None)
     media = "application/json" if contract is None else contract.media
     found = request.match_info.http_exception is None and media != "text/event-stream"
@@ -109,7 +109,7 @@ async def negotiate(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 def accepts(header: str | None, media: str) -> bool:
-    """Whether an Accept header allows a media type; one that names nothing allows everything."""
+    """Whether an Accept header allows a media type; an empty one allows everything."""
     if header is None or not header.strip():
         return True
     wanted = {media, f"{media.partition('/')[0]}/*", "*/*"}

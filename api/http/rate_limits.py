@@ -1,7 +1,7 @@
-"""How often a client may ask: so many requests a minute, fewer searches, and fewer still with a password. Counted in this process alone,
-in memory; a user with a good token is one client, whatever the address, and an address is one for all else.
+"""Rate limits per client: requests a minute, fewer searches, and fewer still of password checks. Each process counts in its own memory.
 
-It guards what is computed. What is ready is given to everybody (`middlewares.answer_hot`), and the provider's budget has its own rule.
+A client is a user with a valid token, or else an address. The limits guard computation: hot answers are free (api/quotes/hot.py), and
+the provider's budget has its own rules.
 """
 
 import math
@@ -18,10 +18,10 @@ from common.errors import RateLimited
 from common.process.settings import Settings
 
 MINUTE = 60  # seconds
-MAX_CLIENTS = 100_000  # within a minute; further ones are not counted, for their number is no single client's doing
-PROBES = frozenset({"/api/health", "/api/health/live", "/api/health/ready"})  # who asks them must not be told to stop
+MAX_CLIENTS = 100_000  # within a minute; beyond this, new clients are not tracked: that many cannot be one client
+PROBES = frozenset({"/api/health", "/api/health/live", "/api/health/ready"})  # orchestrators must always get an answer
 SEARCH = "/api/search/{query}"
-HASHED = frozenset(  # with a password, whose hash is dear
+HASHED = frozenset(  # routes that hash a password, which is expensive
     {
         ("POST", "/api/auth/register"),
         ("POST", "/api/auth/login"),
@@ -33,7 +33,7 @@ HASHED = frozenset(  # with a password, whose hash is dear
 
 @dataclass(slots=True)
 class Window:
-    """A client's minute: when it ends, on the monotonic clock, and what was asked in it."""
+    """A client's minute: when it ends, on the monotonic clock, and its requests so far."""
 
     ends: float
     used: int = 0
@@ -41,7 +41,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a client stands: requests left (below 0 when over), and seconds until all are there again."""
+    """A client's state under one quota: requests left (negative if over), and seconds until the quota resets."""
 
     name: str
     quota: int
@@ -50,14 +50,14 @@ class Standing:
 
 
 class Allowance:
-    """So many of one thing a minute for each client; its minute begins with its first."""
+    """A quota a minute for each client. A client's minute begins with its first request."""
 
     def __init__(self, name: str, quota: int) -> None:
         self._name, self._quota = name, quota
         self._windows: OrderedDict[str, Window] = OrderedDict()  # in the order of their ends
 
     def count(self, client: str, now: float) -> Standing:
-        """Note one more."""
+        """Count one request."""
         while self._windows and next(iter(self._windows.values())).ends <= now:
             self._windows.popitem(last=False)
         window = self._windows.get(client) or Window(now + MINUTE)
@@ -68,7 +68,7 @@ class Allowance:
 
 
 class Allowances:
-    """The allowances of one process."""
+    """The quotas of one process."""
 
     def __init__(self, settings: Settings) -> None:
         self._requests = Allowance("requests", settings.client_limit)
@@ -76,7 +76,10 @@ class Allowances:
         self._logins = Allowance("logins", settings.login_limit)
 
     def count(self, client: str, address: str, *, searches: bool, hashes: bool) -> list[Standing]:
-        """Note a request in all that it counts for. A hash counts for the address, or a client with many accounts had many allowances."""
+        """Count a request under every quota that applies.
+
+        Password checks count per address; per account, one client could multiply its limit.
+        """
         now = time.monotonic()
         standings = [self._requests.count(client, now)]
         if searches:
@@ -91,12 +94,12 @@ STANDINGS: web.RequestKey[list[Standing]] = web.RequestKey("standings", list)
 
 
 def is_counted(path: str | None) -> bool:
-    """Whether requests for a route count; None stands for what is not there."""
+    """Whether requests for a route count; None stands for an unknown route, which does."""
     return path not in PROBES
 
 
 def count(request: web.Request) -> None:
-    """Note a request for its user if the token is verified by now, else for its address; raise `RateLimited` past what it may."""
+    """Count a request for its user if its token is verified already, else for its address; raise `RateLimited` over a quota."""
     path = route_of(request)
     if not is_counted(path):
         return
@@ -112,7 +115,7 @@ def count(request: web.Request) -> None:
 
 
 def headers(request: web.Request) -> dict[str, str]:
-    """What its client is told of how it stands, as draft-ietf-httpapi-ratelimit-headers-10 writes it."""
+    """The headers of draft-ietf-httpapi-ratelimit-headers-10."""
     standings = request.get(STANDINGS)
     if standings is None:
         return {}

@@ -1,26 +1,27 @@
-"""An error as an answer: one shape for all, `{error, code, request_id}`, and the id under which the log has it."""
+"""An error as an answer, always `{error, code, request_id}`; the log has the same request id."""
 
 import re
 import uuid
 
 from aiohttp import web
 
-from api.http.answers import ALWAYS
+from api.http.answers import ALWAYS, NO_STORE
 from common.errors import InvalidToken, NotNow, QuotewellError
 
+UNEXPECTED = "something went wrong here; the log has it under this request_id"
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def request_id_of(request: web.BaseRequest) -> str:
-    """The client's own, if it is a plain one, else a new one."""
+    """The client's own id if it is well-formed, else a new one."""
     offered = request.headers.get("X-Request-ID")
     return offered if offered is not None and _ID.fullmatch(offered) else uuid.uuid4().hex
 
 
 def refuse(error: QuotewellError, request_id: str) -> web.Response:
-    """The whole answer, also for what never reaches a middleware."""
+    """The whole answer, also for a request that never reaches a middleware."""
     body: dict[str, object] = {"error": str(error), "code": error.code, "request_id": request_id}
-    headers = {"Cache-Control": "no-store", "X-Request-ID": request_id, **ALWAYS}
+    headers = {**NO_STORE, "X-Request-ID": request_id, **ALWAYS}
     if isinstance(error, NotNow):
         body["retry_after"] = error.retry_after
         headers["Retry-After"] = str(error.retry_after)

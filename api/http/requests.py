@@ -1,6 +1,7 @@
-"""Requests read strictly, against the Structs that the OpenAPI document shows: each refusal names the field and what was expected.
+"""Strict reading of requests, with the Structs that the OpenAPI document shows. Each error names the field and what was expected.
 
-A field's `title` is what was expected of it, in words. What a Struct cannot say (NUL, lone surrogates, a parameter twice) is here.
+A field's `title` says in words what is expected. This module adds the checks that a Struct cannot express: NUL, lone surrogates, a
+parameter given twice.
 """
 
 import asyncio
@@ -35,19 +36,19 @@ _FIELD = re.compile(r"(?:required field `|at `\$\.)(\w+)")
 
 
 class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """For an added route without parameters: it refuses them all."""
+    """No parameters: any parameter is refused."""
 
 
 def route_of(request: web.Request) -> str | None:
-    """The template of a request's route, such as `/api/stock/{symbol}`; None for what is not there. It holds nobody's text."""
+    """The template of a request's route, such as `/api/stock/{symbol}`; None for an unknown route. It contains no client text."""
     resource = request.match_info.route.resource
     return None if resource is None else resource.canonical
 
 
 async def read(request: web.Request, kind: type[S]) -> S:
-    """The JSON object in the body as a `kind`; duplicate keys, NaN, wrong UTF-8, deep nesting, NUL and lone surrogates are refused.
+    """The JSON object in the body as a `kind`.
 
-    A body that takes its time is, too, and the connection with it.
+    Refuse duplicate keys, NaN, invalid UTF-8, deep nesting, NUL and lone surrogates; refuse a slow body and close its connection.
     """
     try:
         async with asyncio.timeout(connections.BODY_TIMEOUT):
@@ -87,7 +88,7 @@ def _no_constant(_: str) -> Any:
 
 
 def query(request: web.Request, kind: type[S]) -> S:
-    """The query's parameters as a `kind`. Each may be there once; others are ignored, unless the `kind` forbids them."""
+    """The query's parameters as a `kind`. Each may occur once; unknown ones are ignored, unless the `kind` forbids them."""
     given, known = request.query, properties(kind)
     content = {}
     for name, schema in known.items():
@@ -102,7 +103,7 @@ def query(request: web.Request, kind: type[S]) -> S:
 
 
 def _split(text: str, kind: str) -> str | list[str]:
-    """A parameter as msgspec reads it: a list without its commas, a number without the dot of `2.`."""
+    """A parameter as msgspec reads it: a list split at commas, a number without the trailing dot of `2.`."""
     if kind == "array":
         return text.split(",") if text.strip() else []
     return text.removesuffix(".") if kind == "number" else text
@@ -116,13 +117,13 @@ def _refuse_unknown(given: Iterable[str], known: Mapping[str, object]) -> None:
 
 
 def _convert(content: Mapping[str, Any], kind: type[S], *, shown: bool = False) -> S:
-    """`shown`: what was sent is no secret, and numbers come as text."""
+    """`shown`: for a query, whose values may appear in errors and whose numbers are text."""
     try:
         return msgspec.convert(content, kind, strict=not shown)
     except msgspec.ValidationError as error:
         found = _FIELD.search(str(error))
         if found is None:
-            raise InvalidRequest(str(error)) from None  # a Struct's own sentence
+            raise InvalidRequest(str(error)) from None  # raised by a Struct's __post_init__
         name = found[1]
         shown_value = f", not {_short(content[name])}" if shown and name in content else ""
         raise InvalidRequest(f"{name}: expected {properties(kind)[name]['title']}{shown_value}") from None
@@ -134,7 +135,7 @@ def _short(value: str | list[str]) -> str:
 
 @cache
 def properties(kind: type[Struct]) -> dict[str, dict[str, Any]]:
-    """A Struct's fields as the document has them."""
+    """The JSON schemas of a Struct's fields, as in the OpenAPI document."""
     _, components = msgspec.json.schema_components([kind])
     found: dict[str, dict[str, Any]] = components[kind.__name__]["properties"]
     return found

@@ -1,7 +1,7 @@
-"""How often something was done within a window of time, counted across processes in Redis; without it each process counts for itself.
+"""Fixed-window counts across processes, in Redis. While Redis is away each process counts for itself.
 
-A try is counted before it is made, so that a hundred at once get no more tries than one by one. Whoever counts it decides whether it is
-given back. A window is the clock's: its period, counted from 1970.
+An attempt is counted before it is made, so concurrent attempts cannot exceed the limit; the caller decides whether to give it back.
+Windows are aligned to the Unix epoch.
 """
 
 import asyncio
@@ -22,17 +22,19 @@ REDIS_TIMEOUT = 0.3  # seconds
 Counted: TypeAlias = tuple[RateLimitItem, str]
 
 
-class Try:
-    """A try, counted limit by limit up to the first that it breaks: `refused`."""
+class Attempt:
+    """An attempt, counted under one limit after another up to the first that it exceeds: `refused`."""
 
     def __init__(self, limiter: FixedWindowRateLimiter) -> None:
         self.refused: RateLimitItem | None = None
         self._limiter, self._at = limiter, time.time()
         self._taken: list[Counted] = []
 
-    async def count(self, wanted: Sequence[Counted]) -> "Try":
-        """`_taken` grows as it goes, and is right though this is cut short. The window is in the key: what is given back late is given
-        back where it was taken."""
+    async def count(self, wanted: Sequence[Counted]) -> "Attempt":
+        """Count under each limit, and record it in `_taken` first, so that `give_back` is right after a timeout, too.
+
+        The key contains the window, so a count that is given back late goes to the window it came from.
+        """
         for item, key in wanted:
             windowed = f"{key}:{int(self._at // item.get_expiry())}"
             self._taken.append((item, windowed))
@@ -42,20 +44,20 @@ class Try:
         return self
 
     async def give_back(self) -> None:
-        """Where Redis is lost meanwhile the try stays counted until its window ends: too careful for as long."""
+        """Undo the counts. If Redis does not answer, the attempt stays counted until its window ends, which is strict but safe."""
         with suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(REDIS_TIMEOUT):
                 for item, key in self._taken:
                     await self._limiter.hit(item, key, cost=-1)
 
     def wait(self) -> float:
-        """Seconds until the window of the limit that it broke has ended."""
+        """Seconds until the window of the exceeded limit ends."""
         period = self.refused.get_expiry() if self.refused else 0
         return (self._at // period + 1) * period - time.time() if period else 0.0
 
 
 class Tally:
-    """The counts that one process adds to; `prefix` begins their keys in Redis."""
+    """The counts that a process adds to; `prefix` starts their keys in Redis."""
 
     def __init__(self, resources: Resources, prefix: str) -> None:
         pool = resources.redis.connection_pool
@@ -69,13 +71,13 @@ class Tally:
         self._own = FixedWindowRateLimiter(MemoryStorage())
         self._resources = resources
 
-    async def count(self, wanted: Sequence[Counted]) -> Try:
-        """Count a try under each of these limits and keys, up to the first that it breaks."""
+    async def count(self, wanted: Sequence[Counted]) -> Attempt:
+        """Count an attempt under each of these limits and keys, up to the first that it exceeds."""
         if self._resources.health.is_up("redis"):
-            attempt = Try(self._shared)
+            attempt = Attempt(self._shared)
             try:
                 async with asyncio.timeout(REDIS_TIMEOUT):
                     return await attempt.count(wanted)
             except (RedisError, OSError, TimeoutError):
                 await attempt.give_back()
-        return await Try(self._own).count(wanted)
+        return await Attempt(self._own).count(wanted)

@@ -1,1 +1,1 @@
-"""The operators' routes."""
+"""The operators' API."""

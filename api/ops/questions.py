@@ -1,4 +1,4 @@
-"""What operators may ask for: the parameters and bodies of api/ops/routes.py."""
+"""The parameters and bodies of api/ops/routes.py."""
 
 from typing import Annotated, Any, Literal, get_args
 
@@ -26,7 +26,7 @@ Ended = Literal[
 
 
 def one_of(words: Any) -> Meta:
-    """What is expected where a Literal is read from a query."""
+    """The error text and the schema of a Literal in a query."""
     return Meta(title=f"one of {', '.join(get_args(words))}", extra_json_schema={"type": "string"})
 
 
@@ -35,7 +35,7 @@ Most = Annotated[int, Meta(title="a whole number from 1 to 500", ge=1, le=500)]
 
 
 class SymbolsQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which symbols, in which order, and which part of them."""
+    """Filter, order and page of the symbols."""
 
     only: Annotated[Only, one_of(Only)] = "all"
     sort: Annotated[Sort, one_of(Sort)] = "age"
@@ -44,7 +44,7 @@ class SymbolsQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CallsQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which calls; `before`: the `next` of an earlier answer."""
+    """Filter of the calls; `before`: the `next` of the last page."""
 
     symbol: Symbol | UnsetType = UNSET
     outcome: Annotated[Ended, one_of(Ended)] | UnsetType = UNSET
@@ -60,7 +60,7 @@ class LineQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AuditQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which acts; `user`: the account that they are about; `before`: the `next` of an earlier answer."""
+    """Filter of the acts; `user`: the account that they are about; `before`: the `next` of the last page."""
 
     event: Annotated[str, Meta(title="an event such as symbol_pinned", pattern="^[a-z_]{1,40}$")] | UnsetType = UNSET
     actor: Annotated[str, Meta(title="anybody, user:7 or cli:ada@host", pattern="^[!-~]{1,200}$")] | UnsetType = UNSET
@@ -70,14 +70,14 @@ class AuditQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JobQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """The items after which symbol; `next` of an earlier answer."""
+    """`after`: the `next` of the last page, a symbol."""
 
     after: Symbol | UnsetType = UNSET
 
 
 class RefreshOrder(Struct, frozen=True, forbid_unknown_fields=True):
-    """Either `symbols`, or `all` that are wanted, or those of them whose quote is `stale` or lacking. `force`: beyond the operators' share
-    of the budget, too."""
+    """Either `symbols`, or `all` tracked symbols, or those tracked symbols whose quote is `stale` or missing. `force`: also beyond the
+    operators' share of the budget."""
 
     symbols: (
         Annotated[
@@ -91,12 +91,13 @@ class RefreshOrder(Struct, frozen=True, forbid_unknown_fields=True):
     force: Annotated[bool, Meta(title="true or false")] = False
 
     def __post_init__(self) -> None:
-        if (self.symbols is not UNSET) + self.all + self.stale != 1:
+        choices = [self.symbols is not UNSET, self.all, self.stale]
+        if choices.count(True) != 1:
             raise ValueError("expected one of symbols (a list), all (true) and stale (true)")
 
 
 class Hold(Struct, frozen=True, forbid_unknown_fields=True):
-    """For how long no call is made."""
+    """How long to make no call."""
 
     duration: Annotated[
         str,

@@ -1,4 +1,4 @@
-"""What operators ask and do, over HTTP: the functions of common/operations, as the command line has them too. All of it needs the scope."""
+"""The operators' API: the functions of common/operations, which the command line uses, too. Every route needs the scope `operator`."""
 
 import re
 from typing import Any
@@ -7,8 +7,8 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Struct
 
-from api.accounts.credentials import NO_STORE
 from api.http import requests
+from api.http.answers import NO_STORE
 from api.http.contract import documented
 from api.http.keys import CALLER, QUEUE, REQUEST_ID, RESOURCES
 from api.http.middlewares import scoped
@@ -39,7 +39,7 @@ routes = web.RouteTableDef()
 @OPERATOR
 @documented("How everything is", query=requests.NoQuery, answers={200: StatusReport})
 async def status(request: web.Request) -> web.Response:
-    """Stores, provider, beat, workers, and how old quotes are against the bound. Told though a store is away."""
+    """Stores, provider, beat, workers, and the ages of quotes against their bound. It answers even if a store is down."""
     requests.query(request, requests.NoQuery)
     return _answer(await report_status(request.app[RESOURCES]))
 
@@ -57,7 +57,7 @@ async def show_budget(request: web.Request) -> web.Response:
 @OPERATOR
 @documented("Make no call for a while", body=Hold, answers={200: BudgetReport}, errors=(StoreUnavailable,))
 async def hold_calls(request: web.Request) -> web.Response:
-    """After the database was emptied or restored it has forgotten calls that the provider counts. A longer hold stands."""
+    """Use it after emptying or restoring the database, which then lacks calls that the provider counts. A longer hold is kept."""
     duration = parse_duration((await requests.read(request, Hold)).duration, "for")
     return _answer(await hold(request.app[RESOURCES], duration, **_by(request)))
 
@@ -66,7 +66,7 @@ async def hold_calls(request: web.Request) -> web.Response:
 @OPERATOR
 @documented("Let calls go on", answers={200: BudgetReport}, errors=(StoreUnavailable,))
 async def release_calls(request: web.Request) -> web.Response:
-    """Ends every hold, a notice's too."""
+    """Ends every hold, also one that the provider's notice caused."""
     return _answer(await release(request.app[RESOURCES], **_by(request)))
 
 
@@ -74,7 +74,7 @@ async def release_calls(request: web.Request) -> web.Response:
 @OPERATOR
 @documented("The wanted symbols", query=SymbolsQuery, answers={200: SymbolsReport}, errors=(StoreUnavailable,))
 async def list_symbols(request: web.Request) -> web.Response:
-    """Their weight, age, last attempt and failures; the age as it is read against the least that the budget allows."""
+    """Their weight, age, last attempt and failures, and the least age that the budget allows."""
     asked = requests.query(request, SymbolsQuery)
     resources = request.app[RESOURCES]
     report = await report_symbols(resources, only=asked.only, sort=asked.sort, most=asked.most, offset=asked.offset)
@@ -85,7 +85,7 @@ async def list_symbols(request: web.Request) -> web.Response:
 @OPERATOR
 @documented("End a quarantine", answers={200: SymbolChange}, errors=(InvalidSymbol, NotFound, StoreUnavailable))
 async def release_symbol(request: web.Request) -> web.Response:
-    """What went wrong with the symbol is forgotten: it stands with the others again."""
+    """Forgets the symbol's failures; it is refreshed again like any other."""
     return _answer(await end_quarantine(request.app[RESOURCES], request.match_info["symbol"], **_by(request)))
 
 
@@ -93,7 +93,7 @@ async def release_symbol(request: web.Request) -> web.Response:
 @OPERATOR
 @documented("Pin a symbol", answers={200: SymbolChange}, errors=(InvalidSymbol, UnknownSymbol, StoreUnavailable))
 async def pin_symbol(request: web.Request) -> web.Response:
-    """It is wanted though nobody watches or reads it."""
+    """A pinned symbol is tracked even if nobody watches or reads it."""
     return _answer(await pin(request.app[RESOURCES], request.match_info["symbol"], **_by(request)))
 
 
@@ -105,7 +105,7 @@ async def pin_symbol(request: web.Request) -> web.Response:
     errors=(InvalidRequest, InvalidSymbol, NotFound, StoreUnavailable),
 )
 async def unpin_symbol(request: web.Request) -> web.Response:
-    """It is wanted no more than its watchers and readers do. The overview's own symbols stay pinned."""
+    """From then on only watchers and readers keep it tracked. The overview's symbols stay pinned."""
     return _answer(await unpin(request.app[RESOURCES], request.match_info["symbol"], **_by(request)))
 
 
@@ -142,8 +142,9 @@ async def list_acts(request: web.Request) -> web.Response:
     errors=(InvalidSymbol, UnknownSymbol, StoreUnavailable),
 )
 async def start_refresh(request: web.Request) -> web.Response:
-    """Puts them in the line, after what people wait for and before the background; `Location` tells how far it is."""
-    asked, resources = await requests.read(request, RefreshOrder), request.app[RESOURCES]
+    """Queues them after users' requests and before the background's. `Location` is where its progress is."""
+    asked = await requests.read(request, RefreshOrder)
+    resources = request.app[RESOURCES]
     if asked.symbols is UNSET:
         report = await queue_all(resources, stale_only=asked.stale, forced=asked.force, **_by(request))
     else:
@@ -162,20 +163,23 @@ async def start_refresh(request: web.Request) -> web.Response:
 )
 async def follow_refresh(request: web.Request) -> web.Response:
     """Each symbol and how it ended, 500 at a time."""
-    after, job = requests.query(request, JobQuery).after, request.match_info["job"]
+    after = requests.query(request, JobQuery).after
+    job = request.match_info["job"]
     if re.fullmatch("[0-9]{1,19}", job) is None:
         raise NotFound(f"there is no job {job[:20]!r}; expected the id that queueing a refresh answered")
-    symbol = None if after is UNSET else normalize_symbol(after, known=())  # of an item, as it was queued
+    symbol = (
+        None if after is UNSET else normalize_symbol(after, known=())
+    )  # an item has the spelling in which it was queued
     return _answer(await report_job(request.app[RESOURCES], int(job), after=symbol))
 
 
 def _by(request: web.Request) -> dict[str, Any]:
-    """Who acts, for the audit."""
+    """The actor and the request, for the audit."""
     return {"by": f"user:{request[CALLER].id}", "request_id": request[REQUEST_ID]}
 
 
 def _given(asked: Struct) -> dict[str, Any]:
-    """The parameters that are there."""
+    """The parameters that were given."""
     return {name: value for name in asked.__struct_fields__ if (value := getattr(asked, name)) is not UNSET}
 
 

@@ -1,10 +1,11 @@
 """A symbol's daily bars over HTTP: the provider's, with the quote as today's close (common/core/quotes/chart.py).
 
-Bars are kept in PostgreSQL and asked for again only when there can be something new; meanwhile the old ones are served at once.
+Bars are kept in PostgreSQL and fetched again only when there can be newer ones. Until they come the old ones are served at once.
 """
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Annotated, Literal
 
 from aiohttp import web
@@ -13,7 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from api.accounts.requesters import requester_of
 from api.http import requests
 from api.http.answers import Answer
-from api.http.contract import WHILE_ASKING, Time, documented
+from api.http.contract import MISS_ERRORS, documented
 from api.http.keys import RESOURCES
 from api.http.middlewares import public
 from api.quotes.chart_memory import RECHECK_INTERVAL
@@ -29,13 +30,14 @@ from common.core.quotes.freshness import Freshness, time_of
 from common.core.quotes.outlook import Reason
 from common.errors import InvalidSymbol, StoreUnavailable, UnknownSymbol
 from common.market_calendar import open_calendar
+from common.operations.types import Time
 from common.process.resources import Resources
 from common.store.budget.queue import QUEUE_TTL
 from common.store.connection.pool import acquire
 from common.store.market import bars as store
 
 DEFAULT_DAYS, MOST_DAYS = 30, 100
-OVERNIGHT = timedelta(days=1)  # that a refresh stays queued, if a day is lacking that has closed
+OVERNIGHT = timedelta(days=1)  # how long a refresh stays queued if a closed day is missing
 
 routes = web.RouteTableDef()
 
@@ -48,7 +50,7 @@ class ChartQuery(Struct, frozen=True):
 
 
 class BarAnswer(Struct, frozen=True):
-    """One trading day, as traded; `partial`: the day was not over, or its close not out, when this was known."""
+    """One trading day, as traded; `partial`: the day was not over, or its closing price not yet published, when it was fetched."""
 
     date: date
     open: float
@@ -60,9 +62,9 @@ class BarAnswer(Struct, frozen=True):
 
 
 class ChartAnswer(Struct, frozen=True):
-    """Trading days, oldest first, with their age: stale past `fresh_until`, and then with the reason and an estimate.
+    """Trading days, oldest first. Past `fresh_until` the chart is stale and has a reason and an estimate of its refresh.
 
-    `fetched_at`: when the provider gave the bars. Of the newest one a newer quote has the last word.
+    `fetched_at`: when the provider sent the bars. A newer quote overrides the newest bar.
     """
 
     symbol: str
@@ -82,7 +84,7 @@ class ChartAnswer(Struct, frozen=True):
     query=ChartQuery,
     headers=PREFER,
     answers={200: ChartAnswer},
-    errors=(InvalidSymbol, UnknownSymbol, *WHILE_ASKING),
+    errors=(InvalidSymbol, UnknownSymbol, *MISS_ERRORS),
     cached=True,
 )
 async def chart(request: web.Request) -> web.Response:
@@ -91,10 +93,11 @@ async def chart(request: web.Request) -> web.Response:
     asked = requests.query(request, ChartQuery)
     resources, memory = request.app[RESOURCES], request.app[MEMORY]
     found = memory.charts.recall(symbol)
-    if looked := found is None:
+    is_new_here = found is None
+    if found is None:
         found = await _look_up(request, symbol, wait_of(request, asked.wait))
     quote = await request.app[QUOTES].lookup_beside(symbol)
-    if looked:
+    if is_new_here:
         await _queue_refresh(resources, found, quote)
     answer = answer_chart(found, quote, resources, memory, days=asked.days)
     paths = [f"/api/stock/{symbol}/chart?days={asked.days}"]
@@ -106,7 +109,7 @@ async def chart(request: web.Request) -> web.Response:
 
 
 async def _look_up(request: web.Request, symbol: str, wait: float) -> Chart:
-    """The chart that is stored, else asked live. What memory holds stands in where the database does not answer."""
+    """The stored chart, or else one fetched from the provider. Without the database, the chart in memory."""
     charts = request.app[MEMORY].charts
     try:
         found = await _look(request.app[RESOURCES], symbol) or await _obtain(request, symbol, wait)
@@ -121,29 +124,26 @@ async def _look_up(request: web.Request, symbol: str, wait: float) -> Chart:
 async def _look(resources: Resources, symbol: str) -> Chart | None:
     source = resources.settings.source
     async with acquire(resources.db) as connection:
-        fetched_at = await store.select_bars_fetched(
-            connection, source, symbol
-        )  # first: at worst the bars are newer than that
+        # The time first: if a fetch comes between the two, the bars are newer than the time says, never older.
+        fetched_at = await store.select_bars_fetched(connection, source, symbol)
         bars = await store.select_bars(connection, source, symbol, most=MOST_DAYS)
     return Chart(symbol, source, tuple(bars), fetched_at) if bars and fetched_at is not None else None
 
 
 async def _obtain(request: web.Request, symbol: str, wait: float) -> Chart:
     resources = request.app[RESOURCES]
-
-    async def look() -> Chart | None:
-        return await _look(resources, symbol)
-
-    async def unknown() -> bool:
-        async with acquire(resources.db) as connection:
-            return await store.select_bars_refused(connection, resources.settings.source, symbol)
-
     fetch = FetchRequest(Function.DAILY, symbol, await requester_of(request), wait)
+    look, unknown = partial(_look, resources, symbol), partial(_is_unknown, resources, symbol)
     return await request.app[MISSES].obtain(fetch, look=look, unknown=unknown)
 
 
+async def _is_unknown(resources: Resources, symbol: str) -> bool:
+    async with acquire(resources.db) as connection:
+        return await store.select_bars_refused(connection, resources.settings.source, symbol)
+
+
 async def _queue_refresh(resources: Resources, found: Chart, quote: Quote | None) -> None:
-    """Ask for newer bars, if there can be any; nobody waits for them, and quotes go first. Without the database nobody is asked."""
+    """Queue a refresh of the bars if there can be newer ones. Nobody waits for it; quotes go first. Without the database, do nothing."""
     now, settings = datetime.now(UTC), resources.settings
     calendar = open_calendar(settings.market_hours, now)
     view = reconcile(found, quote, calendar, LAG[settings.provider_data])
@@ -153,17 +153,16 @@ async def _queue_refresh(resources: Resources, found: Chart, quote: Quote | None
     try:
         async with acquire(resources.db) as connection:
             if not await store.select_bars_refused(connection, found.source, found.symbol):
-                lacks = due is Due.CLOSED_DAY
-                await store.insert_refresh(
-                    connection, found.symbol, closed_day=lacks, ttl=OVERNIGHT if lacks else QUEUE_TTL
-                )
+                closed_day = due is Due.CLOSED_DAY
+                ttl = OVERNIGHT if closed_day else QUEUE_TTL
+                await store.insert_refresh(connection, found.symbol, closed_day=closed_day, ttl=ttl)
     except StoreUnavailable:
         return
 
 
 def answer_chart(found: Chart, quote: Quote | None, resources: Resources, memory: Memory, *, days: int) -> Answer:
-    """The answer for one chart, as it may be kept until a newer quote ends it: a fresh one until it is stale, a stale one until its
-    estimate is old. Caches keep a bar that is not final no longer than a quote."""
+    """The answer for one chart. It is kept until a newer quote comes; a fresh one until it is stale, a stale one until its estimate is
+    old. Caches keep a chart whose newest bar may still move no longer than a quote."""
     now, settings = datetime.now(UTC), resources.settings
     calendar = open_calendar(settings.market_hours, now)
     view = reconcile(found, quote, calendar, LAG[settings.provider_data])

@@ -1,4 +1,4 @@
-"""A symbol's past over HTTP: the quotes that were collected, by the page."""
+"""A symbol's collected quotes over HTTP, in pages."""
 
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
@@ -8,16 +8,17 @@ from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from api.http import requests
-from api.http.contract import Time, documented
+from api.http.contract import documented
 from api.http.keys import RESOURCES
 from api.http.middlewares import public
 from api.quotes.stocks import STALE_FOR
 from api.quotes.symbols import symbol_of
 from common.errors import InvalidRequest, InvalidSymbol, StoreUnavailable
+from common.operations.types import Time
 from common.store.connection.pool import acquire
 from common.store.market import bars as store
 
-DEFAULT_PAGE, LONGEST_PAGE = 100, 500
+DEFAULT_PAGE, MAX_PAGE = 100, 500  # quotes
 
 MOMENT = "a day or a time such as 2026-11-20T15:30:00Z"
 Moment = Annotated[str, Meta(title=MOMENT, extra_json_schema={"anyOf": [{"format": "date"}, {"format": "date-time"}]})]
@@ -26,16 +27,16 @@ routes = web.RouteTableDef()
 
 
 class HistoryQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """From when to when, and after which one; a day as `to` is a whole day."""
+    """The range, and the time after which a page starts. A day as `to` includes the whole day."""
 
     since: Moment | UnsetType = field(name="from", default=UNSET)
     until: Moment | UnsetType = field(name="to", default=UNSET)
     after: Moment | UnsetType = UNSET
-    limit: Annotated[int, Meta(title=f"a whole number from 1 to {LONGEST_PAGE}", ge=1, le=LONGEST_PAGE)] = DEFAULT_PAGE
+    limit: Annotated[int, Meta(title=f"a whole number from 1 to {MAX_PAGE}", ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
 
 
 class Collected(Struct, frozen=True):
-    """A quote as it was collected."""
+    """A collected quote."""
 
     fetched_at: Time
     price: float
@@ -44,7 +45,7 @@ class Collected(Struct, frozen=True):
 
 
 class HistoryAnswer(Struct, frozen=True):
-    """Oldest first; `next` is the following page's `after`, null on the last."""
+    """Oldest first; `next` is the next page's `after`, null on the last page."""
 
     symbol: str
     quotes: list[Collected]
@@ -60,13 +61,15 @@ class HistoryAnswer(Struct, frozen=True):
     errors=(InvalidSymbol, StoreUnavailable),
 )
 async def history(request: web.Request) -> web.Response:
-    """The quotes that were collected, oldest first, a page at a time: ask again with `after` set to `next`.
+    """The collected quotes, oldest first, in pages: for the next page set `after` to `next`.
 
-    Of those older than a week the last of each hour and of each trading day is kept.
+    Of quotes older than a week only the last of each hour and of each trading day are kept.
     """
     symbol = symbol_of(request)
     asked = requests.query(request, HistoryQuery)
-    since, until, after = _moment("from", asked.since), _moment("to", asked.until), _moment("after", asked.after)
+    since = _moment("from", asked.since)
+    until = _moment("to", asked.until)
+    after = _moment("after", asked.after)
     if since is not None and until is not None and since > until:
         raise InvalidRequest("from: expected a time before `to`")
     resources = request.app[RESOURCES]
@@ -89,12 +92,14 @@ async def history(request: web.Request) -> web.Response:
 
 
 def _moment(name: str, text: str | UnsetType) -> datetime | None:
-    """A day (its first moment; for `to` the next day's) or a time with its zone, from the query."""
+    """A time from the query, with its zone, or the start of a day; for `to`, the start of the next day."""
     if text is UNSET:
         return None
     try:
         if len(text) == 10:
-            day = date.fromisoformat(text) + timedelta(days=1 if name == "to" else 0)
+            day = date.fromisoformat(text)
+            if name == "to":
+                day += timedelta(days=1)
             return datetime.combine(day, clock_time(), UTC)
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:

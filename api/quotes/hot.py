@@ -1,4 +1,4 @@
-"""The hot path: an answer that is ready is written past every other middleware."""
+"""The hot path: write an answer that is ready, ahead of all other middlewares."""
 
 import time
 
@@ -15,9 +15,9 @@ from api.quotes.reads import READS
 
 @web.middleware
 async def answer_hot(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Write an answer that is ready, past everything else: no encoding, no store, no log line. Whatever is unusual goes the long way.
+    """Write an answer that is ready, without encoding, store or log line. Any unusual request takes the ordinary path.
 
-    It counts against no client's allowance, and says nothing of it: it costs less than to refuse it would.
+    Not rate limited, and without the headers of the limits: serving it is cheaper than refusing it.
     """
     memory = request.app[MEMORY]
     if memory.followed and request.method == "GET" and request.keep_alive and request.version == HttpVersion11:
@@ -33,5 +33,5 @@ async def answer_hot(request: web.Request, handler: Handler) -> web.StreamRespon
 
 
 def _takes_json(accept: str | None) -> bool:
-    """The usual headers, told at a glance; any other is looked at closely on the long way."""
+    """Whether `Accept` is one of the usual values that allow JSON; `negotiate` reads all others on the ordinary path."""
     return accept is None or accept in ("*/*", "application/json") or accept.startswith("application/json, ")

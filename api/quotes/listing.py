@@ -1,4 +1,4 @@
-"""One process's copy of the provider's listing, as an index. It only looks for newer ones: workers fetch them."""
+"""One process's copy of the provider's listing, as an index. Workers fetch listings; this only reads the newest from PostgreSQL."""
 
 import asyncio
 from collections.abc import Container
@@ -13,8 +13,8 @@ from common.process.resources import Resources
 from common.store.connection.pool import acquire
 from common.store.market import listings
 
-RECHECK_INTERVAL = 60.0  # seconds between two looks whether the listing is a new one
-LOOK_FOR_FIRST = 2.0  # seconds, while there is none
+RECHECK_INTERVAL = 60.0  # seconds between two checks for a newer listing
+FIRST_RECHECK_INTERVAL = 2.0  # seconds, while there is none
 
 
 class Listing:
@@ -26,7 +26,7 @@ class Listing:
 
     @property
     def known(self) -> Container[str] | None:
-        """The symbols that there are; None: nobody can say yet."""
+        """All listed symbols; None while there is no listing."""
         return self.index or None
 
     async def keep(self, resources: Resources) -> None:
@@ -36,7 +36,7 @@ class Listing:
                 await self._refresh(resources)
             except StoreUnavailable as error:
                 resources.health.note("database", up=False, reason=str(error))
-            await asyncio.sleep(RECHECK_INTERVAL if self.refreshed_at else LOOK_FOR_FIRST)
+            await asyncio.sleep(RECHECK_INTERVAL if self.refreshed_at else FIRST_RECHECK_INTERVAL)
 
     async def _refresh(self, resources: Resources) -> None:
         source = resources.settings.source

@@ -1,6 +1,6 @@
-"""One process's memory of quotes, of charts, and of the answers made of them. A newer version always wins, so a price never goes back here.
+"""One process's memory of quotes, charts, and the answers made from them. The newer version always wins, so a price never goes back.
 
-The stream makes it right (api/streams/tail.py); while that is broken an entry is good for a second and then looked up again.
+The stream's tail keeps it up to date (api/streams/tail.py). While the tail is broken, an entry is valid for a second, then looked up again.
 """
 
 import time
@@ -15,14 +15,14 @@ from api.quotes.chart_memory import Charts
 from common.core.models import Quote
 from common.core.quotes.outlook import Outlook
 
-MAX_SYMBOLS = 20_000  # symbols
-RECHECK_INTERVAL = 1.0  # seconds
+MAX_SYMBOLS = 20_000
+RECHECK_INTERVAL = 1.0  # seconds, while the tail is broken
 OVERVIEW = "/api/market/overview"
 
 
 @dataclass(slots=True)
 class Entry:
-    """A symbol's newest quote, the id of the event that told it (empty: a store did), and when it was last known to be newest."""
+    """A symbol's newest quote, the id of its event (empty if it came from a store), and when it was last confirmed as newest."""
 
     quote: Quote
     event: str
@@ -30,7 +30,7 @@ class Entry:
 
 
 class Memory:
-    """`followed`: the stream keeps it right. `listeners` hear of each newer quote, on the loop, and must not wait."""
+    """`followed`: the tail keeps it up to date. `listeners` are called on the event loop with each newer quote, and must not block."""
 
     def __init__(self) -> None:
         self.followed = False
@@ -41,7 +41,7 @@ class Memory:
         self._entries: OrderedDict[str, Entry] = OrderedDict()
 
     def remember(self, quote: Quote, event: str = "") -> None:
-        """Take a quote in unless memory has a newer one."""
+        """Store a quote unless memory has a newer one."""
         entry = self._entries.get(quote.symbol)
         if entry is not None and entry.quote.fetched_at >= quote.fetched_at:
             entry.checked = time.monotonic()
@@ -50,9 +50,9 @@ class Memory:
         entry = self._entries[quote.symbol] = Entry(quote, event, time.monotonic())
         if len(self._entries) > MAX_SYMBOLS:
             self._entries.popitem(last=False)
-        for path in (f"/api/stock/{quote.symbol}", OVERVIEW):  # an older price of it is told by no answer from here on
+        for path in (f"/api/stock/{quote.symbol}", OVERVIEW):  # they show the older price
             self.answers.drop(path)
-        self.charts.end_answers(quote.symbol)
+        self.charts.drop_answers(quote.symbol)
         for listener in self.listeners:
             listener(entry)
 
@@ -60,11 +60,11 @@ class Memory:
         return list(self._entries)
 
     def entry(self, symbol: str) -> Entry | None:
-        """What is remembered, right or not."""
+        """The entry, up to date or not."""
         return self._entries.get(symbol)
 
     def recall(self, symbol: str) -> Quote | None:
-        """What may be answered without asking a store."""
+        """The quote, if it may be answered without asking a store."""
         entry = self._entries.get(symbol)
         if entry is None:
             return None

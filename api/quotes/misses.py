@@ -1,6 +1,6 @@
-"""Asking the provider while somebody waits: queue the request, and come back with the answer or a reason, in bounded time.
+"""Misses: queue a request for the provider, and wait for its answer or for the reason why there is none, in bounded time.
 
-For a symbol's first quote, a chart and a search alike. The process's dispatcher makes the calls (common/calls/dispatcher.py).
+It serves first quotes, charts and searches. The process's dispatcher makes the calls (common/calls/dispatcher.py).
 """
 
 import asyncio
@@ -37,14 +37,14 @@ from common.store.connection.pool import Connection, acquire
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 MINUTE = 60  # seconds
-RETRY = 5.0  # seconds, where nobody knows better
-MAX_WAITING = 20  # requests of one requester that wait at once, in each process
+RETRY_DELAY = 5.0  # seconds, if nothing better is known
+MAX_WAITING = 20  # waiting requests of one requester, in each process
 MAX_QUEUE_TTL = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class FetchRequest:
-    """What is asked live, by whom, and for how many seconds somebody waits."""
+    """What to fetch from the provider, for whom, and how many seconds the requester waits."""
 
     function: Function
     subject: str
@@ -57,17 +57,17 @@ class FetchRequest:
 
     @property
     def call_class(self) -> CallClass:
-        """Somebody with a token is a user; all others are strangers."""
+        """A requester with a valid token is a user; all others are strangers."""
         return CallClass.STRANGER if self.by.account is None else CallClass.USER
 
 
 class Misses:
-    """Requests of one process that somebody waits for."""
+    """The requests of one process that clients wait for."""
 
     def __init__(self, resources: Resources, dispatcher: Dispatcher) -> None:
         self._resources = resources
         self._dispatcher = dispatcher
-        self._aside: set[asyncio.Task[None]] = set()
+        self._refreshes: set[asyncio.Task[None]] = set()
         self._refreshing: set[tuple[str, str]] = set()
         self._promises = Promises(resources)
         self._waiting: Counter[str] = Counter()
@@ -75,10 +75,16 @@ class Misses:
     async def obtain(
         self, fetch: FetchRequest, *, look: Callable[[], Awaitable[T | None]], unknown: Callable[[], Awaitable[bool]]
     ) -> T:
-        """What `look` finds once the call was made, by whomever.
+        """What `look` finds once some process has made the call.
 
-        Raise `UnknownSymbol` if `unknown` says that there is nothing, `RateLimited`, `Overloaded`, `ProviderUnavailable`, or
-        `QuotePending` when the time is over; the request stays queued until the time that it names.
+        Raise `UnknownSymbol` if `unknown` is true: the provider has no such subject. Raise `RateLimited`, `Overloaded`,
+        `ProviderUnavailable`, or, after `fetch.wait`, `QuotePending`; the request then stays queued until the time that it promises.
+
+        This is the single flight, and its order matters. `unknown` comes first, so that no call is spent on what is known not to
+        exist. The request is queued before the first `look`, never the other way round: another process may save the answer and remove
+        the row from the queue between any two steps. If that happens before `_enqueue`, `look` finds the answer at once (for a quote,
+        `enqueue` also says "known" and queues nothing); if it happens after, our row or the joined one is gone and the dispatcher wakes
+        us to look again. Looking before queueing would miss an answer saved in between, and pay for a second call.
         """
         until = time.monotonic() + fetch.wait
         if await unknown():
@@ -90,7 +96,7 @@ class Misses:
         return found
 
     def _may_wait(self, fetch: FetchRequest) -> bool:
-        """One requester cannot hold all connections of a process; who may not wait is told when to come back."""
+        """Limit waiting per requester, so that one cannot occupy all connections. The others are told when to retry."""
         return fetch.wait > 0 and self._waiting[fetch.by.name] < MAX_WAITING
 
     async def _wait(
@@ -100,10 +106,10 @@ class Misses:
         unknown: Callable[[], Awaitable[bool]],
         until: float,
     ) -> T | None:
-        """While somebody waits this process makes calls; for whoever comes back later a worker does."""
+        """Wait with a waiter at the dispatcher: only then does this process make calls. Later, workers serve the queue."""
         with self._counted(fetch), self._dispatcher.waiting(fetch.key) as waiter:
             while (found := await look()) is None:
-                await self._refuse_hopeless(fetch, look, unknown)
+                await self._raise_if_failed(fetch, look, unknown)
                 if (left := until - time.monotonic()) <= 0:
                     break
                 await waiter.wait(left)
@@ -120,12 +126,12 @@ class Misses:
                 del self._waiting[fetch.by.name]
 
     def refresh(self, fetch: FetchRequest) -> None:
-        """Ask aside for something newer than what was served; nobody waits for it, and nobody hears if it fails."""
+        """Fetch a newer version in the background. No client waits for it; a failure is only logged."""
         if fetch.key not in self._refreshing:
             self._refreshing.add(fetch.key)
             task = asyncio.create_task(self._refresh(fetch))
-            self._aside.add(task)
-            task.add_done_callback(self._aside.discard)
+            self._refreshes.add(task)
+            task.add_done_callback(self._refreshes.discard)
 
     async def _refresh(self, fetch: FetchRequest) -> None:
         until = time.monotonic() + fetch.wait
@@ -157,29 +163,26 @@ class Misses:
                 most=most,
             )
             if verdict == "held":
-                await self._refuse_held(connection, fetch)
+                await self._raise_if_on_hold(connection, fetch)
         if verdict == "full":
-            raise Overloaded("too many symbols are waited for", retry_after=MINUTE)
+            raise Overloaded("too many requests are waiting for the provider", retry_after=MINUTE)
         if verdict == "watched":
             raise await self._in_turn(fetch)
         if verdict == "unfair":
             raise RateLimited(f"expected at most {most} symbols without a quote within a minute", retry_after=MINUTE)
         if verdict == "unlisted":
             raise UnknownSymbol(
-                f"{fetch.subject} is not in the provider's listing; a logged-in user may have it asked for all the same"
+                f"{fetch.subject} is not in the provider's listing; log in to have the provider asked anyway"
             )
 
-    async def _refuse_held(self, connection: Connection, fetch: FetchRequest) -> None:
-        """No call is made now: say so at once where the provider fails, or the hold outlasts the wait."""
-        book, now = (
-            await reports.select_ledger(connection, self._resources.budget.account),
-            await select_now(connection),
-        )
-        if book["held_until"] is None or book["held_until"] <= now:
-            return  # it has passed meanwhile
-        left = (book["held_until"] - now).total_seconds()
-        failing = book["held_for"] in GATE_REASONS
-        if failing:
+    async def _raise_if_on_hold(self, connection: Connection, fetch: FetchRequest) -> None:
+        """Calls are on hold: raise at once if the provider fails, or if the hold lasts longer than the wait."""
+        ledger = await reports.select_ledger(connection, self._resources.budget.account)
+        now = await select_now(connection)
+        if ledger["held_until"] is None or ledger["held_until"] <= now:
+            return  # the hold has ended meanwhile
+        left = (ledger["held_until"] - now).total_seconds()
+        if ledger["held_for"] in GATE_REASONS:
             await queue.update_expiry(connection, fetch.function, fetch.subject, _expiry(left))
             raise self._unavailable(fetch, left)
         if left > fetch.wait:
@@ -187,25 +190,25 @@ class Misses:
                 connection, fetch, f"the first answer for {fetch.subject} must wait: calls are on hold"
             )
 
-    async def _refuse_hopeless(
+    async def _raise_if_failed(
         self, fetch: FetchRequest, look: Callable[[], Awaitable[T | None]], unknown: Callable[[], Awaitable[bool]]
     ) -> None:
-        """A request that is queued no more and has no answer was refused: by the subject's fault, or the provider's."""
+        """Raise if the request has left the queue without an answer: the subject is unknown, or the provider failed."""
         if await self._is_queued(fetch):
             if self._dispatcher.closed is not None:
                 async with acquire(self._resources.db) as connection:
-                    await self._refuse_held(connection, fetch)
+                    await self._raise_if_on_hold(connection, fetch)
             return
         if await unknown():
             raise UnknownSymbol(f"the provider does not have {fetch.subject}")
         if await look() is None:
-            raise self._unavailable(fetch, RETRY)
+            raise self._unavailable(fetch, RETRY_DELAY)
 
     def _unavailable(self, fetch: FetchRequest, retry_after: float) -> ProviderUnavailable:
         return ProviderUnavailable(f"the provider does not answer for {fetch.subject} now", retry_after=retry_after)
 
     async def _pending(self, fetch: FetchRequest) -> QuotePending:
-        """By when it will have come, nearly surely. Until a minute after that the request keeps its place."""
+        """The wait is over: say when to retry. The request stays queued until a minute after that."""
         async with acquire(self._resources.db) as connection:
             return await self._promise(connection, fetch, f"the first answer for {fetch.subject} is on its way")
 
@@ -214,15 +217,17 @@ class Misses:
         return QuotePending(message, retry_after=MINUTE if wait is None else wait)
 
     async def _in_turn(self, fetch: FetchRequest) -> QuotePending:
-        """Of a list of which many symbols are queued already: background asks for the rest."""
+        """Many symbols of the requester's list are queued already: background fetches the rest, in order."""
         async with acquire(self._resources.db) as connection:
             wait = await self._promises.wait_in_turn(connection, fetch.key, fetch.by.name)
-        message = f"the first answer for {fetch.subject} comes in its turn: many of your list are waited for already"
+        message = (
+            f"the first answer for {fetch.subject} comes in its turn: many symbols of your list are queued already"
+        )
         return QuotePending(message, retry_after=MINUTE if wait is None else wait)
 
     async def close(self) -> None:
-        """Refreshes that nobody waits for end; calls under way finish."""
-        for task in self._aside:
+        """Cancel background refreshes, and let calls in progress finish."""
+        for task in self._refreshes:
             task.cancel()
         await self._dispatcher.close()
 

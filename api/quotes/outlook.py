@@ -1,4 +1,4 @@
-"""Keeps a process's outlook on the budget: looked up every few seconds, so that a stale quote can say why, at no cost to a read."""
+"""Keep a process's outlook on the budget, read every few seconds, so that a stale quote can give its reason without a lookup."""
 
 import asyncio
 import time
@@ -11,11 +11,11 @@ from common.errors import StoreUnavailable
 from common.process.resources import Resources
 from common.store.connection.pool import acquire
 
-PERIOD = 5.0  # seconds between two looks at the ledger
+PERIOD = 5.0  # seconds between two reads of the ledger
 
 
 async def keep_outlook(resources: Resources, memory: Memory) -> None:
-    """Run until cancelled. Without the database the last outlook stands, and says so."""
+    """Run until cancelled. Without the database keep the last outlook and mark it `store_down`."""
     watched = Watched(time.monotonic)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The market overview: quotes of the pinned symbols, which cost no call of their own and have no lifetime of their own."""
+"""The market overview: quotes of the pinned symbols. It makes no call and has no cache of its own."""
 
 import time
 
@@ -14,7 +14,7 @@ from api.quotes.stocks import STALE_FOR, QuoteAnswer, encode, judge_now
 from common.core.quotes.freshness import shape
 from common.errors import StoreUnavailable
 
-ANSWER_TTL = 1.0  # seconds: whether its quotes are stale changes under it
+ANSWER_TTL = 1.0  # seconds; short, because its quotes become stale meanwhile
 
 routes = web.RouteTableDef()
 
@@ -25,7 +25,7 @@ routes = web.RouteTableDef()
     "Quotes of the best-known symbols", answers={200: list[QuoteAnswer]}, errors=(StoreUnavailable,), cached=True
 )
 async def overview(request: web.Request) -> web.Response:
-    """A list in the order of the setting; symbols whose first quote has not come yet are left out."""
+    """A list in the order of the setting. Symbols without a quote are left out."""
     resources, memory = request.app[RESOURCES], request.app[MEMORY]
     wanted = resources.settings.overview_symbols
     found = await request.app[QUOTES].lookup_all(wanted)

@@ -1,4 +1,4 @@
-"""By when a request that is queued will have been answered: what `Retry-After` tells. One look at the ledger serves all who ask at once."""
+"""Promises: when a queued request will have been answered, for `Retry-After`. One forecast serves all requests of a second."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -11,8 +11,8 @@ from common.store.budget import queue, situations
 from common.store.budget.ledger import select_now
 from common.store.connection.pool import Connection
 
-FORECAST_TTL = timedelta(seconds=1)  # a forecast is used for others of the line, too
-FORECAST_HORIZON = timedelta(days=8)  # beyond that nobody is told a time (common/core/forecast/run.HORIZON)
+FORECAST_TTL = timedelta(seconds=1)  # how long a forecast is reused for other queued requests
+FORECAST_HORIZON = timedelta(days=8)  # beyond it no time is promised (common/core/forecast/run.HORIZON)
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -24,8 +24,10 @@ class Promises:
         self._seen = Forecast(NEVER)
 
     async def make(self, connection: Connection, key: Key) -> float | None:
-        """Seconds until it will have been answered in 95 of 100 cases; None: nobody knows. Until a minute after that the request keeps its
-        place, and it goes before others where that is what it takes."""
+        """Seconds within which the request is answered in 95 of 100 cases; None if unknown.
+
+        The request stays queued until a minute after that, and becomes urgent if it could not be served in time otherwise.
+        """
         now = await select_now(connection)
         if key not in self._seen.surely or not timedelta() <= now - self._seen.made_at <= FORECAST_TTL:
             self._seen = await look_ahead(connection, self._resources)
@@ -36,7 +38,7 @@ class Promises:
         return None if wait is None else wait.total_seconds()
 
     async def wait_in_turn(self, connection: Connection, key: Key, requester: str) -> float | None:
-        """Seconds until background should have asked for a symbol that an account watches and nobody has a quote of."""
+        """Seconds until background should have fetched the first quote of a watched symbol; None if unknown."""
         if key[0] is not Function.QUOTE:
             return None
         ahead = await situations.select_firsts_before(connection, requester, key[1])

@@ -1,8 +1,7 @@
 """How often each symbol is read: counted in memory, flushed in batches, so that a read never costs a round trip.
 
-A reader is an account or a network, and counts once an hour for a symbol, in each process: else a crawler would own the budget. The hour
-is the process's own and starts with the first read after the last one has ended. Two reads just before and after its end both count;
-on average a reader counts once an hour.
+A reader is a user or a network, and counts once an hour per symbol in each process; otherwise a crawler could direct the whole budget.
+A process starts an hour with the first read after the last hour ended. Two reads just before and after its end both count.
 """
 
 import asyncio
@@ -18,13 +17,13 @@ from common.process.resources import Resources
 from common.store.connection.pool import acquire
 from common.store.market.symbols import update_reads
 
-FLUSH = 5.0  # seconds
+FLUSH_INTERVAL = 5.0  # seconds
 HOUR = 3600.0  # seconds
-MAX_PAIRS = 200_000  # pairs of reader and symbol within an hour, at most some 30 MB; further ones do not count
+MAX_PAIRS = 200_000  # pairs of reader and symbol within an hour, up to 30 MB; further pairs do not count
 
 
 class Reads:
-    """The reads of one process since the last flush. `clock`: seconds that never go back."""
+    """The reads of one process since the last flush. `clock`: monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._counts: Counter[str] = Counter()
@@ -32,7 +31,7 @@ class Reads:
         self._clock, self._hour_ends = clock, float("-inf")
 
     def count(self, symbol: str, *, by: str) -> None:
-        """Note that a reader, `user:<id>` or a network, read a symbol."""
+        """Count a read of a symbol by a reader, `user:<id>` or a network."""
         now = self._clock()
         if now >= self._hour_ends:
             self._hour_ends, self._seen = now + HOUR, set()
@@ -41,7 +40,7 @@ class Reads:
             self._counts[symbol] += 1
 
     async def flush(self, resources: Resources) -> None:
-        """Write the counts; what cannot be written now is written later."""
+        """Write the counts; if the database is away, keep them for the next flush."""
         if not self._counts:
             return
         counts, self._counts = self._counts, Counter()
@@ -54,7 +53,7 @@ class Reads:
 
     async def flush_for_ever(self, resources: Resources) -> None:
         while True:
-            await asyncio.sleep(FLUSH)
+            await asyncio.sleep(FLUSH_INTERVAL)
             await self.flush(resources)
 
 

@@ -1,9 +1,10 @@
-"""Search over HTTP: from the provider's listing, so that typing costs no call; the provider is asked only where that has no sure hit."""
+"""Search over HTTP. The listing answers, so typing costs no call; the provider is asked only without a strong match there."""
 
 import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 from aiohttp import web
@@ -11,7 +12,7 @@ from msgspec import Meta, Struct
 
 from api.accounts.requesters import requester_of
 from api.http.answers import Answer
-from api.http.contract import WHILE_ASKING, documented
+from api.http.contract import MISS_ERRORS, documented
 from api.http.keys import RESOURCES
 from api.http.middlewares import public
 from api.quotes.listing import LISTING
@@ -27,15 +28,15 @@ from common.store.connection.pool import acquire
 from common.store.market import searches
 from common.store.market.searches import Search
 
-ANSWER_TTL = 60.0  # seconds that an answer is kept: a new listing may have come
-WEAK_GOOD_FOR = 5.0  # seconds, while the provider has not answered yet
-WEAK_WAIT = timedelta(seconds=2)  # for the provider, where there is something to show without it
+ANSWER_TTL = 60.0  # seconds; a new listing may come
+WEAK_ANSWER_TTL = 5.0  # seconds, while the provider has not answered
+WEAK_WAIT = timedelta(seconds=2)  # for the provider, if the listing has weak matches to show
 
 routes = web.RouteTableDef()
 
 
 class MatchAnswer(Struct, frozen=True):
-    """A symbol that may be meant."""
+    """A symbol that matches."""
 
     symbol: str
     name: str
@@ -52,7 +53,7 @@ Matches = Annotated[list[MatchAnswer], Meta(max_length=10)]
 @documented(
     "Symbols by their letters or their company's name",
     answers={200: Matches},
-    errors=(InvalidRequest, *WHILE_ASKING),
+    errors=(InvalidRequest, *MISS_ERRORS),
     cached=True,
 )
 async def search(request: web.Request) -> web.Response:
@@ -64,7 +65,7 @@ async def search(request: web.Request) -> web.Response:
     if local:
         return memory.answers.keep(request.raw_path, await _widen(request, query, local)).respond(request)
     try:
-        found = await _ask(request, query, resources.settings.miss_wait)
+        found = await _search_provider(request, query, resources.settings.miss_wait)
     except StoreUnavailable:
         if (kept := memory.answers.last(request.raw_path)) is None:
             raise
@@ -73,39 +74,39 @@ async def search(request: web.Request) -> web.Response:
 
 
 async def _widen(request: web.Request, query: str, local: Sequence[Match]) -> Answer:
-    """Misspelt words and parts of words beside what the provider answers; alone, and not for long, where it does not answer in time."""
+    """Weak matches (misspelt words, parts of words) merged with the provider's; alone, and kept briefly, if it does not answer in time."""
     resources = request.app[RESOURCES]
     try:
-        found = await _ask(request, query, min(WEAK_WAIT, resources.settings.miss_wait))
+        found = await _search_provider(request, query, min(WEAK_WAIT, resources.settings.miss_wait))
     except NotNow:
-        return _answer(local, request.app[LISTING].refreshed_at, resources, good_for=WEAK_GOOD_FOR)
+        return _answer(local, request.app[LISTING].refreshed_at, resources, ttl=WEAK_ANSWER_TTL)
     return _answer(merge(query, local, found.matches), found.found_at, resources)
 
 
-async def _ask(request: web.Request, query: str, statement_timeout: timedelta) -> Search:
-    """What the provider answered to this query; an old answer is served while a new one is asked for."""
-    resources, live = request.app[RESOURCES], request.app[MISSES]
-
-    async def look() -> Search | None:
-        async with acquire(resources.db) as connection:
-            return await searches.select_search(connection, resources.settings.source, query)
-
-    async def unknown() -> bool:
-        return False
-
-    found = await look()
+async def _search_provider(request: web.Request, query: str, wait: timedelta) -> Search:
+    """The provider's answer to this query. An old answer is served at once while a new one is fetched."""
+    resources, misses = request.app[RESOURCES], request.app[MISSES]
+    found = await _look(resources, query)
     if found is not None and found.found_at + resources.settings.search_ttl >= datetime.now(UTC):
         return found
-    fetch = FetchRequest(Function.SEARCH, query, await requester_of(request), statement_timeout.total_seconds())
+    fetch = FetchRequest(Function.SEARCH, query, await requester_of(request), wait.total_seconds())
     if found is None:
-        return await live.obtain(fetch, look=look, unknown=unknown)
-    live.refresh(fetch)
+        return await misses.obtain(fetch, look=partial(_look, resources, query), unknown=_never_unknown)
+    misses.refresh(fetch)
     return found
 
 
-def _answer(
-    matches: Sequence[Match], at: datetime | None, resources: Resources, *, good_for: float = ANSWER_TTL
-) -> Answer:
+async def _look(resources: Resources, query: str) -> Search | None:
+    async with acquire(resources.db) as connection:
+        return await searches.select_search(connection, resources.settings.source, query)
+
+
+async def _never_unknown() -> bool:
+    """A search without matches is an answer, too."""
+    return False
+
+
+def _answer(matches: Sequence[Match], at: datetime | None, resources: Resources, *, ttl: float = ANSWER_TTL) -> Answer:
     rows = [
         {
             "symbol": match.symbol,
@@ -117,6 +118,6 @@ def _answer(
         for match in matches[:10]
     ]
     now = time.time()
-    good = min(resources.settings.search_ttl.total_seconds(), good_for)
+    good_until = now + min(resources.settings.search_ttl.total_seconds(), ttl)
     body = json.dumps(rows, separators=(",", ":")).encode()
-    return Answer(body, at or resources.started, now + good, int(STALE_FOR), now + good)
+    return Answer(body, at or resources.started, good_until, int(STALE_FOR), good_until)

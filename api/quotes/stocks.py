@@ -1,4 +1,4 @@
-"""Quotes over HTTP: at once whatever is known, live only for a symbol without any quote."""
+"""Quotes over HTTP: a known quote is answered at once; the provider is asked only for a symbol without any quote."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 from api.accounts.requesters import reader_of, requester_of
 from api.http import requests
 from api.http.answers import Answer
-from api.http.contract import WHILE_ASKING, Time, documented
+from api.http.contract import MISS_ERRORS, documented
 from api.http.keys import RESOURCES
 from api.http.middlewares import public
 from api.quotes.lookup import QUOTES
@@ -24,13 +24,14 @@ from common.core.quotes.freshness import Freshness, judge, shape
 from common.core.quotes.outlook import Reason
 from common.errors import InvalidSymbol, StoreUnavailable, UnknownSymbol
 from common.market_calendar import open_calendar
+from common.operations.types import Time
 from common.process.resources import Resources
 from common.store.connection.pool import acquire
 from common.store.market import symbols
 
-STALE_FOR = 5.0  # seconds that a cache may keep a stale quote: nearly every quote is past a minute at 5 calls a minute
+STALE_FOR = 5.0  # seconds that a cache may keep a stale quote; at 5 calls a minute nearly every quote is stale
 PREFERRED = re.compile(r"(?:^|[,;\s])wait=([0-9]{1,6})(?![^,;\s])", re.I)
-PREFER = {"Prefer": "`wait=` whole seconds, as the query's `wait`; more than the most counts as the most."}
+PREFER = {"Prefer": "`wait=` whole seconds, as the query's `wait`; larger values count as the largest."}
 
 routes = web.RouteTableDef()
 
@@ -42,8 +43,8 @@ class StockQuery(Struct, frozen=True):
 
 
 class QuoteAnswer(Struct, frozen=True):
-    """A quote, with its age: stale past `fresh_until`, and then with the reason and the time when its refresh is expected; null: nobody
-    wants the symbol, or nobody knows when calls go on."""
+    """A quote. Past `fresh_until` it is stale and has a reason and the expected time of its refresh; null if the symbol is not tracked, or
+    if nobody knows when calls resume."""
 
     symbol: str
     price: float
@@ -71,7 +72,7 @@ class Missing(Struct, frozen=True):
 
 
 class StocksAnswer(Struct, frozen=True):
-    """Every symbol is in one of the two."""
+    """Every symbol is in one of the two lists."""
 
     quotes: list[QuoteAnswer]
     missing: list[Missing]
@@ -84,7 +85,7 @@ class StocksAnswer(Struct, frozen=True):
     query=StockQuery,
     headers=PREFER,
     answers={200: QuoteAnswer},
-    errors=(InvalidSymbol, UnknownSymbol, *WHILE_ASKING),
+    errors=(InvalidSymbol, UnknownSymbol, *MISS_ERRORS),
     cached=True,
 )
 async def stock(request: web.Request) -> web.Response:
@@ -109,14 +110,14 @@ async def stock(request: web.Request) -> web.Response:
     errors=(InvalidSymbol, StoreUnavailable),
 )
 async def stocks(request: web.Request) -> web.Response:
-    """Many quotes from cache in one answer; what has none is named, with the reason."""
+    """Many quotes from cache in one answer. Symbols without a quote are listed with the reason."""
     wanted = requests.query(request, SymbolsQuery).wanted(request)
     body = await quotes_of(request, wanted)
     return web.json_response(body, headers={"Cache-Control": f"public, max-age={int(STALE_FOR)}"})
 
 
 async def quotes_of(request: web.Request, wanted: Sequence[str]) -> dict[str, list[dict[str, object]]]:
-    """The body of a `StocksAnswer`, in the order of what is wanted."""
+    """The body of a `StocksAnswer`, in the order of `wanted`."""
     resources, memory = request.app[RESOURCES], request.app[MEMORY]
     found = await request.app[QUOTES].lookup_all(wanted)
     for symbol in found:
@@ -134,7 +135,7 @@ async def quotes_of(request: web.Request, wanted: Sequence[str]) -> dict[str, li
 
 
 async def _unknown(resources: Resources, lacking: list[str]) -> set[str]:
-    """Those that the provider is known not to have; while nobody can say so, none: the others' quotes are served."""
+    """Those that the provider is known not to have; none without the database, so that the other quotes are served."""
     try:
         async with acquire(resources.db) as connection:
             return await symbols.select_unknown_among(connection, resources.budget, lacking)
@@ -143,7 +144,7 @@ async def _unknown(resources: Resources, lacking: list[str]) -> set[str]:
 
 
 def wait_of(request: web.Request, asked: float | UnsetType) -> float:
-    """Seconds that somebody waits: as asked in the query, else by `Prefer: wait=` (RFC 7240, whole seconds), else as set."""
+    """Seconds to wait for the provider: from the query, else from `Prefer: wait=` (RFC 7240, whole seconds), else from the settings."""
     if asked is not UNSET:
         return asked
     preferred = PREFERRED.search(request.headers.get("Prefer", ""))
@@ -153,7 +154,7 @@ def wait_of(request: web.Request, asked: float | UnsetType) -> float:
 
 
 def judge_now(quote: Quote, resources: Resources, memory: Memory) -> Freshness:
-    """How a quote stands at this moment."""
+    """The freshness of a quote at this moment."""
     now = datetime.now(UTC)
     settings = resources.settings
     calendar = open_calendar(settings.market_hours, now)
@@ -161,7 +162,7 @@ def judge_now(quote: Quote, resources: Resources, memory: Memory) -> Freshness:
 
 
 def answer_quote(quote: Quote, resources: Resources, memory: Memory) -> Answer:
-    """The answer for one quote, as it may be kept: a fresh one until it is stale, a stale one until its estimate is old."""
+    """The answer for one quote. A fresh one is kept until it is stale, a stale one until its estimate is old."""
     freshness = judge_now(quote, resources, memory)
     now = datetime.now(UTC).timestamp()
     pace = pace_of(resources)
@@ -178,13 +179,15 @@ def answer_quote(quote: Quote, resources: Resources, memory: Memory) -> Answer:
 
 
 def pace_of(resources: Resources) -> float:
-    """Seconds that a stale answer may be kept: until a newer quote can have come."""
+    """Seconds that a stale answer may be kept: a newer quote cannot come sooner."""
     return min(STALE_FOR, max(1.0, resources.policy.gap.total_seconds()))
 
 
 def encode(shapes: Sequence[dict[str, object]]) -> tuple[bytes, bytes | None]:
-    """A list of quotes as JSON, and the same without estimates of when they are refreshed; None: there is none in it. That there is one
-    is vouched for."""
+    """A list of quotes as JSON, and the same with each `next_refresh_at` replaced by whether there is one, for the validator.
+
+    The second is None if no quote has an estimate.
+    """
     body = json.dumps(shapes, separators=(",", ":")).encode()
     if not any(shaped.get("next_refresh_at") for shaped in shapes):
         return body, None

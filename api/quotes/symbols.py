@@ -1,4 +1,4 @@
-"""Symbols in requests: in any spelling that names one, each read as the provider spells it."""
+"""Symbols in requests. Any spelling is accepted and normalized to the provider's."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from common.core.symbols import normalize_symbol
 MAX_SYMBOLS = 100
 
 Symbol = Annotated[
-    str,  # documented here, judged by normalize_symbol, which has a code of its own
+    str,  # only documented here; normalize_symbol checks it, because its error has its own code
     Meta(
         title="a symbol of 1 to 20 characters such as AAPL, BRK-B or TSCO.LON",
         description="In any case; BRK.B, BRK/B and BRK-B are one where the provider lists BRK-B.",

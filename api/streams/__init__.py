@@ -1,1 +1,1 @@
-"""Fresh quotes pushed to clients."""
+"""New quotes, pushed to clients."""

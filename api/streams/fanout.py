@@ -1,7 +1,7 @@
-"""Quotes to the clients of one process. A quote is state: a client is told the newest of each symbol, not everything in between.
+"""Fan-out: send new quotes to the streaming clients of one process. A client gets the newest quote of a symbol, not every one in between.
 
-An event is encoded once for all. Each client has a slot a symbol, which a newer event takes over, and a coroutine that writes what is
-there: a slow client costs itself only. It knows nothing of accounts, and puts no demand.
+An event is encoded once for all clients. Each client has one slot a symbol, which a newer event overwrites, and its own coroutine that
+writes the slots; so a slow client delays only itself. This module knows nothing of users, and queues no request.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from common.errors import Overloaded, StoreUnavailable
 from common.process.resources import Resources
 
 MAX_CLIENTS = 10_000
-HEARTBEAT = 15.0  # seconds without an event
-UNREAD_TIMEOUT = 30.0  # seconds that a client may leave what was sent unread
-SWEEP_INTERVAL = 0.25  # seconds; shorter than the shortest break of the tail
+HEARTBEAT_INTERVAL = 15.0  # seconds without a write
+UNREAD_TIMEOUT = 30.0  # seconds that a write to a client may take
+SWEEP_INTERVAL = 0.25  # seconds; shorter than the tail's RETRY_DELAY, so that no break goes unseen
 HELLO = b"retry: 3000\n\n"  # milliseconds
-BEAT = b":\n\n"
+HEARTBEAT = b":\n\n"  # a comment; EventSource ignores it
 
 Order = tuple[int, int]
 NONE: Order = (0, 0)
@@ -36,7 +36,7 @@ _ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A quote as it is written, with and without its id, and what orders it."""
+    """A quote in the stream's format, with and without its id, and its id as an order."""
 
     order: Order
     whole: bytes
@@ -45,7 +45,8 @@ class Event:
 
 @dataclass(slots=True, eq=False)
 class Client:
-    """What one client is still to be told. `since`: when its last write began, on the monotonic clock; `writing`: it is not over."""
+    """One client and its unsent events. `last`: the highest id sent. `since`: when its last write began, on the monotonic clock;
+    `writing`: that write is not finished. `needs_heartbeat`: write a heartbeat if there is no event."""
 
     symbols: Collection[str]
     transport: asyncio.Transport
@@ -53,29 +54,39 @@ class Client:
     last: Order = NONE
     since: float = field(default_factory=time.monotonic)
     writing: bool = False
+    needs_heartbeat: bool = False
     ended: bool = False
     waiter: asyncio.Future[None] | None = None
 
     def offer(self, symbol: str, event: Event) -> None:
-        """Take an event in, in the place of an older one of the symbol."""
+        """Put an event in the symbol's slot, in place of an older one."""
         self.pending[symbol] = event
         self.wake()
 
     def take(self) -> bytes:
-        """All that is pending in the order of ids. One that came late has none, so that ids never go back."""
+        """All pending events, ordered by id, and a heartbeat if one is due.
+
+        An event that is older than the last id sent is written without its id. A client resumes after the last id it saw: if ids went
+        back, it would resume too early and get events twice.
+        """
         pending, self.pending = self.pending, {}
-        lines = []
+        lines = [HEARTBEAT] if self.needs_heartbeat else []
+        self.needs_heartbeat = False
         for event in sorted(pending.values(), key=attrgetter("order")):
             lines.append(event.whole if event.order > self.last else event.bare)
             self.last = max(self.last, event.order)
         return b"".join(lines)
+
+    def send_heartbeat(self) -> None:
+        self.needs_heartbeat = True
+        self.wake()
 
     def wake(self) -> None:
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
 
     def end(self) -> None:
-        """End its stream at once; who has not read what was sent gets no more."""
+        """End the stream at once. A client that has not read the last write is cut off."""
         self.ended = True
         if self.writing:
             self.transport.abort()
@@ -83,14 +94,14 @@ class Client:
 
 
 class Streams:
-    """The clients of one process. `ended`: they are told to connect again, elsewhere."""
+    """The streaming clients of one process. `ended`: the process shuts down, and new streams end at once."""
 
     def __init__(self, resources: Resources, memory: Memory) -> None:
         self.ended = False
         self.clients: set[Client] = set()
         self._by_symbol: defaultdict[str, set[Client]] = defaultdict(set)
         self._resources, self._memory = resources, memory
-        memory.listeners.add(self._hear)
+        memory.listeners.add(self._publish)
 
     def admit(self) -> None:
         """Raise `Overloaded` if there is no room for one more client."""
@@ -98,7 +109,7 @@ class Streams:
             raise Overloaded(f"expected at most {MAX_CLIENTS} streams", retry_after=5)
 
     async def feed(self, client: Client, since: Order | None, writer: AbstractStreamWriter) -> None:
-        """Write to a client until it is gone, it is ended or the process ends: first what is newer than `since`."""
+        """Write to a client until it leaves or is ended; first what is newer than `since`."""
         try:
             self._join(client, since)
             chunk = HELLO + client.take()
@@ -107,7 +118,7 @@ class Streams:
                 await writer.write(chunk)
                 await writer.drain()
                 client.writing = False
-                while not (client.pending or client.ended or client.transport.is_closing()):
+                while not (client.pending or client.needs_heartbeat or client.ended or client.transport.is_closing()):
                     client.waiter = asyncio.get_running_loop().create_future()
                     await client.waiter
                 chunk = b"" if client.ended else client.take()
@@ -115,7 +126,7 @@ class Streams:
             self._leave(client)
 
     def follow(self, client: Client, symbols: Collection[str]) -> list[str]:
-        """Let a client listen to these instead: of the new ones, which are returned, it is told what is remembered."""
+        """Change a client's symbols; offer it the remembered quotes of the new ones, and return these."""
         before, client.symbols = client.symbols, symbols
         added = [symbol for symbol in symbols if symbol not in before]
         removed = [symbol for symbol in before if symbol not in symbols]
@@ -127,13 +138,16 @@ class Streams:
         return added
 
     def offer(self, client: Client, symbols: Iterable[str]) -> None:
-        """Offer what is remembered of these symbols, however old."""
+        """Offer the remembered quotes of these symbols, however old."""
         for symbol in symbols:
             if (entry := self._memory.entry(symbol)) is not None:
                 client.offer(symbol, self._encode(entry, entry.event))
 
     def _join(self, client: Client, since: Order | None) -> None:
-        """Offer what is remembered. An id later than all of the client's symbols is none of ours: then everything."""
+        """Register a client and offer it the remembered quotes that are newer than `since`.
+
+        If `since` is newer than every quote of the client's symbols, it is not from this stream: send everything.
+        """
         client.ended = self.ended
         self.clients.add(client)
         metrics.STREAM_CLIENTS.set(len(self.clients))
@@ -161,15 +175,19 @@ class Streams:
             if not self._by_symbol[symbol]:
                 del self._by_symbol[symbol]
 
-    def _hear(self, entry: Entry) -> None:
-        """While memory is being made right after a break, ids come in any order: who resumes after one would miss an earlier one."""
+    def _publish(self, entry: Entry) -> None:
+        """Offer a newer quote to its clients.
+
+        While memory catches up after a break of the tail, quotes come in no order of ids. They go out without ids then: a client that
+        resumed after one would miss quotes with lower ids that had not come yet.
+        """
         if clients := self._by_symbol.get(entry.quote.symbol):
             event = self._encode(entry, entry.event if self._memory.followed else "")
             for client in clients:
                 client.offer(entry.quote.symbol, event)
 
     def _encode(self, entry: Entry, event_id: str) -> Event:
-        """The body is the very answer of `GET /api/stock/{symbol}`."""
+        """An entry as an event; its data is the answer of `GET /api/stock/{symbol}`. Without an `event_id` it gets no id."""
         path, answers = f"/api/stock/{entry.quote.symbol}", self._memory.answers
         answer = answers.find(path, time.time())
         if answer is None:
@@ -178,11 +196,18 @@ class Streams:
         return Event(order(event_id), b"id: %b\n%b" % (event_id.encode(), bare) if event_id else bare, bare)
 
     async def sweep_for_ever(self, quotes: Quotes) -> None:
-        """Keep connections alive, find those that are gone, drop those that do not read, and close the gap that a break may leave."""
-        right = False
+        """Send heartbeats, drop clients that are gone or do not read, and close the gap that a break of the tail may leave.
+
+        `is_caught_up` is false from the start, and again from each break of the tail. When the tail follows again, one lookup of the
+        symbols without a quote closes the gap; it is repeated until a store answers.
+        """
+        is_caught_up = False
         while True:
             self._sweep(time.monotonic())
-            right = self._memory.followed and (right or await self._look_again(quotes))
+            if not self._memory.followed:
+                is_caught_up = False
+            elif not is_caught_up:
+                is_caught_up = await self._load_missing(quotes)
             await asyncio.sleep(SWEEP_INTERVAL)
 
     def _sweep(self, now: float) -> None:
@@ -191,11 +216,15 @@ class Streams:
                 client.wake()
             elif client.writing and now - client.since > UNREAD_TIMEOUT:
                 client.transport.abort()
-            elif now - client.since >= HEARTBEAT:
-                client.offer("", Event(NONE, BEAT, BEAT))
+            elif now - client.since >= HEARTBEAT_INTERVAL:
+                client.send_heartbeat()
 
-    async def _look_again(self, quotes: Quotes) -> bool:
-        """After a break memory is made right for what it held; a first quote that was published meanwhile is in the stores only."""
+    async def _load_missing(self, quotes: Quotes) -> bool:
+        """Look up the symbols without a quote; return whether a store answered.
+
+        After a break the tail refreshes only the symbols that memory has. A first quote that was published during the break is in the
+        stores only.
+        """
         lacking = [symbol for symbol in self._by_symbol if self._memory.entry(symbol) is None]
         with suppress(StoreUnavailable):
             await quotes.lookup_all(lacking)
@@ -210,6 +239,6 @@ class Streams:
 
 
 def order(event_id: str) -> Order:
-    """An id as what orders it; NONE for what is not one."""
+    """An event's id as an order; NONE if it is not one."""
     found = _ID.fullmatch(event_id)
     return (int(found[1]), int(found[2])) if found else NONE

@@ -1,4 +1,4 @@
-"""The push stream over HTTP, as Server-Sent Events: how a response goes on for as long as its client stays, and where a client resumes."""
+"""The push stream over HTTP, as Server-Sent Events: a response that lasts as long as its client stays, and where a client resumes."""
 
 import socket
 from asyncio import Transport
@@ -23,34 +23,40 @@ from api.streams.fanout import NONE, UNREAD_TIMEOUT, Client, Order, Streams, ord
 from common.errors import InvalidSymbol, Overloaded, StoreUnavailable
 from common.store.market import feed
 
-MAX_UNREAD_BYTES = 16 << 10  # bytes on their way to one client: newer state cannot take their place any more
+MAX_UNREAD_BYTES = 16 << 10  # bytes in flight to one client; small, because a newer quote cannot replace them
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-RESUMING = {"Last-Event-ID": "Go on after this event; from the current quotes on if it is not known any more."}
+RESUMING = {"Last-Event-ID": "Resume after this event; if it is no longer known, start with the current quotes."}
 
-EventId = Annotated[str, Meta(title="the id of an event", description="For who can send no header.")]
-Tell = Callable[[Transport, AbstractStreamWriter], Awaitable[None]]
+EventId = Annotated[
+    str, Meta(title="the id of an event", description="For clients that cannot send the header `Last-Event-ID`.")
+]
+Write = Callable[[Transport, AbstractStreamWriter], Awaitable[None]]
 
 
 class Stream(web.StreamResponse):
-    """A response that goes on for as long as its client stays. As a file's does, it writes its body while it is prepared: by then the
-    middlewares are through with it, have added their headers and take no memory. `tell` writes until it is over."""
+    """A response that lasts as long as its client stays; `write` writes its body.
 
-    def __init__(self, tell: Tell) -> None:
+    Like a file's response, it writes the body in `prepare`. By then the middlewares have added their headers and returned, so their frames
+    use no memory while the stream lasts.
+    """
+
+    def __init__(self, write: Write) -> None:
         super().__init__(headers=HEADERS)
         self.force_close()
-        self._tell = tell
+        self._write = write
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        transport, writer = request.transport, await super().prepare(request)
+        transport = request.transport
+        writer = await super().prepare(request)
         if transport is not None and writer is not None:
             transport.set_write_buffer_limits(high=0)
             connection_socket = transport.get_extra_info("socket")
             connection_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_UNREAD_BYTES)
-            if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: a peer that vanished is not waited for
+            if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux only: drop a peer that vanished
                 connection_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD_TIMEOUT * 1000))
-            await self._tell(transport, writer)
+            await self._write(transport, writer)
             if not transport.is_closing():
-                transport.set_write_buffer_limits()  # the end of the body need not wait for a slow reader
+                transport.set_write_buffer_limits()  # do not wait for a slow reader to end the body
         return writer
 
 
@@ -59,7 +65,7 @@ routes = web.RouteTableDef()
 
 
 class StreamQuery(SymbolsQuery, frozen=True, rename={"last_event_id": "lastEventId"}):
-    """What to listen to."""
+    """The symbols to stream."""
 
     last_event_id: EventId = ""
 
@@ -75,27 +81,29 @@ class StreamQuery(SymbolsQuery, frozen=True, rename={"last_event_id": "lastEvent
     errors=(InvalidSymbol, Overloaded),
 )
 async def stream(request: web.Request) -> web.StreamResponse:
-    """Server-Sent Events `quote`, the current quotes first; `data` is the answer of `GET /api/stock/{symbol}`."""
-    query, streams = requests.query(request, StreamQuery), request.app[STREAMS]
-    wanted, since = query.wanted(request), await resumed(request, query.last_event_id)
+    """Server-Sent Events `quote`, first the current quotes; `data` is the answer of `GET /api/stock/{symbol}`."""
+    query = requests.query(request, StreamQuery)
+    streams = request.app[STREAMS]
+    wanted = query.wanted(request)
+    since = await resumed(request, query.last_event_id)
     await remember(request, wanted)
     streams.admit()
 
-    async def tell(transport: Transport, writer: AbstractStreamWriter) -> None:
+    async def write(transport: Transport, writer: AbstractStreamWriter) -> None:
         await streams.feed(Client(wanted, transport), since, writer)
 
-    return Stream(tell)
+    return Stream(write)
 
 
 async def remember(request: web.Request, wanted: list[str]) -> None:
-    """Bring these quotes into memory, as far as a store answers: a browser gives up for good on anything but 200."""
+    """Load these quotes into memory. Ignore a store that is down: EventSource never reconnects after a status other than 200."""
     with suppress(StoreUnavailable):
         for symbol in await request.app[QUOTES].lookup_all(wanted):
             request.app[READS].count(symbol, by=reader_of(request))
 
 
 async def resumed(request: web.Request, given: str) -> Order | None:
-    """The event after which a client goes on; None if it gave none, or one that is no longer kept."""
+    """The event after which a client resumes; None if it gave none, or one that is no longer kept."""
     since = order(request.headers.get("Last-Event-ID") or given)
     try:
         first = None if since == NONE else await feed.select_first_id(request.app[RESOURCES].redis)

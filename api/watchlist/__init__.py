@@ -1,1 +1,1 @@
-"""A user's list, and its stream."""
+"""A user's watchlist, and its stream."""

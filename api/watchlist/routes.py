@@ -1,4 +1,4 @@
-"""A user's watchlist over HTTP. Adding a symbol that has no quote yet puts it in the line and wakes a worker."""
+"""A user's watchlist over HTTP. Adding a symbol without a quote queues it and wakes a worker."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -9,7 +9,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from api.accounts.credentials import Account, shape
 from api.accounts.requesters import requester_of
 from api.http import requests
-from api.http.contract import Time, documented
+from api.http.answers import NO_STORE
+from api.http.contract import documented
 from api.http.keys import CALLER, QUEUE, REQUEST_ID, RESOURCES
 from api.quotes.listing import LISTING
 from api.quotes.lookup import QUOTES
@@ -28,6 +29,7 @@ from common.errors import (
     UnknownSymbol,
     WatchlistFull,
 )
+from common.operations.types import Time
 from common.process.broker import wake_worker
 from common.process.resources import Resources
 from common.store.accounts import users, watchlists
@@ -35,7 +37,6 @@ from common.store.budget import queue
 from common.store.connection.pool import Connection, acquire, transaction
 from common.store.market import symbols
 
-NO_STORE = {"Cache-Control": "no-store"}
 MAX_WATCHLIST = 10_000  # symbols; a setting says how many a list may hold
 FILE = {"Content-Disposition": 'attachment; filename="quotewell-watchlist.json"'}
 
@@ -43,7 +44,7 @@ routes = web.RouteTableDef()
 
 
 class ListQuery(Struct, frozen=True):
-    """What to tell beside the symbols."""
+    """What to include beside the symbols."""
 
     include: (
         Annotated[Literal["quotes"], Meta(title="quotes, or nothing", extra_json_schema={"type": "string"})] | UnsetType
@@ -51,19 +52,19 @@ class ListQuery(Struct, frozen=True):
 
 
 class Addition(Struct, frozen=True):
-    """What to add."""
+    """The symbol to add."""
 
     symbol: Annotated[Symbol, Meta(min_length=1)]
 
 
 class Arrangement(Struct, frozen=True, forbid_unknown_fields=True):
-    """All symbols of the list, in the order that they are to have."""
+    """All symbols of the list, in their new order."""
 
     watchlist: Annotated[list[Symbol], Meta(title="every symbol of the list, once", max_length=MAX_WATCHLIST)]
 
 
 class WatchlistAnswer(Struct, frozen=True):
-    """The caller's symbols; if it was asked for, every one is in one of the other two."""
+    """The caller's symbols. With `include=quotes` each is in `quotes` or in `missing`."""
 
     watchlist: list[str]
     count: int
@@ -72,14 +73,14 @@ class WatchlistAnswer(Struct, frozen=True):
 
 
 class Item(Struct, frozen=True):
-    """A symbol, and since when it is on the list."""
+    """A symbol, and when it was added."""
 
     symbol: str
     added_at: Time
 
 
 class ExportAnswer(Struct, frozen=True):
-    """What is kept of the caller."""
+    """The data that is stored about the caller."""
 
     exported_at: Time
     user: Account
@@ -104,7 +105,7 @@ class RemovedAnswer(Struct, frozen=True):
 @routes.get("/api/watchlist")
 @documented("The caller's symbols", query=ListQuery, answers={200: WatchlistAnswer}, errors=(StoreUnavailable,))
 async def show(request: web.Request) -> web.Response:
-    """In the order that was put, then of adding. `include=quotes` adds their quotes, from cache."""
+    """In the user's order; later additions come last. `include=quotes` adds their quotes, from cache."""
     include = requests.query(request, ListQuery).include
     async with acquire(request.app[RESOURCES].db) as connection:
         items = await watchlists.select_items(connection, request[CALLER].id)
@@ -125,7 +126,7 @@ async def add(request: web.Request) -> web.Response:
     known = await request.app[QUOTES].lookup(symbol)
     async with transaction(resources.db) as connection:
         if known is None:
-            await _ask_for(connection, resources, symbol, (await requester_of(request)).name)
+            await _enqueue(connection, resources, symbol, (await requester_of(request)).name)
         await watchlists.insert_item(connection, request[CALLER].id, symbol, most=resources.settings.max_watchlist_size)
     if known is None:
         await wake_worker(request.app[QUEUE], request_id=request[REQUEST_ID])
@@ -134,10 +135,12 @@ async def add(request: web.Request) -> web.Response:
     return web.json_response(body, status=201, headers=NO_STORE)
 
 
-async def _ask_for(connection: Connection, resources: Resources, symbol: str, by: str) -> None:
-    """Queue a symbol without a quote, unless the provider is known not to have it. First: its lock comes before rows.
+async def _enqueue(connection: Connection, resources: Resources, symbol: str, by: str) -> None:
+    """Queue a symbol without a quote; raise `UnknownSymbol` if the provider is known not to have it.
 
-    Who asks for many a minute waits for background, as everybody does whose symbol finds the queue full.
+    Call it before the watchlist is changed: the ledger's lock is taken before rows are. `enqueue` may queue nothing, because the queue is
+    full or the requester has queued many in the last minute; then background fetches the symbol. It also looks again whether a quote has
+    come since the lookup, which was outside this transaction.
     """
     if await symbols.select_unknown(connection, resources.budget, symbol):
         raise UnknownSymbol(f"the provider does not have {symbol}")
@@ -161,8 +164,9 @@ async def _ask_for(connection: Connection, resources: Resources, symbol: str, by
     errors=(InvalidSymbol, NotOnWatchlist, StoreUnavailable),
 )
 async def remove(request: web.Request) -> web.Response:
-    """In any of the spellings in which it may have been added."""
-    symbol, user = symbol_of(request), request[CALLER].id
+    """Under any spelling in which it may have been added."""
+    symbol = symbol_of(request)
+    user = request[CALLER].id
     stored = stored_spellings(request.match_info["symbol"], request.app[LISTING].known)
     async with acquire(request.app[RESOURCES].db) as connection:
         for spelt in stored:
@@ -181,8 +185,9 @@ async def remove(request: web.Request) -> web.Response:
     errors=(InvalidSymbol, StoreUnavailable),
 )
 async def arrange(request: web.Request) -> web.Response:
-    """Nothing is added or removed by it. What is added later comes last."""
-    given, known = (await requests.read(request, Arrangement)).watchlist, request.app[LISTING].known
+    """It adds and removes nothing. Later additions come last."""
+    given = (await requests.read(request, Arrangement)).watchlist
+    known = request.app[LISTING].known
     user = request[CALLER].id
     async with transaction(request.app[RESOURCES].db) as connection:
         await watchlists.lock_list(connection, user)
@@ -200,7 +205,7 @@ async def arrange(request: web.Request) -> web.Response:
     "The caller's list, to keep", query=requests.NoQuery, answers={200: ExportAnswer}, errors=(StoreUnavailable,)
 )
 async def export(request: web.Request) -> web.Response:
-    """As a file: the account, and since when each symbol is on the list."""
+    """As a file: the account, and when each symbol was added."""
     requests.query(request, requests.NoQuery)
     caller = request[CALLER].id
     async with acquire(request.app[RESOURCES].db) as connection:

@@ -1,6 +1,7 @@
-"""Streams of the callers' own lists, each for a ticket. They follow the list and end with the login, whichever process changes it.
+"""Private streams: the quotes of the caller's own watchlist, for a ticket.
 
-One task looks for all of them, a few times a second. While the database is away they go on with what they have.
+A stream follows changes of the list and ends with the login, whichever process changes them. One task checks all streams a few times a
+second. While the database is down the streams continue with the lists that they have.
 """
 
 import asyncio
@@ -30,13 +31,13 @@ from common.store.accounts.logins import Login
 from common.store.accounts.watchlists import Watchlist, select_lists
 from common.store.connection.pool import acquire
 
-CHECK_INTERVAL = 0.3  # seconds; with those between two looks of `Revocations` less than one
-LATELY = 60.0  # seconds before the event that a client resumes after: Redis and PostgreSQL have a clock each
+CHECK_INTERVAL = 0.3  # seconds; together with POLL_INTERVAL of `Revocations` less than one
+CLOCK_TOLERANCE = 60.0  # seconds by which the clocks of Redis and PostgreSQL may differ
 
 
 @dataclass(slots=True, eq=False)
 class Own:
-    """A stream of a login, with its user's list as it is since `changed_at`."""
+    """A login's stream; `changed_at`: the version of its user's list."""
 
     login: Login
     client: Client
@@ -49,7 +50,7 @@ class PrivateStreams:
     def __init__(self, resources: Resources, streams: Streams, quotes: Quotes, revocations: Revocations) -> None:
         self._resources, self._streams, self._quotes, self._revocations = resources, streams, quotes, revocations
         self._open: set[Own] = set()
-        self._sought: set[str] = set()  # added to a list; the stores may know a quote that memory does not
+        self._added: set[str] = set()  # added to a list, but not in memory yet: the stores may have a quote
 
     async def feed(self, own: Own, since: Order | None, writer: AbstractStreamWriter) -> None:
         """As `Streams.feed`, until the login ends."""
@@ -63,34 +64,34 @@ class PrivateStreams:
         """Run until cancelled."""
         while True:
             await asyncio.sleep(CHECK_INTERVAL)
-            self._end()
+            self._end_logged_out()
             with suppress(StoreUnavailable):
-                await self._follow(self._open.copy())
-                await self._seek()
+                await self._follow_lists(self._open.copy())
+                await self._load_added()
 
-    def _end(self) -> None:
+    def _end_logged_out(self) -> None:
         ended = self._revocations.have_ended({own.login.id for own in self._open})
         for own in self._open:
             if own.login.id in ended:
                 own.client.end()
 
-    async def _follow(self, asked: Set[Own]) -> None:
-        """Look for all at once whose list is another than it was."""
-        if not asked:
+    async def _follow_lists(self, checked: Set[Own]) -> None:
+        """Find the lists that have changed, in one query, and change their streams."""
+        if not checked:
             return
         async with acquire(self._resources.db) as connection:
-            changed = await select_lists(connection, {(own.login.user, own.changed_at) for own in asked})
-        for own in self._open & asked:
+            changed = await select_lists(connection, {(own.login.user, own.changed_at) for own in checked})
+        for own in self._open & checked:
             found = changed.get(own.login.user)
             if found is not None and found.changed_at != own.changed_at:
                 own.changed_at = found.changed_at
-                self._sought.update(self._streams.follow(own.client, found.added))
+                self._added.update(self._streams.follow(own.client, found.added))
 
-    async def _seek(self) -> None:
-        """What is found is remembered, and so it is heard."""
-        if self._sought:
-            await self._quotes.lookup_all(list(self._sought))
-            self._sought.clear()
+    async def _load_added(self) -> None:
+        """Look up symbols that were added. Memory's listeners send what is found to the streams."""
+        if self._added:
+            await self._quotes.lookup_all(list(self._added))
+            self._added.clear()
 
 
 PRIVATE = web.AppKey("private", PrivateStreams)
@@ -98,7 +99,7 @@ routes = web.RouteTableDef()
 
 
 class TicketQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"last_event_id": "lastEventId"}):
-    """Whose list to listen to."""
+    """The ticket, which says whose list to stream."""
 
     ticket: Annotated[str, Meta(title="a ticket from `POST /api/auth/ticket`", description="Each is good once.")] = ""
     last_event_id: EventId = ""
@@ -115,21 +116,23 @@ class TicketQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"last
     errors=(InvalidToken, Overloaded, StoreUnavailable),
 )
 async def stream_own(request: web.Request) -> web.StreamResponse:
-    """As `GET /api/stream`, for the symbols on the list, also as it changes. It ends with the login; who connects again brings another
-    ticket, and the last id that came."""
+    """As `GET /api/stream`, for the symbols of the caller's list, and follows its changes. It ends with the login. To reconnect, send
+    a new ticket and the last id."""
     query = requests.query(request, TicketQuery)
-    streams, private = request.app[STREAMS], request.app[PRIVATE]
+    streams = request.app[STREAMS]
+    private = request.app[PRIVATE]
     streams.admit()
     login = await redeem(request, query.ticket)
-    watchlist, since = await _select_list(request, login), await resumed(request, query.last_event_id)
+    watchlist = await _select_list(request, login)
+    since = await resumed(request, query.last_event_id)
     await remember(request, list(watchlist.added))
 
-    async def tell(transport: Transport, writer: AbstractStreamWriter) -> None:
+    async def write(transport: Transport, writer: AbstractStreamWriter) -> None:
         client = Client(watchlist.added, transport)
         streams.offer(client, _added_since(watchlist, since))
         await private.feed(Own(login, client, watchlist.changed_at), since, writer)
 
-    response = Stream(tell)
+    response = Stream(write)
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -143,8 +146,8 @@ async def _select_list(request: web.Request, login: Login) -> Watchlist:
 
 
 def _added_since(watchlist: Watchlist, since: Order | None) -> list[str]:
-    """Symbols that may be new to a client that goes on after an event: of these an older quote is news too."""
+    """Symbols that may be new to a client that resumes after an event. It gets their quotes, however old."""
     if since is None:
         return []
-    heard = since[0] / 1000 - LATELY
-    return [symbol for symbol, added_at in watchlist.added.items() if added_at.timestamp() > heard]
+    seen_until = since[0] / 1000 - CLOCK_TOLERANCE
+    return [symbol for symbol, added_at in watchlist.added.items() if added_at.timestamp() > seen_until]

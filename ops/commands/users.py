@@ -14,13 +14,12 @@ import typer
 from common.errors import InvalidSettings
 from common.operations import users
 from common.operations.users import UserChange, UserReport
+from common.store.accounts.users import EMAIL, USERNAME
 from ops.arguments import AsJson, actor
 from ops.render import Block, Column, pairs, render, table, when
 from ops.stores import call
 
 MAX_ACTS = 20  # that `show` prints
-USERNAME = re.compile(r"[A-Za-z0-9_.-]{3,32}")
-EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}")
 COLUMNS = (
     Column("at", show=lambda act: when(datetime.fromisoformat(act.at))),
     Column("event"),
@@ -92,9 +91,9 @@ def show(name: Name, as_json: AsJson = False) -> None:
 
 def _check_names(username: str, email: str) -> None:
     """Refuse what a registration over HTTP would refuse too."""
-    if not USERNAME.fullmatch(username):
+    if not re.fullmatch(USERNAME, username):
         raise InvalidSettings(f"NAME: expected 3 to 32 letters, digits, dots, dashes or underscores, not {username!r}")
-    if not EMAIL.fullmatch(email):
+    if not re.fullmatch(EMAIL, email):
         raise InvalidSettings(f"EMAIL: expected an address such as ada@example.com, not {email!r}")
 
 

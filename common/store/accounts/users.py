@@ -8,6 +8,8 @@ import asyncpg
 from common.errors import EmailTaken, UsernameTaken
 from common.store.connection.pool import Connection, affected
 
+USERNAME = r"[A-Za-z0-9_.-]{3,32}"  # patterns; the API and the command line check new names against them
+EMAIL = r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,190}"
 SLEEPS_AFTER = timedelta(days=30)
 
 

@@ -398,7 +398,7 @@ async def test_a_process_that_was_stopped_for_long_hears_of_what_ended_meanwhile
     revocations = api.app[REVOCATIONS]
     revocations._seen_at = await db.fetchval("SELECT now() - interval '10 minutes'")
     await db.execute("UPDATE logins SET ended_at = now() - interval '5 minutes'")
-    await revocations._look()
+    await revocations._poll()
 
     assert 401 == await me(api, device)
 

@@ -57,7 +57,7 @@ async def drip(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HEAD_TIMEOUT", "BODY_TIMEOUT", "LINGER"):
+    for name in ("HEAD_TIMEOUT", "BODY_TIMEOUT", "LINGER_TIMEOUT"):
         monkeypatch.setattr(connections, name, QUICK)
 
 
@@ -65,7 +65,7 @@ def test_heads_and_bodies_have_less_than_ten_seconds(monkeypatch: pytest.MonkeyP
     monkeypatch.undo()
 
     assert [True] * 3 == [
-        5 <= limit < 10 for limit in (connections.HEAD_TIMEOUT, connections.BODY_TIMEOUT, connections.LINGER)
+        5 <= limit < 10 for limit in (connections.HEAD_TIMEOUT, connections.BODY_TIMEOUT, connections.LINGER_TIMEOUT)
     ]
 
 

@@ -218,7 +218,7 @@ def test_a_hot_answers_age_is_that_of_the_market() -> None:
         hot.count(answered(b"x", datetime.now(UTC) - timedelta(days=900)), 200)
     count, total = value("quotewell_quote_age_seconds_count"), value("quotewell_quote_age_seconds_sum")
 
-    hot.hand_over("nyse")
+    hot.flush("nyse")
 
     assert count + 7 == value("quotewell_quote_age_seconds_count")
     age = (value("quotewell_quote_age_seconds_sum") - total) / 7
@@ -228,10 +228,10 @@ def test_a_hot_answers_age_is_that_of_the_market() -> None:
 def test_what_was_handed_over_is_not_handed_over_again() -> None:
     hot = Hot()
     hot.count(answered(b"x", datetime.now(UTC)), 200)
-    hot.hand_over("always")
+    hot.flush("always")
     count = value("quotewell_quote_age_seconds_count")
 
-    hot.hand_over("always")
+    hot.flush("always")
 
     assert count == value("quotewell_quote_age_seconds_count")
 

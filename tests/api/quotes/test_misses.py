@@ -87,9 +87,7 @@ async def test_a_strangers_symbol_that_the_listing_lacks_costs_no_call_and_a_use
     status, body, took = await ask(api, f"{path}?wait=10")
 
     assert (404, "unknown_symbol") == (status, body["code"])
-    assert body["error"] == (
-        "TSCO.LON is not in the provider's listing; a logged-in user may have it asked for all the same"
-    )
+    assert body["error"] == ("TSCO.LON is not in the provider's listing; log in to have the provider asked anyway")
     assert took < AT_ONCE
     assert ([], 0) == (await provider.asked(), await db.fetchval("SELECT count(*) FROM demand"))
     assert (await ask(api, f"{path}?wait=10", ada))[0] in (200, 404)
@@ -178,7 +176,7 @@ async def test_a_symbol_of_the_own_list_is_never_refused_with_429(
     assert {(503, "quote_pending")} == {(status, body["code"]) for status, body, _ in (*answers, again)}
     assert 10 == await db.fetchval("SELECT count(*) FROM demand")
     assert answers[-1][1]["error"] == (
-        "the first answer for W12 comes in its turn: many of your list are waited for already"
+        "the first answer for W12 comes in its turn: many symbols of your list are queued already"
     )
 
 

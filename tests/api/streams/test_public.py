@@ -175,7 +175,7 @@ async def test_a_stream_begins_and_lives_though_the_database_is_away(
     await redis.client_kill_filter(_type="normal", skipme=True)
     await until_followed(live, but=False)
     await until_followed(live)
-    with patch("api.streams.fanout.HEARTBEAT", 0.05):
+    with patch("api.streams.fanout.HEARTBEAT_INTERVAL", 0.05):
         assert [{"": ""}] * 4 == [await listener.block() for _ in range(4)]
     await tell(redis, "AAPL", "1")
 
@@ -316,7 +316,7 @@ async def test_a_client_that_does_not_read_is_dropped(live: Client, redis: Redis
 
 
 async def test_a_client_that_has_nothing_to_read_is_not_dropped(live: Client, redis: Redis, listen: Listen) -> None:
-    with patch("api.streams.fanout.UNREAD_TIMEOUT", 0.05), patch("api.streams.fanout.HEARTBEAT", 0.2):
+    with patch("api.streams.fanout.UNREAD_TIMEOUT", 0.05), patch("api.streams.fanout.HEARTBEAT_INTERVAL", 0.2):
         listener = await listen(live, "AAPL")
         for _ in range(3):
             await listener.block()
@@ -328,7 +328,7 @@ async def test_a_client_that_has_nothing_to_read_is_not_dropped(live: Client, re
 async def test_silence_is_broken_by_a_comment(live: Client, listen: Listen) -> None:
     listener = await listen(live, "AAPL")
 
-    with patch("api.streams.fanout.HEARTBEAT", 0.05):
+    with patch("api.streams.fanout.HEARTBEAT_INTERVAL", 0.05):
         assert [{"": ""}, {"": ""}] == [await listener.block(), await listener.block()]
 
 

@@ -124,7 +124,7 @@ async def test_a_quote_that_is_newer_than_what_was_looked_up_is_served(api: Clie
     memory = api.app[MEMORY]
 
     class Slow(Quotes):
-        async def _look_in_stores(self, *_: object) -> None:
+        async def _load_from_stores(self, *_: object) -> None:
             memory.remember(a_quote("AAPL", "11"))
 
     memory.remember(a_quote("AAPL", "10", age=5))

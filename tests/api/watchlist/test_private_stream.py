@@ -152,7 +152,7 @@ async def test_nobody_between_may_keep_it(live: Client, ada: User, listen: Liste
 
 async def test_an_empty_list_is_a_stream_of_heartbeats(live: Client, ada: User, redis: Redis, listen: Listen) -> None:
     listener = await listen(live, ada)
-    with patch("api.streams.fanout.HEARTBEAT", 0.05):
+    with patch("api.streams.fanout.HEARTBEAT_INTERVAL", 0.05):
         assert [{"": ""}] * 2 == [await listener.block() for _ in range(2)]
 
     await add(live, ada, "AAPL")
@@ -436,7 +436,7 @@ async def test_a_login_that_ends_before_the_first_look_ends_the_stream(
         assert live.app is not None
         return bool(live.app[REVOCATIONS].have_ended({login}))
 
-    with patch.object(PrivateStreams, "_end"):
+    with patch.object(PrivateStreams, "_end_logged_out"):
         listener = await listen(live, ada)
         async with acquire(db) as connection:
             await end_login(connection, login)
@@ -450,7 +450,7 @@ async def test_one_statement_looks_for_all_lists_and_none_for_no_stream(
 ) -> None:
     bob = await register(live, "bob")
     with patch("api.watchlist.stream.select_lists", wraps=select_lists) as looks:
-        await private_of(live)._follow(frozenset())
+        await private_of(live)._follow_lists(frozenset())
         before = looks.call_count
         listeners = [await listen(live, user) for user in (ada, bob, ada)]
         opened = looks.call_count
