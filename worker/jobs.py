@@ -40,7 +40,8 @@ async def _attempt(resources: Resources, store: str, chore: Chore) -> None:
     try:
         await chore(resources)
     except (RedisError, OSError, StoreUnavailable) as error:
-        reason = str(error) if isinstance(error, StoreUnavailable) else type(error).__name__
+        # The feed needs both stores; the class says which one is away.
+        reason = type(error).__name__ if store == "feed" else str(error)
         resources.health.note(store, up=False, reason=reason)
 
 
