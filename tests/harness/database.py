@@ -43,6 +43,9 @@ SELECT md5(string_agg(item, ' ' ORDER BY item)) FROM (
     UNION ALL SELECT concat(oid, conname, convalidated) FROM pg_constraint WHERE connamespace = 'public'::regnamespace
     UNION ALL SELECT concat(oid, tgname, tgenabled) FROM pg_trigger
     UNION ALL SELECT concat(setdatabase, setconfig) FROM pg_db_role_setting
+    UNION ALL SELECT migration_id FROM _yoyo_migration
+    UNION ALL SELECT concat(migration_id, sha256) FROM _yoyo_hash
+    UNION ALL SELECT concat(name, sha256) FROM _function_hash
 ) AS items (item)
 """
 _numbers = itertools.count()

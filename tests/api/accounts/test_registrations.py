@@ -45,7 +45,7 @@ async def test_one_network_gets_ten_accounts_an_hour_in_production_and_costs_no_
     assert 22 == await db.fetchval("SELECT count(*) FROM users")
 
 
-async def test_thirty_at_once_get_no_more(open_api: OpenApi, db: asyncpg.Pool) -> None:
+async def test_thirty_at_once_get_no_more(patient_redis: None, open_api: OpenApi, db: asyncpg.Pool) -> None:
     api = await open_api(registration_limit=10, trusted_proxies=1)
     answers = (register(api, f"name{n}", address=f"198.51.100.{n}") for n in range(30))
     statuses = await asyncio.gather(*answers)

@@ -11,6 +11,7 @@ from aiohttp.web_urldispatcher import MatchInfoError
 from prometheus_client import REGISTRY, CollectorRegistry
 from redis.asyncio import Redis
 
+from api.http import metrics
 from api.http.answers import Answer
 from api.http.keys import RESOURCES
 from api.http.metrics import AGE, Ages, Hot, note_request
@@ -49,7 +50,8 @@ HOW = ("hit", "miss", "error")
 
 @pytest.fixture
 def before(api: Client) -> Before:
-    """Taken once the process runs."""
+    """Taken once the process runs, and what an earlier test left behind is counted."""
+    metrics.HOT.flush("always")
     samples = [sample for metric in REGISTRY.collect() for sample in metric.samples]
     return Before({(sample.name, tuple(sorted(sample.labels.items()))): sample.value for sample in samples})
 
