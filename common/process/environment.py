@@ -34,8 +34,13 @@ def number(env: Mapping[str, str], name: str, kind: Callable[[str], T], default:
         if not low <= value <= high:  # type: ignore[operator]
             raise ValueError
     except ValueError:
-        raise InvalidSettings(f"{name}: expected a number from {low:g} to {high:g}, not {text!r}") from None
+        raise InvalidSettings(f"{name}: expected a number from {_plain(low)} to {_plain(high)}, not {text!r}") from None
     return value
+
+
+def _plain(bound: float) -> str:
+    """A bound in full: `1000000`, where `:g` alone would write 1e+06."""
+    return str(int(bound)) if float(bound).is_integer() else f"{bound:g}"
 
 
 def seconds(env: Mapping[str, str], name: str, default: float, low: float, high: float) -> timedelta:
