@@ -1,17 +1,22 @@
 """One event loop and one set of resources per worker process, created after the fork and closed with the process.
 
 Resources open with the first job, not in Celery's handler: that has four seconds, and Celery ignores its errors.
+
+Platforms signal the whole process group, so SIGTERM reaches children too. Billiard's handler would end a child at once, also one that has
+just accepted a job or has not yet reported its end; the parent then logs the job as lost. So SIGTERM is blocked in children, and a thread
+waits for it.
 """
 
 import asyncio
 import ctypes
 import gc
 import signal
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
 from billiard import Event
@@ -22,30 +27,35 @@ from common.process.settings import Settings
 
 MMAP_THRESHOLD = -3  # of mallopt(3)
 LARGE = 128 * 1024  # bytes; asyncio reads into twice as much
+IDLE_LIMIT = 2.0  # seconds in which the parent, if it was signalled too, ends an idle child
 
 
 @dataclass(slots=True)
 class Process:
-    """The state of a worker process. It stops when the parent sets `stop`, an event that they share, or when it receives SIGTERM.
-
-    Platforms signal the whole process group, so SIGTERM reaches children too; they must finish their job.
-    """
+    """The state of a worker process. It stops when the parent sets `stop`, an event that they share, or when it receives SIGTERM."""
 
     settings: Settings
     stop: Any = None
     terminated: bool = False
+    busy: bool = False
+    idle_since: float = 0.0
     runner: asyncio.Runner = field(default_factory=asyncio.Runner)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     resources: Resources | None = None
 
+    def start(self) -> None:
+        """Prepare a child that was just forked."""
+        self.runner = asyncio.Runner()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=self._await_term, name="sigterm", daemon=True).start()
+
     def run(self, job: Callable[..., Awaitable[None]]) -> None:
-        """Run a job to its end on the process's loop. Billiard ends a child on SIGTERM; during a job only a flag is set."""
-        self.terminated = False  # a SIGTERM during an earlier job does not end this one
-        before = signal.signal(signal.SIGTERM, self._on_term)
+        """Run a job to its end on the process's loop."""
+        self.busy = True
         try:
             self.runner.run(self._run(job), context=copy_context())  # otherwise the log's ids stay those of the fork
         finally:
-            signal.signal(signal.SIGTERM, before)
+            self.busy, self.idle_since = False, time.monotonic()
 
     async def _run(self, job: Callable[..., Awaitable[None]]) -> None:
         if self.resources is None:
@@ -57,8 +67,14 @@ class Process:
     def is_stopping(self) -> bool:
         return self.terminated or (self.stop is not None and bool(self.stop.is_set()))
 
-    def _on_term(self, _signal: int, _frame: FrameType | None) -> None:
-        self.terminated = True
+    def _await_term(self) -> None:
+        """On SIGTERM let the job end. A child that the parent does not end either, because it alone was signalled, ends itself."""
+        main = threading.main_thread().ident or 0
+        signal.sigwait({signal.SIGTERM})
+        self.terminated, self.idle_since = True, time.monotonic()
+        while self.busy or time.monotonic() - self.idle_since < IDLE_LIMIT:
+            time.sleep(IDLE_LIMIT / 20)
+        signal.pthread_kill(main, signal.SIGHUP)  # billiard exits on it as on SIGTERM, and closes what is open
 
     def close(self) -> None:
         self.runner.run(self.stack.aclose())
@@ -87,7 +103,7 @@ def attach(process: Process) -> None:
         process.stop = Event()
 
     def after_fork(**_: Any) -> None:
-        process.runner = asyncio.Runner()
+        process.start()
 
     def shutting_down(**_: Any) -> None:
         if process.stop is not None:
