@@ -1,8 +1,8 @@
-# One image for every process: the API is its default, the others are commands (see README, "Operating").
-# The base is an argument, so that a mirror's or a hardened Python can take its place; it needs python3 (3.11 or newer) with venv.
+# One image for every process: it starts the API by default, the others by their commands (README, "Operating").
+# The base is an argument, so that you can use a mirror or a hardened Python; it needs python3 (3.11 or newer) with venv.
 ARG BASE=python:3.13-slim-trixie
 
-# Makes a virtual environment where the last stage will have it. All that is downloaded is checked against the locks' hashes.
+# Makes the virtual environment at the path that it has in the last stage. Every download is checked against the locks' hashes.
 FROM ${BASE} AS build
 RUN groupadd --gid 10001 quotewell \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /opt/quotewell --shell /usr/sbin/nologin quotewell
@@ -11,14 +11,14 @@ WORKDIR /build/source
 COPY requirements requirements
 RUN /build/tools/bin/pip --python /opt/quotewell/bin/python install --no-cache-dir --require-hashes --only-binary :all: \
     -r requirements/production.txt
-# The one tool that makes a wheel of our own source stands in the lock of development, and stays in this stage.
+# Building the wheel of our own source needs one tool from the development lock; it stays in this stage.
 RUN sed -n '/^setuptools==/,/# via/p' requirements/development.txt > /build/tools.txt \
     && /build/tools/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r /build/tools.txt
 COPY . .
 RUN /build/tools/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --no-index --wheel-dir /build/wheels . \
     && /build/tools/bin/pip --python /opt/quotewell/bin/python install --no-cache-dir --no-deps --no-index /build/wheels/*.whl
 
-# Only copies: what a command leaves behind (caches, lists, logs) cannot be in here.
+# This stage only copies, so it contains no caches, package lists or logs.
 FROM ${BASE}
 ARG VERSION=0.1.0
 ARG REVISION=
@@ -31,18 +31,18 @@ LABEL org.opencontainers.image.title="quotewell" \
     org.opencontainers.image.source="${SOURCE}"
 COPY --from=build /etc/passwd /etc/group /etc/
 COPY --from=build /opt/quotewell /opt/quotewell
-# HOST: the loopback of a container is reached by nobody outside, whatever QUOTEWELL_ENV says.
+# HOST: nobody outside can reach a container's loopback, whatever QUOTEWELL_ENV says.
 ENV PATH=/opt/quotewell/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOST=0.0.0.0
-# The working directory stands first on Python's path: one that the user cannot write to.
+# The working directory comes first on Python's path, so it must be one that the user cannot write to.
 WORKDIR /opt/quotewell
 USER 10001:10001
 EXPOSE 5001
-# Asks the API. Others than the API are told off it by whoever starts them (`--no-healthcheck`).
+# For the API. Start the other processes with `--no-healthcheck`.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["python", "-I", "-c", "import http.client, os; c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('PORT') or 5001), timeout=3); c.request('GET', '/api/health/live'); raise SystemExit(c.getresponse().status != 200)"]
-# SIGTERM is the graceful end of all: gunicorn finishes requests, a worker its task, beat ends between two ticks.
+# SIGTERM ends every process gracefully: gunicorn finishes its requests, a worker its task, and beat ends between two ticks.
 STOPSIGNAL SIGTERM
-# No entry point and no init: each command is process 1 itself, hears the signal, and reaps what it forks; none leaves orphans.
+# No entry point and no init: each command is process 1, receives the signal, and reaps its children; none leaves orphans.
 CMD ["gunicorn", "--config", "python:api.serve", "api.serve:open_app"]
