@@ -21,6 +21,7 @@ from common.core.budget.ledger_clock import LedgerClock
 from common.core.calendar.clock import Calendar
 from common.core.calendar.closes import LAG
 from common.core.calendar.trading_day import latest_day
+from common.core.limits import slot_time
 from common.core.models import Bar, CallClass, Function, Price
 from common.core.provider.alpha_vantage import Answer
 from common.core.provider.outcomes import Outcome
@@ -202,7 +203,7 @@ async def open_day(settings: Settings, start: datetime, *, keys: Sequence[str] =
             opened = await stack.enter_async_context(
                 open_resources(replace(settings, provider_key=key), name="bench", statement_timeout=30)
             )
-            workers.append(Worker(replace(opened, db=pool, clock=StillClock()), start))
+            workers.append(Worker(replace(opened, db=pool, clock=StillClock(slot_time(opened.budget.limits))), start))
         async with acquire(pool) as connection:
             await connection.execute(CLOCK)
         day = Day(workers, start)

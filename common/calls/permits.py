@@ -2,14 +2,14 @@
 
 import time
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
 from common.calls.settle import give_back
 from common.core.budget.policy import Pace, Usage, busy_after, pace, probe_due
 from common.core.budget.shares import chart_ceiling
-from common.core.limits import DAY, LEASE, MINUTE, longest_period
+from common.core.limits import LEASE, MINUTE, longest_period, slot_time
 from common.core.models import CallClass, Function
 from common.core.provider.outcomes import Hold, Outcome
 from common.market_calendar import open_calendar
@@ -37,7 +37,9 @@ async def obtain_permit(resources: Resources) -> Permit | Wait:
         now, answer = await ledger.grant_call(connection, resources.budget, await current_pace(connection, resources))
     if resources.clock.jumped(now=now, heard=time.monotonic()):
         answer = await _hold_for_jump(resources, answer, now)
-    resources.clock.remember(asked=asked, now=now)
+        resources.clock.restart(asked=asked, now=now)
+    else:
+        resources.clock.remember(asked=asked, now=now)
     if isinstance(answer, Wait) and answer.reason in SHORT_HOLDS:
         await _shorten(resources, answer)
     return answer if isinstance(answer, Wait) else Permit(answer, asked)
@@ -67,26 +69,20 @@ async def current_pace(connection: Connection, resources: Resources) -> Pace:
 
 
 async def _hold_for_jump(resources: Resources, answer: Grant | Wait, now: datetime) -> Wait:
-    """Hold all calls for the longest rule under a day plus the lease; after that no call of before the jump still counts."""
-    log.warning("ledger_clock_jumped", hold_s=_longest(resources).total_seconds())
+    """Hold all calls for the time of a slot; after that no call of before the jump still counts."""
+    held_for = slot_time(resources.budget.limits)
+    log.warning("ledger_clock_jumped", hold_s=held_for.total_seconds())
     async with transaction(resources.db) as connection:
         await ledger.lock_ledger(connection)
-        await gate.upsert_hold(
-            connection, resources.budget.account, Hold(now + _longest(resources), JUMP, probing=False)
-        )
+        await gate.upsert_hold(connection, resources.budget.account, Hold(now + held_for, JUMP, probing=False))
         if isinstance(answer, Grant):
             await give_back(connection, answer)
-    return Wait(_longest(resources), JUMP)
-
-
-def _longest(resources: Resources) -> timedelta:
-    """How long a call may occupy a slot that a changed clock shows as free."""
-    return max((rule.period for rule in resources.budget.limits if rule.period < DAY), default=timedelta()) + LEASE
+    return Wait(held_for, JUMP)
 
 
 async def _shorten(resources: Resources, answer: Wait) -> None:
     """Shorten a hold that was set while the clock was ahead: it would last until the clock reaches that time again."""
-    longest = _longest(resources) if answer.reason == JUMP else MINUTE + LEASE
+    longest = slot_time(resources.budget.limits) if answer.reason == JUMP else MINUTE + LEASE
     if answer.wait is not None and answer.wait > longest:
         async with acquire(resources.db) as connection:
             await gate.update_hold_from_before(connection, resources.budget.account, SHORT_HOLDS, longest)

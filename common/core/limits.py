@@ -74,6 +74,11 @@ def longest_period(limits: tuple[Rule, ...]) -> timedelta:
     return max(rule.period for rule in limits)
 
 
+def slot_time(limits: tuple[Rule, ...]) -> timedelta:
+    """How long a call may occupy a slot that a wrong clock shows as free: the longest rule under a day, and the lease."""
+    return max((rule.period for rule in limits if rule.period < DAY), default=timedelta()) + LEASE
+
+
 def _plan(limits: str, data: str, *, bulk: bool = False) -> Plan:
     return Plan(parse_limits(limits, "plan"), data, bulk)
 

@@ -17,6 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from common.core.budget.ledger_clock import LedgerClock
 from common.core.budget.policy import Policy
 from common.core.budget.shares import Shares
+from common.core.limits import slot_time
 from common.process.logs import Health
 from common.process.settings import Settings
 from common.provider import Provider, open_http
@@ -80,7 +81,7 @@ async def open_resources(settings: Settings, *, name: str, statement_timeout: fl
                 provider=provider,
                 budget=budget,
                 policy=policy,
-                clock=LedgerClock(),
+                clock=LedgerClock(slot_time(settings.limits)),
                 health=Health(),
                 started=datetime.now(UTC),
             )

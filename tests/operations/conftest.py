@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from common.calls import permits, work
+from common.core.limits import slot_time
 from common.core.provider.outcomes import Outcome
 from common.process.resources import Resources
 from common.provider import Permit
@@ -25,7 +26,7 @@ BY = "cli:ada@laptop"
 def process(resources: Resources, clock: Clock) -> Resources:
     """Time passes in leaps for it, from the present on."""
     clock.set(datetime.now(UTC))
-    return replace(resources, clock=Unjumped())
+    return replace(resources, clock=Unjumped(slot_time(resources.budget.limits)))
 
 
 async def take(process: Resources) -> Permit:

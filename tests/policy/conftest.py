@@ -8,6 +8,7 @@ from datetime import datetime
 import asyncpg
 import pytest
 
+from common.core.limits import slot_time
 from common.process.resources import open_resources
 from common.process.settings import Settings
 from tests.policy.day import Day, Unjumped
@@ -35,6 +36,6 @@ async def begin(store_urls: dict[str, str], database_url: str, clock: Clock) -> 
             clock.set(now)
             pool = await asyncpg.create_pool(database_url, min_size=1, max_size=2, reset=keep)
             stack.push_async_callback(pool.close)
-            return Day(replace(resources, db=pool, clock=Unjumped()), clock)
+            return Day(replace(resources, db=pool, clock=Unjumped(slot_time(resources.budget.limits))), clock)
 
         yield make

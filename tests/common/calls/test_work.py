@@ -71,8 +71,9 @@ def note(told: list[str]) -> Callable[..., None]:
 async def test_a_jump_that_could_not_be_acted_upon_is_seen_again(resources: Resources) -> None:
     """The hold was not written: the next ask must not take the new time for the right one."""
     await permits.obtain_permit(resources)
-    assert resources.clock.at is not None
-    resources.clock.remember(asked=resources.clock.asked or 0.0, now=resources.clock.at - HOUR)
+    now = resources.clock.lowest
+    assert now is not None
+    resources.clock.remember(asked=now.asked, now=now.at - HOUR)
     async with acquire(resources.db) as connection:
         await connection.execute("ALTER TABLE ledgers ADD CONSTRAINT nobody_holds CHECK (held_for IS NULL)")
         with pytest.raises(asyncpg.CheckViolationError):
