@@ -38,7 +38,6 @@ class Process:
     stop: Any = None
     terminated: bool = False
     busy: bool = False
-    idle_since: float = 0.0
     runner: asyncio.Runner = field(default_factory=asyncio.Runner)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     resources: Resources | None = None
@@ -55,7 +54,7 @@ class Process:
         try:
             self.runner.run(self._run(job), context=copy_context())  # otherwise the log's ids stay those of the fork
         finally:
-            self.busy, self.idle_since = False, time.monotonic()
+            self.busy = False
 
     async def _run(self, job: Callable[..., Awaitable[None]]) -> None:
         if self.resources is None:
@@ -71,10 +70,15 @@ class Process:
         """On SIGTERM let the job end. A child that the parent does not end either, because it alone was signalled, ends itself."""
         main = threading.main_thread().ident or 0
         signal.sigwait({signal.SIGTERM})
-        self.terminated, self.idle_since = True, time.monotonic()
-        while self.busy or time.monotonic() - self.idle_since < IDLE_LIMIT:
-            time.sleep(IDLE_LIMIT / 20)
+        self.terminated = True
+        self._await_idle()  # the job under way; those that follow do not put the end off
+        time.sleep(IDLE_LIMIT)
+        self._await_idle()
         signal.pthread_kill(main, signal.SIGHUP)  # billiard exits on it as on SIGTERM, and closes what is open
+
+    def _await_idle(self) -> None:
+        while self.busy:
+            time.sleep(IDLE_LIMIT / 20)
 
     def close(self) -> None:
         self.runner.run(self.stack.aclose())

@@ -31,7 +31,13 @@ def say(line):
 def hear():
     sys.stdin.readline()
 
+async def tick(resources, *, stopping):
+    await asyncio.sleep(1)
+
 say("idle")
+while sys.argv[1:]:
+    process.run(tick)
+    time.sleep(0.3)  # beat waits longer
 hear()
 process.run(job)
 hear()
@@ -42,9 +48,9 @@ say("too long")
 
 
 @contextmanager
-def child() -> Iterator[subprocess.Popen[str]]:
+def child(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
-        [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        [sys.executable, "-c", CHILD, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     ) as process:
         try:
             yield process
@@ -80,8 +86,9 @@ def test_a_child_that_is_told_to_end_still_reports_its_job(moment: str) -> None:
         assert ["idle", "accepted", stopping, "reported"] == said
 
 
-def test_an_idle_child_that_alone_is_told_to_end_ends_itself() -> None:
-    with child() as process:
+@pytest.mark.parametrize("work", [(), ("busy",)])
+def test_a_child_that_alone_is_told_to_end_ends_itself_though_ticks_keep_coming(work: tuple[str, ...]) -> None:
+    with child(*work) as process:
         assert "idle" == line(process)
         process.send_signal(signal.SIGTERM)
         begun = time.monotonic()
