@@ -1,9 +1,12 @@
 """The only code that sends requests to the provider: one permit, one request. It keeps the key out of errors and logs.
 
 A request is written at most once: no keep-alive (aiohttp would re-send a dropped GET), no redirect, no retry. The permit's deadline is
-checked after connecting, just before the write; a request that was never written costs no call.
+checked after connecting, just before the write; a request that was never written costs no call. Nor does one arrive after its call ended:
+a connection that is given up is reset, or the kernel would go on sending what was lost on the way.
 """
 
+import socket
+import struct
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -27,6 +30,7 @@ MAX_ANSWER_SIZE = 1 << 20  # bytes of an answer
 MAX_LISTING_SIZE = 8 << 20  # bytes
 MIN_KEY_LENGTH = 8  # characters; a shorter key may occur in an answer by chance
 MAX_NOTICE_LENGTH = 300  # characters that are logged
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no second
 SIMULATOR = "X-Quotewell-Simulator"
 
 
@@ -64,11 +68,17 @@ class Permit:
 def open_http() -> aiohttp.ClientSession:
     """The session for calls to the provider; use it for nothing else."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(force_close=True, limit=64),
+        connector=aiohttp.TCPConnector(force_close=True, limit=64, socket_factory=_open_socket),
         headers={"Accept": "application/json", "User-Agent": "quotewell"},
         request_class=_Request,
         cookie_jar=aiohttp.DummyCookieJar(),
     )
+
+
+def _open_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    opened = socket.socket(*address[:3])
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+    return opened
 
 
 _permit: ContextVar[Permit] = ContextVar("permit")

@@ -6,6 +6,7 @@ import re
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -79,6 +80,25 @@ async def served_by(
     app.router.add_get("/elsewhere", answer)
     server = await aiohttp_server(app)
     return str(server.make_url("")).rstrip("/")
+
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[tuple[str, asyncio.Queue[tuple[bytes, bool]]]]:
+    """The base URL of a provider that never answers; and how its connections end: what was written, and whether they were reset."""
+    ends: asyncio.Queue[tuple[bytes, bool]] = asyncio.Queue()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        written, was_reset = b"", False
+        try:
+            while read := await reader.read(4096):
+                written += read
+        except ConnectionResetError:
+            was_reset = True
+        ends.put_nowait((written, was_reset))
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", ends
 
 
 async def test_a_quote_is_fetched_with_one_call(provider: Provider) -> None:
@@ -293,6 +313,17 @@ async def test_no_answer_is_awaited_past_the_lease(provider: Provider, monkeypat
     assert Outcome.UNAVAILABLE == refusal.outcome
 
 
+async def test_a_connection_that_is_given_up_is_reset(provider: Provider) -> None:
+    """Otherwise the kernel sends a lost request again and again, and it arrives after its slot's end."""
+    async with silent_server() as (url, ends):
+        refusal = await refused(replace(provider, base_url=url, timeout=0.5), permit())
+        written, was_reset = await ends.get()
+
+    assert Outcome.UNAVAILABLE == refusal.outcome
+    assert written.startswith(b"GET /query")
+    assert was_reset
+
+
 def test_the_deadlines_lie_within_the_lease() -> None:
     assert door.WRITE_TIMEOUT < door.ANSWER_TIMEOUT < 12
     assert door.CONNECT_TIMEOUT < door.WRITE_TIMEOUT
@@ -316,18 +347,9 @@ async def test_a_permit_past_its_deadline_writes_nothing(provider: Provider, age
 
 
 async def test_a_permit_past_its_deadline_leaves_no_connection_open(http: aiohttp.ClientSession) -> None:
-    read: asyncio.Queue[bytes] = asyncio.Queue()
-
-    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        read.put_nowait(await reader.read())  # until the other side hangs up
-        writer.close()
-
-    server = await asyncio.start_server(listen, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server:
-        await refused(Provider(http, f"http://127.0.0.1:{port}", KEY, 2.0, "simulated"), permit(age=7.1))
-        async with asyncio.timeout(2):
-            written = await read.get()
+    async with silent_server() as (url, ends):
+        await refused(Provider(http, url, KEY, 2.0, "simulated"), permit(age=7.1))
+        written, _ = await ends.get()
 
     assert written == b""
 
