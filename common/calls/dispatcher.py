@@ -72,7 +72,8 @@ class Dispatcher:
     async def run(self) -> None:
         """Run until cancelled. Without the database no request can be served: waiters wake, look, and fail with that error."""
         while True:
-            await self._demand.wait()
+            if not self._waiters:  # there are some if a failure restarted this loop
+                await self._demand.wait()
             self._demand.clear()
             while self._waiters:
                 try:

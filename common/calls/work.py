@@ -13,6 +13,7 @@ from common.calls.metrics import note_call, note_waits
 from common.calls.permits import obtain_permit
 from common.calls.publish import publish
 from common.calls.settle import settle
+from common.core.models import Quote
 from common.core.provider.alpha_vantage import Answer, Refusal
 from common.core.provider.outcomes import NO_ANSWER, Outcome
 from common.errors import StoreUnavailable
@@ -52,9 +53,16 @@ async def carry_out(resources: Resources, permit: Permit) -> Outcome:
         return outcome
     note_waits(settled.waits)
     for quote in settled.quotes:
-        await publish(resources, quote)
-        log.info("quote_refreshed", call=grant.id, symbol=quote.symbol, **{"class": grant.call_class})
+        await _publish(resources, grant, quote)
     return outcome
+
+
+async def _publish(resources: Resources, grant: Grant, quote: Quote) -> None:
+    try:
+        await publish(resources, quote)
+    except Exception:  # task boundary: the quote is saved, and the next chore publishes it
+        log.exception("quote_unpublished", call=grant.id, symbol=quote.symbol)
+    log.info("quote_refreshed", call=grant.id, symbol=quote.symbol, **{"class": grant.call_class})
 
 
 def _log_defect(grant: Grant, error: Exception) -> None:
@@ -86,6 +94,9 @@ async def work_queue(resources: Resources, *, keep_on: Callable[[], bool]) -> in
                 answer = await obtain_permit(resources)
             except StoreUnavailable as error:
                 resources.health.note("ledger", up=False, reason=str(error))
+                break
+            except Exception:  # task boundary: raised here, it would cancel the calls under way, which are paid for
+                log.exception("queue_failed")
                 break
             resources.health.note("ledger", up=True)
             if isinstance(answer, Permit):

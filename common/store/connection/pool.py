@@ -30,6 +30,8 @@ LOST = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.QueryCanceledError,  # the server's `statement_timeout`, or an administrator
+    asyncpg.ReadOnlySQLTransactionError,  # the server became a replica
     asyncpg.IdleInTransactionSessionTimeoutError,  # this process was frozen inside a transaction
     asyncpg.TooManyConnectionsError,
     asyncpg.DeadlockDetectedError,  # nothing was written, and the next try finds the rows free

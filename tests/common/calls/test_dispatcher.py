@@ -10,6 +10,7 @@ from datetime import timedelta
 import aiohttp
 import pytest
 
+from common.calls import permits
 from common.calls.dispatcher import Dispatcher, Key
 from common.core.limits import parse_limits
 from common.core.models import CallClass, Function
@@ -165,7 +166,7 @@ async def test_new_demand_is_served_at_once_while_the_loop_sleeps(resources: Res
     await asyncio.sleep(0.3)
     await join(resources, IBM)
 
-    assert await waited(dispatcher, IBM) < 0.3
+    assert await waited(dispatcher, IBM) < 2  # otherwise the loop sleeps for five seconds
     first.cancel()
     await asyncio.wait({first})
 
@@ -174,3 +175,26 @@ async def test_without_the_database_each_waiter_is_told_to_look(resources: Resou
     await resources.db.close()
 
     assert await waited(dispatcher, IBM) < SOON
+
+
+async def test_after_an_unexpected_failure_those_who_wait_are_still_served(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`keep_running` of api/app.py runs the loop again."""
+
+    async def fail(_: Resources) -> None:
+        raise RuntimeError("unexpected")
+
+    dispatcher = Dispatcher(resources)
+    await join(resources, IBM)
+    with dispatcher.waiting(IBM) as waiter:
+        with monkeypatch.context() as broken:
+            broken.setattr(permits, "obtain_permit", fail)
+            with pytest.raises(RuntimeError):
+                await dispatcher.run()
+        again = asyncio.create_task(dispatcher.run())
+        await waiter.wait(30)
+    again.cancel()
+    await dispatcher.close()
+
+    assert [("GLOBAL_QUOTE", "ok")] == await journal(resources)

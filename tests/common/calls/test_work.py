@@ -111,3 +111,29 @@ async def test_a_hold_from_before_a_step_back_of_the_clock_is_soon_over(
     assert isinstance(told, Wait)
     assert told.wait is not None
     assert left - timedelta(minutes=1) < told.wait <= left
+
+
+@pytest.mark.parametrize("place", ["obtain_permit", "publish"])
+async def test_a_call_is_settled_whatever_else_fails(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    await join(resources, "AAPL")
+    answers = [await permits.obtain_permit(resources)]
+
+    async def obtain(_: Resources) -> Permit | Wait:
+        if place == "obtain_permit" and not answers:
+            raise RuntimeError("unexpected")
+        return answers.pop() if answers else Wait(None, "nothing_wanted")
+
+    async def fail(*_: object) -> bool:
+        raise RuntimeError("unexpected")
+
+    monkeypatch.setattr(work, "obtain_permit", obtain)
+    if place == "publish":
+        monkeypatch.setattr(work, "publish", fail)
+    turns = iter([True, True])
+
+    assert 1 == await work.work_queue(resources, keep_on=lambda: next(turns, False))
+    async with acquire(resources.db) as connection:
+        assert "ok" == await connection.fetchval("SELECT outcome FROM calls")
+        assert 1 == len(await quotes.select_quotes(connection, "simulated", ["AAPL"]))

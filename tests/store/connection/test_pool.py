@@ -68,3 +68,17 @@ async def test_a_server_that_stalls_once_the_work_is_done_does_not_undo_it(datab
     async with acquire(pool) as connection:
         assert await connection.fetchval("SELECT 1") == 1
     pool.terminate()
+
+
+@pytest.mark.parametrize(
+    "statements",
+    ["SET LOCAL statement_timeout = 1; SELECT pg_sleep(60)", "SET TRANSACTION READ ONLY; CREATE TABLE x ()"],
+    ids=["a server's statement_timeout", "a server that became a replica"],
+)
+async def test_what_a_server_refuses_for_a_while_is_store_unavailable(database_url: str, statements: str) -> None:
+    pool = await open_pool(database_url, name="refused", size=1, statement_timeout=30)
+
+    with pytest.raises(StoreUnavailable):
+        async with transaction(pool) as connection:
+            await connection.execute(statements)
+    pool.terminate()
