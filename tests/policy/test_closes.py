@@ -201,3 +201,16 @@ async def test_a_quota_that_sweeps_by_night_keeps_its_failures_to_a_fifth(begin:
     night = day.record.between(MONDAY, day.now)
     assert sum(call.outcome is Outcome.UNAVAILABLE for call in night) <= 5
     assert {} == over_limit(day.resources.budget.limits, day.record.calls)
+
+
+async def test_a_close_of_london_is_not_taken_for_new_yorks(begin: Begin) -> None:
+    """It is out hours earlier. The probe must not take it for a sign that all the others are out, and call each in vain."""
+    watchers = crowd(18) | {"TSCO.LON": 2000}
+    day = await begin(MONDAY - HOUR, ALPHA_VANTAGE_PLAN="free")
+    day.trading_day, day.cap = prices_of_the_evening, 5 * MINUTE
+    day.late = dict.fromkeys(watchers, 2.5 * HOUR) | {"TSCO.LON": -4.5 * HOUR}
+    await day.watch(watchers)
+
+    await day.run(MONDAY + 17 * HOUR)
+
+    assert [] == await lacking(day, MONDAY)

@@ -51,7 +51,7 @@ class Usage:
 
     Calls that occupy the quota now (`taken`), and since `busy_after` (`busy`); of the latter those of waiting requests or operators
     (`urgent`), and those of background without an answer (`failed`). `tracked`: tracked symbols with a quote. `newest_day`: the newest
-    trading day of any quote.
+    trading day of New York's quotes.
     """
 
     taken: int = 0

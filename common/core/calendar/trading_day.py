@@ -6,12 +6,12 @@ from zoneinfo import ZoneInfo
 
 NEW_YORK = ZoneInfo("America/New_York")
 EASTERNMOST = timedelta(hours=14)  # from UTC: where a day begins first
-_ABROAD = re.compile(r".+\.[A-Z]+")
+ABROAD = r"^.+\.[A-Z]+$"  # of a symbol; PostgreSQL reads it alike
 
 
 def is_abroad(symbol: str) -> bool:
     """Whether a symbol names a foreign exchange: `TSCO.LON`, `600104.SHH`. All others trade in New York, `GAB-P-G:BAT` too."""
-    return _ABROAD.fullmatch(symbol) is not None
+    return re.match(ABROAD, symbol) is not None
 
 
 def latest_day(symbol: str, now: datetime) -> date:

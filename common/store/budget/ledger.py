@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from common.core.budget.policy import Pace, Usage
+from common.core.calendar.trading_day import ABROAD
 from common.core.limits import DAY, LEASE, Rule
 from common.core.models import CallClass, Function
 from common.core.provider.alpha_vantage import BULK_LIMIT
@@ -99,7 +100,8 @@ async def select_use(
             (SELECT count(*) FROM calls WHERE account = $1 AND outcome = ANY ($6) AND ends_at > $2
                 AND NOT groups @> '{waiting}') AS failed,
             (SELECT count(*) FROM (SELECT FROM symbols WHERE source = $4 AND level IS NOT NULL LIMIT $3) AS quoted) AS wanted,
-            (SELECT max(trading_day) FROM quotes WHERE source = $4) AS newest_day,
+            (SELECT coalesce(max(trading_day) FILTER (WHERE symbol !~ $7), max(trading_day)) FROM quotes WHERE source = $4)
+                AS newest_day,
             (SELECT max(granted_at) FROM calls WHERE account = $1 AND function = 'GLOBAL_QUOTE' AND granted_at > $2 - interval '1 day'
                 AND (outcome = 'ok' OR (class IN ('refresh', 'first') AND outcome IS DISTINCT FROM 'unsent'))) AS last_asked
         """,
@@ -109,6 +111,7 @@ async def select_use(
         budget.source,
         taken_after,
         [outcome for outcome in NO_ANSWER if outcome is not Outcome.UNSENT],
+        ABROAD,
     )
     return (
         Usage(row["taken"], row["busy"], row["urgent"], row["failed"], row["wanted"], row["newest_day"]),

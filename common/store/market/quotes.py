@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import asyncpg
 
+from common.core.calendar.trading_day import ABROAD
 from common.core.models import Price, Quote
 from common.store.connection.pool import Connection
 
@@ -49,8 +50,17 @@ async def select_quotes(connection: Connection, source: str, symbols: Sequence[s
 
 
 async def select_newest_day(connection: Connection, source: str) -> date | None:
-    """The newest trading day of any quote of a source."""
-    day: date | None = await connection.fetchval("SELECT max(trading_day) FROM quotes WHERE source = $1", source)
+    """The newest trading day of the source's quotes; of those abroad only if there are no others.
+
+    A close of London is out hours before New York's, and says nothing about it.
+    """
+    day: date | None = await connection.fetchval(
+        """
+        SELECT coalesce(max(trading_day) FILTER (WHERE symbol !~ $2), max(trading_day)) FROM quotes WHERE source = $1
+        """,
+        source,
+        ABROAD,
+    )
     return day
 
 

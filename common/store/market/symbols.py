@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from common.core.calendar.trading_day import ABROAD
 from common.store.budget.ledger import Budget
 from common.store.connection.pool import Connection, affected
 
@@ -101,18 +102,22 @@ async def update_forgiven_lately(connection: Connection, account: str) -> None:
 
 
 async def select_probe(connection: Connection, budget: Budget) -> str | None:
-    """A symbol to probe for the new close: of the three heaviest the one asked for longest ago, since one may be halted."""
+    """A symbol to probe for the new close: of the three heaviest the one asked for longest ago, since one may be halted.
+
+    Symbols abroad come last: their close says nothing about New York's.
+    """
     symbol: str | None = await connection.fetchval(
         """
         SELECT symbol FROM (
             SELECT symbol, greatest(fetched_at, at) AS asked_at FROM symbols LEFT JOIN quotes USING (symbol)
             LEFT JOIN (SELECT * FROM attempts WHERE account = $1) AS own USING (symbol)
             WHERE symbols.source = $2 AND level IS NOT NULL AND NOT coalesce(failures > 0, false)
-            ORDER BY level DESC, watchers DESC, symbol LIMIT 3
-        ) AS heaviest ORDER BY asked_at NULLS FIRST, symbol LIMIT 1
+            ORDER BY symbol ~ $3, level DESC, watchers DESC, symbol LIMIT 3
+        ) AS heaviest ORDER BY symbol ~ $3, asked_at NULLS FIRST, symbol LIMIT 1
         """,
         budget.account,
         budget.source,
+        ABROAD,
     )
     return symbol
 
