@@ -160,8 +160,9 @@ async def _write_refusal(
         and await gate.select_blames_provider(connection, resources.budget)
     ):
         log.warning("provider_blamed", call=grant.id, subjects=grant.subjects)
-        await symbols.update_forgiven_lately(connection, account)
+        await symbols.update_forgiven_lately(connection, account, gate.blame_period(resources.budget))
         outcome = Outcome.UNKNOWN_NOTICE
+        await ledger.update_blamed(connection, grant.id, outcome)
     if outcome in BLAMES_SYMBOL:
         await write_no_answer(connection, resources, grant, at)
     if outcome in NO_ANSWER:

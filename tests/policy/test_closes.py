@@ -214,3 +214,13 @@ async def test_a_close_of_london_is_not_taken_for_new_yorks(begin: Begin) -> Non
     await day.run(MONDAY + 17 * HOUR)
 
     assert [] == await lacking(day, MONDAY)
+
+
+async def test_an_evening_of_empty_answers_costs_no_symbol_its_close(begin: Begin) -> None:
+    """On a free key calls are an hour apart. Six of them in vain are the provider's fault, as within minutes on other keys."""
+    day = await free_day(begin)
+    day.provider = lambda _grant, now: Outcome.NO_DATA if now < MONDAY + 6.5 * HOUR else Outcome.OK
+
+    await day.run(MONDAY + 18 * HOUR)
+
+    assert [] == await lacking(day, MONDAY)

@@ -144,3 +144,16 @@ async def test_a_few_symbols_without_data_are_their_own_fault(begin: Begin) -> N
     await day.run(NOON + 10 * MINUTE)
 
     assert await failures(day) >= 3
+
+
+async def test_with_a_rule_of_a_day_a_probe_finds_a_symbol_though_each_failed_before(begin: Begin) -> None:
+    """Each failed probe lets its symbol rest for hours. With two symbols nothing was left to probe with, long after the outage."""
+    away, back = at("2026-11-23T15:00"), at("2026-11-23T17:10")
+    day = await begin(at("2026-11-23T14:45"), PROVIDER_LIMITS="5/1min,500/1d", PROVIDER_DATA="realtime")
+    await day.watch(crowd(2))
+    day.provider = lambda _grant, now: Outcome.UNAVAILABLE if away <= now < back else Outcome.OK
+
+    await day.run(back + timedelta(minutes=31))
+
+    answered = [call for call in day.record.calls if call.at >= back]
+    assert {"S0001", "S0002"} == {symbol for call in answered for symbol in call.subjects}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from common.core.budget.holds import Failures
-from common.core.limits import longest_period
+from common.core.limits import DAY, longest_period
 from common.core.provider.outcomes import Hold
 from common.store.budget.ledger import Budget
 from common.store.connection.pool import Connection
@@ -52,7 +52,19 @@ async def update_released(connection: Connection, account: str) -> None:
 
 
 async def update_answered(connection: Connection, account: str) -> None:
-    """The provider answered: forget failures, and open the gate if a probe was pending."""
+    """The provider answered: forget failures, and open the gate if a probe was pending.
+
+    If it was closed, a symbol whose last call failed is not to blame: forget its attempts, or it would rest for hours.
+    """
+    await connection.execute(
+        """
+        DELETE FROM attempts USING ledgers AS l, calls AS c
+        WHERE attempts.account = $1 AND l.account = $1 AND l.closed_at IS NOT NULL AND attempts.failures = 0
+            AND c.account = $1 AND c.granted_at = attempts.at AND attempts.symbol = ANY (c.subjects)
+            AND c.outcome IN ('unavailable', 'unknown_notice', 'bad_key')
+        """,
+        account,
+    )
     await connection.execute(
         """
         UPDATE ledgers SET failures = 0, closed_at = NULL, probing = false,
@@ -93,8 +105,8 @@ async def update_closed(connection: Connection, account: str, hold: Hold, at: da
 
 
 async def select_blames_provider(connection: Connection, budget: Budget) -> bool:
-    """Whether missing data is the provider's fault: five of the last six quote calls had none, two of them for symbols that had quotes
-    before.
+    """Whether missing data is the provider's fault: five of the last six quote calls of `blame_period` had none, two of them for symbols
+    that had quotes before.
     """
     return bool(
         await connection.fetchval(
@@ -106,14 +118,20 @@ async def select_blames_provider(connection: Connection, budget: Budget) -> bool
                     SELECT FROM symbols WHERE symbol = ANY (subjects) AND source = $2
                 ) AS had_quote
                 FROM calls WHERE account = $1 AND function IN ('GLOBAL_QUOTE', 'REALTIME_BULK_QUOTES')
-                    AND outcome IN ('ok', 'no_data', 'bad_request') AND ends_at > ledger_now() - interval '10 minutes'
+                    AND outcome IN ('ok', 'no_data', 'bad_request', 'unknown_notice') AND ends_at > ledger_now() - $3::interval
                 ORDER BY id DESC LIMIT 6
             ) AS latest
             """,
             budget.account,
             budget.source,
+            blame_period(budget),
         )
     )
+
+
+def blame_period(budget: Budget) -> timedelta:
+    """For how long missing data may turn out to be the provider's fault. With a rule of a day calls are hours apart."""
+    return timedelta(hours=12) if longest_period(budget.limits) >= DAY else timedelta(minutes=10)
 
 
 async def update_bulk_denied(connection: Connection, account: str, until: datetime) -> None:

@@ -192,3 +192,8 @@ async def update_call(
         took,
     )
     return at
+
+
+async def update_blamed(connection: Connection, call: int, outcome: Outcome) -> None:
+    """Replace a settled call's outcome: the provider, not the symbol, is to blame. So the call counts among the failed ones."""
+    await connection.execute("UPDATE calls SET outcome = $2 WHERE id = $1", call, outcome)

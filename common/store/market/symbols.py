@@ -90,14 +90,15 @@ async def upsert_failed(
     )
 
 
-async def update_forgiven_lately(connection: Connection, account: str) -> None:
-    """Undo the failures of the last ten minutes: they were the provider's fault."""
+async def update_forgiven_lately(connection: Connection, account: str, period: timedelta) -> None:
+    """Undo the failures of this period: they were the provider's fault."""
     await connection.execute(
         """
         UPDATE attempts SET failures = failures - 1, quarantined_until = ledger_now()
-        WHERE account = $1 AND failures > 0 AND at > ledger_now() - interval '10 minutes'
+        WHERE account = $1 AND failures > 0 AND at > ledger_now() - $2::interval
         """,
         account,
+        period,
     )
 
 
