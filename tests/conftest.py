@@ -72,21 +72,37 @@ def pytest_configure(config: pytest.Config) -> None:
         ports._given = _NotOurs(int(worker["workerid"].removeprefix("gw")), worker["workercount"])
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Not `--dist loadgroup`: xdist 3.8 names the group in `_nodeid`, which pytest 9.2 no longer reads, so each test went its own way."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class WholeFiles(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return scope_of(nodeid)
+
+    return WholeFiles(config, log)
+
+
+def scope_of(nodeid: str) -> str:
+    """The tests of one scope run in one process: those of a file, and all of TOGETHER."""
+    path = nodeid.partition("::")[0]
+    return TOGETHER[0] if _folder(path) in TOGETHER else path
+
+
+def _folder(path: str) -> str:
+    return Path(path).parts[1]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Among processes a file is not divided, and what takes longest begins first."""
-    if not hasattr(config, "workerinput"):
-        return
-    for item in items:
-        folder = _folder(item)
-        item.add_marker(
-            pytest.mark.xdist_group(TOGETHER[0] if folder in TOGETHER else str(item.path.relative_to(TESTS)))
-        )
-    items.sort(key=lambda item: SLOW.index(_folder(item)) if _folder(item) in SLOW else len(SLOW))
+    """Among processes, what takes longest begins first."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _place(_folder(item.nodeid)))
 
 
-def _folder(item: pytest.Item) -> str:
-    return item.path.relative_to(TESTS).parts[0]
+def _place(folder: str) -> int:
+    return SLOW.index(folder) if folder in SLOW else len(SLOW)
 
 
 @pytest.fixture(scope="session")
