@@ -1,5 +1,6 @@
 """Real stores for the tests: started here unless DATABASE_URL and REDIS_URL name others. Tests share a database, emptied before each."""
 
+import functools
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,17 +14,22 @@ import asyncpg
 import pytest
 from aiohttp import web
 from aiohttp.client_reqrep import ClientResponse
+from hypothesis import settings as hypothesis_settings
 from redis.asyncio import Redis
 
 from common.core.limits import parse_limits
-from common.process import ports
+from common.process import ports, servers
+from common.process import resources as resources_of_process
 from common.process.embedded import stores
 from common.process.resources import Resources, open_redis, open_resources
 from common.process.settings import Settings
+from common.store.connection import pool as pools
 from common.store.connection.pool import open_pool
 from db.migrate import migrate
+from simulator import state as simulator_state
 from simulator.app import create_app as create_simulator
 from simulator.config import Config
+from simulator.market.universe import load_universe
 from tests.harness import database
 from tests.harness.database import TEMPLATE, SharedDatabase
 from tests.memory import roomy_folder
@@ -43,6 +49,19 @@ class _Response(ClientResponse):
 
 
 aioresponses.core.ClientResponse = _Response  # type: ignore[attr-defined]
+
+# The same examples each time, and none is too slow: the machine may be busy.
+hypothesis_settings.register_profile("quotewell", derandomize=True, deadline=None)
+hypothesis_settings.load_profile("quotewell")
+
+# Seconds. Where the stores are well, a busy machine is not to look like an outage; test_outages.py keeps the timeouts of production.
+servers.START_TIMEOUT = 120.0
+pools.ACQUIRE_TIMEOUT = 5.0
+resources_of_process.REDIS_TIMEOUT = 2.0
+
+simulator_state.load_universe = functools.cache(
+    load_universe
+)  # nobody changes it, and nearly every test has a simulator
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -186,6 +205,6 @@ async def simulator() -> AsyncIterator[str]:
 @pytest.fixture
 async def resources(settings: Settings, simulator: str, redis: Redis) -> AsyncIterator[Resources]:
     """What a process holds, against real stores and the simulator."""
-    ready = replace(settings, provider_base_url=simulator, provider_timeout=timedelta(seconds=2))
+    ready = replace(settings, provider_base_url=simulator, provider_timeout=timedelta(seconds=5))
     async with open_resources(ready, name="tests", statement_timeout=10) as opened:
         yield opened

@@ -19,7 +19,7 @@ from common.store.budget import gate, ledger, queue
 from common.store.connection.pool import acquire
 
 HOUR = timedelta(hours=1)
-SOON = 1.0  # seconds
+SOON = 4.0  # seconds on a busy machine: who is not woken waits for five
 IBM, CHART = (Function.QUOTE, "IBM"), (Function.DAILY, "IBM")
 
 
@@ -103,7 +103,7 @@ async def test_a_waiter_whose_task_is_cancelled_is_forgotten_and_its_call_is_not
 
 async def test_without_anybody_who_waits_no_call_is_made(resources: Resources, dispatcher: Dispatcher) -> None:
     await join(resources, IBM)
-    await asyncio.sleep(SOON)
+    await asyncio.sleep(1)
     quiet = await journal(resources)
     await waited(dispatcher, CHART, seconds=0.5)
 
@@ -153,19 +153,19 @@ async def test_a_closed_gate_is_told_at_once_and_a_hold_is_waited_for(
         until = await ledger.select_now(connection) + HOUR
         await gate.upsert_hold(connection, resources.budget.account, Hold(until, reason, probing=closed))
     await join(resources, IBM)
-    took = await waited(dispatcher, IBM, seconds=0.8)
+    took = await waited(dispatcher, IBM, seconds=2)
 
-    assert closed == (took < 0.7)
+    assert closed == (took < 1.9)
     assert (reason if closed else None) == (dispatcher.closed.reason if dispatcher.closed else None)
     assert [] == await journal(resources)
 
 
 async def test_new_demand_is_served_at_once_while_the_loop_sleeps(resources: Resources, dispatcher: Dispatcher) -> None:
-    first = asyncio.create_task(waited(dispatcher, (Function.DAILY, "NOT QUEUED"), seconds=3))
+    first = asyncio.create_task(waited(dispatcher, (Function.DAILY, "NOT QUEUED"), seconds=10))
     await asyncio.sleep(0.3)
     await join(resources, IBM)
 
-    assert await waited(dispatcher, IBM) < 0.3
+    assert await waited(dispatcher, IBM) < SOON
     first.cancel()
     await asyncio.wait({first})
 
