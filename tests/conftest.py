@@ -59,9 +59,8 @@ servers.START_TIMEOUT = 120.0
 pools.ACQUIRE_TIMEOUT = 5.0
 resources_of_process.REDIS_TIMEOUT = 2.0
 
-simulator_state.load_universe = functools.cache(
-    load_universe
-)  # nobody changes it, and nearly every test has a simulator
+# Nobody changes it, and nearly every test has a simulator.
+simulator_state.load_universe = functools.cache(load_universe)  # type: ignore[assignment, attr-defined]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -94,7 +93,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Not `--dist loadgroup`: xdist 3.8 names the group in `_nodeid`, which pytest 9.2 no longer reads, so each test went its own way."""
-    from xdist.scheduler import LoadScopeScheduling
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
     class WholeFiles(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:

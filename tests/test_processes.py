@@ -1,7 +1,7 @@
 """How the tests are shared out among processes of pytest (tests/conftest.py)."""
 
 import pytest
-from xdist import newhooks
+from xdist import newhooks  # type: ignore[import-untyped]
 
 from tests import conftest
 

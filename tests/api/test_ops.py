@@ -55,7 +55,7 @@ async def serve_all(api: Client) -> None:
         if isinstance(permit := await permits.obtain_permit(resources), Permit):
             await work.carry_out(resources, permit)
         async with acquire(resources.db) as connection:
-            return 0 == await connection.fetchval("SELECT count(*) FROM demand")
+            return bool(0 == await connection.fetchval("SELECT count(*) FROM demand"))
 
     await eventually(nothing_waits)
 

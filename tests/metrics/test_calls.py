@@ -26,7 +26,7 @@ from common.store.budget import gate, heartbeats
 from common.store.budget.ledger import Grant
 from common.store.budget.queue import enqueue
 from common.store.connection.pool import acquire
-from tests.harness.polling import BUSY
+from tests.harness.polling import BUSY, PATIENCE
 
 DAY = timedelta(days=1)
 Figures = dict[tuple[str, ...], float]
@@ -204,6 +204,12 @@ async def test_scrapes_within_a_second_cost_one_look(settings: Settings, monkeyp
     await asyncio.to_thread(shared.collect)
 
     assert 2 == len(looks)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that only takes its time is not to look like one that hangs."""
+    monkeypatch.setattr(metrics_shared, "SNAPSHOT_TIMEOUT", PATIENCE)
 
 
 @pytest.fixture
