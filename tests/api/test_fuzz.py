@@ -50,6 +50,7 @@ async def test_every_answer_to_whatever_is_sent_is_documented(
         "--phases=examples,coverage,fuzzing",
         f"--max-examples={examples}",
         "--generation-deterministic",
+        "--request-timeout=60",  # a busy machine may take longer than ten
         "--continue-on-failure",
         "--warnings=off",
         "--no-color",
