@@ -4,8 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 EMBEDDED := $(BIN)/python -m common.process.embedded
 
-# Whole files go to the processes; tests/conftest.py decides how many processes there are, and the order.
-PARALLEL := --numprocesses auto --dist loadgroup --no-loadscope-reorder
+# tests/conftest.py decides how many processes there are, what each of them gets, and the order.
+PARALLEL := --numprocesses auto --dist loadscope --no-loadscope-reorder
 
 .PHONY: setup run test test-fast faults soak load deploy-check check migrate lock schema licences audit clean \
 	bench-refresh bench-fair bench-read bench-watchlist bench-stream bench-login bench-versus bench-search

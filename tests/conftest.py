@@ -1,5 +1,6 @@
 """Real stores for the tests: started here unless DATABASE_URL and REDIS_URL name others. Tests share a database, emptied before each."""
 
+import functools
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,17 +14,22 @@ import asyncpg
 import pytest
 from aiohttp import web
 from aiohttp.client_reqrep import ClientResponse
+from hypothesis import settings as hypothesis_settings
 from redis.asyncio import Redis
 
 from common.core.limits import parse_limits
-from common.process import ports
+from common.process import ports, servers
+from common.process import resources as resources_of_process
 from common.process.embedded import stores
 from common.process.resources import Resources, open_redis, open_resources
 from common.process.settings import Settings
+from common.store.connection import pool as pools
 from common.store.connection.pool import open_pool
 from db.migrate import migrate
+from simulator import state as simulator_state
 from simulator.app import create_app as create_simulator
 from simulator.config import Config
+from simulator.market.universe import load_universe
 from tests.harness import database
 from tests.harness.database import TEMPLATE, SharedDatabase
 from tests.memory import roomy_folder
@@ -43,6 +49,18 @@ class _Response(ClientResponse):
 
 
 aioresponses.core.ClientResponse = _Response  # type: ignore[attr-defined]
+
+# The same examples each time, and none is too slow: the machine may be busy.
+hypothesis_settings.register_profile("quotewell", derandomize=True, deadline=None)
+hypothesis_settings.load_profile("quotewell")
+
+# Seconds. Where the stores are well, a busy machine is not to look like an outage; test_outages.py keeps the timeouts of production.
+servers.START_TIMEOUT = 120.0
+pools.ACQUIRE_TIMEOUT = 5.0
+resources_of_process.REDIS_TIMEOUT = 2.0
+
+# Nobody changes it, and nearly every test has a simulator.
+simulator_state.load_universe = functools.cache(load_universe)  # type: ignore[assignment, attr-defined]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -72,21 +90,37 @@ def pytest_configure(config: pytest.Config) -> None:
         ports._given = _NotOurs(int(worker["workerid"].removeprefix("gw")), worker["workercount"])
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Not `--dist loadgroup`: xdist 3.8 names the group in `_nodeid`, which pytest 9.2 no longer reads, so each test went its own way."""
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+    class WholeFiles(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return scope_of(nodeid)
+
+    return WholeFiles(config, log)
+
+
+def scope_of(nodeid: str) -> str:
+    """The tests of one scope run in one process: those of a file, and all of TOGETHER."""
+    path = nodeid.partition("::")[0]
+    return TOGETHER[0] if _folder(path) in TOGETHER else path
+
+
+def _folder(path: str) -> str:
+    return Path(path).parts[1]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Among processes a file is not divided, and what takes longest begins first."""
-    if not hasattr(config, "workerinput"):
-        return
-    for item in items:
-        folder = _folder(item)
-        item.add_marker(
-            pytest.mark.xdist_group(TOGETHER[0] if folder in TOGETHER else str(item.path.relative_to(TESTS)))
-        )
-    items.sort(key=lambda item: SLOW.index(_folder(item)) if _folder(item) in SLOW else len(SLOW))
+    """Among processes, what takes longest begins first."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _place(_folder(item.nodeid)))
 
 
-def _folder(item: pytest.Item) -> str:
-    return item.path.relative_to(TESTS).parts[0]
+def _place(folder: str) -> int:
+    return SLOW.index(folder) if folder in SLOW else len(SLOW)
 
 
 @pytest.fixture(scope="session")
@@ -170,6 +204,6 @@ async def simulator() -> AsyncIterator[str]:
 @pytest.fixture
 async def resources(settings: Settings, simulator: str, redis: Redis) -> AsyncIterator[Resources]:
     """What a process holds, against real stores and the simulator."""
-    ready = replace(settings, provider_base_url=simulator, provider_timeout=timedelta(seconds=2))
+    ready = replace(settings, provider_base_url=simulator, provider_timeout=timedelta(seconds=5))
     async with open_resources(ready, name="tests", statement_timeout=10) as opened:
         yield opened

@@ -12,6 +12,7 @@ import asyncpg
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from common.core.budget.ledger_clock import LedgerClock
@@ -89,6 +90,9 @@ async def open_resources(settings: Settings, *, name: str, statement_timeout: fl
             await _close(pool, redis)
 
 
+DRIVER = DriverInfo()  # one for all: redis-py would read its version from the disk for each connection
+
+
 def open_redis(url: str, *, timeout: float, retries: int = 1) -> Redis:
     """A client that fails fast; `timeout` in seconds. By default redis-py retries for a minute and its pool is unbounded.
 
@@ -103,6 +107,7 @@ def open_redis(url: str, *, timeout: float, retries: int = 1) -> Redis:
         socket_connect_timeout=timeout,
         retry=Retry(NoBackoff(), retries, (RedisConnectionError,)),
         health_check_interval=15,
+        driver_info=DRIVER,
     )
     return Redis.from_pool(pool)
 

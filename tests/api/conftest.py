@@ -78,7 +78,7 @@ def ready(settings: Settings, provider: Provider) -> Settings:
     return replace(
         settings,
         provider_base_url=provider.url,
-        provider_timeout=timedelta(seconds=1),
+        provider_timeout=timedelta(seconds=5),
         jwt_secret="a secret of the tests, which is sixty-four bytes long or longer.",
     )
 

@@ -10,6 +10,7 @@ import api.app
 from api.quotes.lookup import Quotes
 from common.process.resources import Resources
 from common.process.settings import Settings
+from tests.harness.polling import PATIENCE
 
 
 async def test_an_application_ends_though_its_tail_lost_the_cancellation(ready: Settings, redis: Redis) -> None:
@@ -26,7 +27,7 @@ async def test_an_application_ends_though_its_tail_lost_the_cancellation(ready: 
         await runner.setup()
         await asyncio.sleep(0)  # the tail takes its first step
         ending = asyncio.create_task(runner.cleanup())
-        done, _ = await asyncio.wait({ending}, timeout=3)
+        done, _ = await asyncio.wait({ending}, timeout=PATIENCE)
         for task in asyncio.all_tasks():
             if task.get_coro().__qualname__ == "keep_running":  # type: ignore[union-attr]
                 task.cancel()

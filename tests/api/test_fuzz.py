@@ -14,6 +14,9 @@ EXCEPTIONS = """
 [checks.not_a_server_error]  # 503 is an outcome that the document names, with its codes and Retry-After
 expected-statuses = ["2xx", "3xx", "4xx", "503"]
 
+[checks.negative_data_rejection]  # what is wrong may be too large besides
+expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "428", "429", "5xx"]
+
 [[operations]]  # which characters are letters (of any script) is not for a pattern that every JSON Schema tool reads alike
 include-path = "/api/search/{query}"
 checks.positive_data_acceptance.enabled = false
@@ -37,7 +40,7 @@ enabled = false
 """
 
 
-@pytest.mark.parametrize(("known", "examples"), [(True, 60), (False, 15)], ids=["with a token", "without"])
+@pytest.mark.parametrize(("known", "examples"), [(True, 15), (False, 5)], ids=["with a token", "without"])
 async def test_every_answer_to_whatever_is_sent_is_documented(
     api: Client, ada: User, tmp_path: Path, known: bool, examples: int
 ) -> None:
@@ -47,6 +50,7 @@ async def test_every_answer_to_whatever_is_sent_is_documented(
         "--phases=examples,coverage,fuzzing",
         f"--max-examples={examples}",
         "--generation-deterministic",
+        "--request-timeout=60",  # a busy machine may take longer than ten
         "--continue-on-failure",
         "--warnings=off",
         "--no-color",

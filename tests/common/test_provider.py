@@ -26,6 +26,7 @@ from common.provider import SIMULATOR, Permit, Provider, fetch, open_http
 from common.store.budget.ledger import Grant
 from simulator.app import create_app
 from simulator.config import Config
+from tests.harness.polling import BUSY, PATIENCE, eventually
 
 KEY = "SAMPLEKEY12345"
 LIMITS = parse_limits("100000/1min", "limits")
@@ -298,7 +299,7 @@ async def test_a_provider_that_does_not_finish_is_given_up_within_the_timeout(pr
     granted, start = permit(), time.monotonic()
     refusal = await refused(replace(provider, timeout=0.3), granted)
 
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 5 + BUSY
     assert (Outcome.UNAVAILABLE, True) == (refusal.outcome, granted.sent)
     assert 1 == len(await arrived(provider))
 
@@ -309,7 +310,7 @@ async def test_no_answer_is_awaited_past_the_lease(provider: Provider, monkeypat
     start = time.monotonic()
     refusal = await refused(replace(provider, timeout=10.0), permit(age=1.0))
 
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 5 + BUSY
     assert Outcome.UNAVAILABLE == refusal.outcome
 
 
@@ -519,8 +520,13 @@ async def test_what_fails_before_the_connection_stands_was_not_sent(http: aiohtt
 async def test_a_call_that_is_given_up_from_outside_stays_marked_as_sent(provider: Provider) -> None:
     await break_calls(provider, "hang")
     granted = permit()
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.3):
-            await fetch(provider, granted)
+    call = asyncio.create_task(fetch(provider, granted))
 
-    assert granted.sent
+    async def has_arrived() -> bool:
+        return 1 == len(await arrived(provider))
+
+    await eventually(has_arrived)
+    call.cancel()
+    await asyncio.wait({call})
+
+    assert (True, True) == (call.cancelled(), granted.sent)

@@ -46,7 +46,7 @@ def test_redis_keeps_what_it_was_given_and_drops_nothing(keys: redis.Redis) -> N
 
 def run(words: list[str], **env: str) -> "subprocess.CompletedProcess[str]":
     path = f"{BIN}:/usr/bin:/bin"
-    return subprocess.run(words, check=False, capture_output=True, text=True, timeout=30, env={"PATH": path, **env})
+    return subprocess.run(words, check=False, capture_output=True, text=True, timeout=60, env={"PATH": path, **env})
 
 
 def draw(folder: Path) -> dict[str, str]:

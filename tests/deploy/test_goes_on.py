@@ -113,7 +113,7 @@ async def test_what_hangs_is_found_by_the_second_look_and_well_again_when_it_goe
         return bool(psutil.Process(process.pid).status() == psutil.STATUS_STOPPED)
 
     os.kill(process.pid, signal.SIGSTOP)
-    await eventually(stopped, within=5, what="the kernel has stopped it")
+    await eventually(stopped, what="the kernel has stopped it")
     await process.look()
 
     assert [False, False] == [await process.look(), await process.look()]

@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from common.process.ports import free_port
 from common.store.market import feed
 from tests.api.conftest import PASSWORD, a_quote
-from tests.harness.polling import eventually
+from tests.harness.polling import PATIENCE, eventually
 from tests.harness.stack import Stack, open_stack
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
@@ -86,7 +86,7 @@ class Front:
             answer = await self.ask(path)
             return answer if answer.cache == "HIT" else None
 
-        found: Answer = await eventually(hit, within=10, what=f"{path} is a hit")
+        found: Answer = await eventually(hit, what=f"{path} is a hit")
         return found
 
 
@@ -121,10 +121,10 @@ async def open_nginx(stack: Stack, api: str, name: str, **replacements: str) -> 
         assert stack.processes[name].poll() is None, stack.log(name)
         return await front.ask("/")
 
-    await eventually(answers, within=10, what="nginx answers")
+    await eventually(answers, what="nginx answers")
     yield front
     stack.signal(name, signal.SIGTERM)
-    stack.processes[name].wait(timeout=10)
+    stack.processes[name].wait(timeout=PATIENCE)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -185,7 +185,7 @@ async def test_an_old_answer_is_given_while_a_new_one_is_fetched(front: Front) -
     async def cache() -> bool:
         return (await front.ask("/api/stock/IBM")).cache == "STALE"
 
-    await eventually(cache, within=20, what="the answer is over its age, and given still")
+    await eventually(cache, what="the answer is over its age, and given still")
     await front.caches("/api/stock/IBM")
 
 
@@ -238,7 +238,7 @@ async def test_each_origin_gets_the_answer_that_was_made_for_it(front: Front) ->
 
 
 async def a_block(response: aiohttp.ClientResponse) -> bytes:
-    async with asyncio.timeout(2):  # nothing is held back: nginx would until 4 KiB are full
+    async with asyncio.timeout(PATIENCE):  # nothing is held back: nginx would until 4 KiB are full
         return await response.content.readuntil(b"\n\n")
 
 

@@ -84,7 +84,7 @@ async def accounts_come_and_go(environment: Environment) -> None:
             (await environment.request("GET", "/api/auth/me", at=at, headers=bob.keys))[0] for at in BOTH
         ]
 
-    await eventually(revoked, within=5, what="the tokens of a deleted account are refused")
+    await eventually(revoked, what="the tokens of a deleted account are refused")
 
 
 async def logins_fail(environment: Environment) -> None:

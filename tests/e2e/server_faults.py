@@ -59,7 +59,7 @@ async def demand_until(environment: Environment, met: Callable[[], Awaitable[boo
         await demand_something(environment)
         return await met()
 
-    await eventually(demanded_and_met, within=15, what=what)
+    await eventually(demanded_and_met, what=what)
 
 
 async def provider_fails(environment: Environment) -> None:
@@ -74,7 +74,7 @@ async def provider_fails(environment: Environment) -> None:
         environment.alter("DELETE FROM attempts", RELEASE_HOLD)
         return await logged(environment, "worker", "call_refused")
 
-    await eventually(strikes_a_worker, within=15, what="a worker's call fails, where nobody waits")
+    await eventually(strikes_a_worker, what="a worker's call fails, where nobody waits")
     await environment.stack.set_fault()
 
 
@@ -109,7 +109,7 @@ async def tables_are_missing(environment: Environment) -> None:
         assert 503 == (await environment.post("/api/auth/login", username="ida", password=ida.password, at=at))[0]
         assert 503 == (await environment.post("/api/auth/refresh", refresh_token=ida.refresh, at=at))[0]
         assert 503 == await try_to_register(environment, at=at)
-    await eventually(partial(logged, environment, "worker", "StoreUnfit"), within=15, what="a worker is refused")
+    await eventually(partial(logged, environment, "worker", "StoreUnfit"), what="a worker is refused")
     environment.alter("ALTER TABLE no_users RENAME TO users", "ALTER TABLE no_quotes RENAME TO quotes")
 
 
@@ -129,7 +129,7 @@ async def passwords_of_stores_are_wrong(environment: Environment) -> None:
     assert 1 == await asyncio.to_thread(environment.stack.processes["refused-migrate"].wait, 20)
     for name in ("refused-worker", "refused-beat"):
         refused = partial(logged, environment, name, "invalid username-password pair")
-        await eventually(refused, within=15, what=f"{name} is refused")
+        await eventually(refused, what=f"{name} is refused")
 
 
 async def operators_are_at_work(environment: Environment) -> None:
@@ -184,7 +184,7 @@ async def stores_freeze_and_die(environment: Environment) -> None:
             [(await environment.request("GET", "/api/health", at=at))[1].get("status") == "healthy" for at in BOTH]
         )
 
-    await eventually(healthy, within=20, what="both services have both stores again")
+    await eventually(healthy, what="both services have both stores again")
 
 
 @contextmanager

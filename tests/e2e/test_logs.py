@@ -38,7 +38,7 @@ async def test_one_id_leads_from_a_request_over_the_task_to_the_call_and_every_l
             told = [line for line in events(stack, "worker") if line["event"] == "quote_refreshed"]
             return [line for line in told if line["symbol"] == "ORCL"]
 
-        [line] = await eventually(refreshed, within=20, what="the worker refreshed the added symbol")
+        [line] = await eventually(refreshed, what="the worker refreshed the added symbol")
         stack.start("beat", BEAT)
         asked = [each for each in events(stack, "api") if each.get("request_id") == TRACE]
         calls = (await stack.calls())["calls"]
@@ -53,5 +53,5 @@ async def test_one_id_leads_from_a_request_over_the_task_to_the_call_and_every_l
             tasks = {each.get("task_id") for each in events(stack, "worker")} - {None, line["task_id"]}
             return bool(tasks)
 
-        await eventually(ticked, within=20, what="a task of beat's has logged too")
+        await eventually(ticked, what="a task of beat's has logged too")
         assert all(events(stack, name) is not None for name in ("api", "worker", "beat"))

@@ -108,7 +108,7 @@ def test_a_process_does_not_repeat_a_password_that_it_takes_for_a_port(command: 
     canaries = Canaries()
     env = {**TESTING, "REDIS_URL": f"redis://u:{canaries.plant('a password', '{0}/{0}')}@h/0"}
 
-    ended = subprocess.run(command, env=env, capture_output=True, timeout=30, check=False)
+    ended = subprocess.run(command, env=env, capture_output=True, timeout=60, check=False)
 
     assert [] == canaries.find([("its output", ended.stdout + ended.stderr)])
     assert (2, True) == (ended.returncode, b"REDIS_URL" in ended.stderr)

@@ -94,7 +94,7 @@ class Stack:
         async def answers() -> bool:
             return (await self.get(f"{url}/api/health"))[0] == 200
 
-        await eventually(answers, within=20, what=f"{url} answers")
+        await eventually(answers, what=f"{url} answers")
 
     def execute(self, statement: str, *values: Any) -> list[Any]:
         """Run a statement on the database, past every process; its rows."""
@@ -128,7 +128,7 @@ async def open_stack(limits: str, *, throwaway: bool = True, **settings: str) ->
         stack = Stack(folder, env, postgres, redis, http, f"http://127.0.0.1:{port}")
         try:
             stack.start("simulator", SIMULATOR)
-            await eventually(stack.calls, within=15, what="the simulator answers")
+            await eventually(stack.calls, what="the simulator answers")
             yield stack
         except AssertionError:  # of whoever opens more on it: pytest does not raise a failed test in here
             print(*map(stack.last_words, stack.processes), sep="\n")

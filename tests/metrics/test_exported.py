@@ -97,14 +97,14 @@ async def use(run: Run) -> None:
         lags = await run.value("api", "quotewell_stream_lag_seconds_count")
         return bool(ended and lags and await run.value("api", "quotewell_http_hot_answers_total"))
 
-    await eventually(complete, within=30, what="everything was counted")
+    await eventually(complete, what="everything was counted")
 
 
 async def until(ask: Callable[[str], Awaitable[int]], path: str, status: int) -> None:
     async def met() -> bool:
         return await ask(path) == status
 
-    await eventually(met, within=20, what=f"{path} is {status}")
+    await eventually(met, what=f"{path} is {status}")
 
 
 async def test_both_processes_count_together_and_one_that_is_killed_leaves_what_it_counted() -> None:
@@ -124,7 +124,7 @@ async def test_both_processes_count_together_and_one_that_is_killed_leaves_what_
         async def two_again() -> bool:
             return len(await children(parent)) == 2 and await run.value("api", behind) > 0
 
-        await eventually(two_again, within=20, what="two new processes follow the stream")
+        await eventually(two_again, what="two new processes follow the stream")
         await until(run.fresh, path, 200)
         assert await run.value("api", name) >= counted
         assert await run.value("api", "process_resident_memory_bytes") < 2 * memory  # what the dead had counts no more
@@ -145,7 +145,7 @@ async def test_a_store_that_is_away_is_told_and_what_is_counted_stays() -> None:
         async def away() -> bool:
             return 'quotewell_store_up{store="postgres"} 0.0' in await run.scrape("api")
 
-        await eventually(away, within=5, what="PostgreSQL is told to be away")
+        await eventually(away, what="PostgreSQL is told to be away")
         text = await run.scrape("api")
         assert "quotewell_slots_free" not in text
         assert 'quotewell_store_up{store="redis"} 1.0' in text
@@ -155,4 +155,4 @@ async def test_a_store_that_is_away_is_told_and_what_is_counted_stays() -> None:
         async def back() -> bool:
             return 'quotewell_store_up{store="postgres"} 1.0' in await run.scrape("api")
 
-        await eventually(back, within=10, what="and back again")
+        await eventually(back, what="and back again")

@@ -18,7 +18,7 @@ async def test_beats_tick_is_told_by_its_header_and_a_worker_by_its_name() -> No
             return names if "beat" in names else set()
 
         try:
-            found = await eventually(seen, within=25, what="beat's tick is worked")
+            found = await eventually(seen, what="beat's tick is worked")
         finally:
             await server.close()
 

@@ -80,7 +80,7 @@ async def typed(shell: Shell, *words: str) -> AsyncIterator[asyncio.subprocess.P
 async def interrupt(process: asyncio.subprocess.Process) -> tuple[int | None, str, str]:
     """Press Ctrl-C; the exit code, and what it still wrote."""
     process.send_signal(signal.SIGINT)
-    out, err = await asyncio.wait_for(process.communicate(), 20)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode, out.decode(), err.decode()
 
 

@@ -27,9 +27,9 @@ async def test_followed_calls_are_printed_once_as_they_end(beside: Shell, work: 
         await beside.ado("refresh", "IBM")
         async with typed(beside, "calls", "--follow", "--json", "--class", "operator") as following:
             assert following.stdout is not None
-            first = json.loads(await asyncio.wait_for(following.stdout.readline(), 20))
+            first = json.loads(await asyncio.wait_for(following.stdout.readline(), 60))
             await beside.ado("refresh", "ORCL", "ZZZZQ", code=1)
-            more = [json.loads(await asyncio.wait_for(following.stdout.readline(), 20)) for _ in range(2)]
+            more = [json.loads(await asyncio.wait_for(following.stdout.readline(), 60)) for _ in range(2)]
             code, rest, told = await interrupt(following)
 
     assert (["IBM"], "ok") == (first["subjects"], first["outcome"])

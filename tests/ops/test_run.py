@@ -49,7 +49,7 @@ def writes_its_pid(file: Path) -> str:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
@@ -75,7 +75,7 @@ def test_a_signal_ends_every_process(tmp_path: Path, signum: signal.Signals, cod
     until(lambda: written(one) and written(two))
 
     running.send_signal(signum)
-    running.communicate(timeout=10)
+    running.communicate(timeout=60)
 
     assert running.returncode == code
     assert (alive(one), alive(two)) == (False, False)
@@ -98,7 +98,7 @@ def test_a_process_that_will_not_end_is_killed(tmp_path: Path) -> None:
     until(lambda: written(deaf))
 
     running.terminate()
-    running.communicate(timeout=10)
+    running.communicate(timeout=60)
 
     assert running.returncode == 143
     assert not alive(deaf)
@@ -109,7 +109,7 @@ def test_a_process_that_dies_ends_all_and_is_named(tmp_path: Path) -> None:
     dies = f"while ! test -s {web}; do sleep 0.02; done; exit 3"
     running = start({"web": writes_its_pid(web), "worker": dies})
 
-    said = running.communicate(timeout=10)[0]
+    said = running.communicate(timeout=60)[0]
 
     assert running.returncode == 1
     assert "worker ended with 3" in said
@@ -119,7 +119,7 @@ def test_a_process_that_dies_ends_all_and_is_named(tmp_path: Path) -> None:
 def test_a_process_that_ends_well_ends_all_too(tmp_path: Path) -> None:
     running = start({"web": "sleep 600", "worker": "true"})
 
-    said = running.communicate(timeout=10)[0]
+    said = running.communicate(timeout=60)[0]
 
     assert running.returncode == 1
     assert "worker ended with 0" in said
@@ -137,14 +137,14 @@ def test_the_demo_may_end_alone(tmp_path: Path) -> None:
         running.wait(1)  # longer than honcho's loop needs to see it
     assert alive(web)
     running.terminate()
-    running.communicate(timeout=10)
+    running.communicate(timeout=60)
     assert running.returncode == 143
 
 
 def test_a_demo_that_fails_ends_all() -> None:
     running = start({"web": "sleep 600", "demo": "exit 4"})
 
-    said = running.communicate(timeout=10)[0]
+    said = running.communicate(timeout=60)[0]
 
     assert running.returncode == 1
     assert "demo ended with 4" in said
@@ -155,7 +155,7 @@ def test_what_a_dead_process_has_left_behind_is_swept(tmp_path: Path) -> None:
     leaves = f"sleep 600 >/dev/null 2>&1 & echo $! > {child}; exit 3"
     running = start({"worker": leaves})
 
-    running.communicate(timeout=10)
+    running.communicate(timeout=60)
 
     until(lambda: not alive(child))
 
@@ -166,7 +166,7 @@ def test_a_signal_before_all_have_started_ends_all(tmp_path: Path) -> None:
     early = early.replace("run.KILL_SECONDS", EARLY_SIGNAL + "run.KILL_SECONDS")
     running = start({"web": writes_its_pid(web)}, early)
 
-    running.communicate(timeout=10)
+    running.communicate(timeout=60)
 
     assert running.returncode == 143
     assert not alive(web)
@@ -206,7 +206,7 @@ def test_the_command_starts_nothing_when_a_port_is_taken() -> None:
         env = {**os.environ, **STORES, "PORT": str(taken.getsockname()[1])}
         command = [sys.executable, "-m", "ops.local.run"]
 
-        ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=15)
+        ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60)
 
     assert ended.returncode == 2
     assert ended.stderr.startswith("PORT: ")

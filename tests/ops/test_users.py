@@ -17,7 +17,7 @@ from api.app import create_app
 from common.passwords import SCHEME, Passwords
 from common.process.settings import Settings
 from tests.api.conftest import Client, close
-from tests.harness.polling import eventually
+from tests.harness.polling import BUSY, eventually
 from tests.ops.conftest import QUOTEWELL, Shell
 
 ADA = ("ada", "ada@example.com")
@@ -120,7 +120,7 @@ async def test_a_lock_holds_at_the_api_within_a_second_and_until_it_is_opened(sh
 
     assert not await is_out()
     await asyncio.to_thread(shell.do, "user", "lock", "ada")
-    await eventually(is_out, within=1)
+    await eventually(is_out, within=1 + BUSY)
     while_locked = await api.post("/api/auth/login", json=credentials)
     await asyncio.to_thread(shell.do, "user", "unlock", "ada")
     unlocked = await api.post("/api/auth/login", json=credentials)
@@ -235,9 +235,9 @@ async def test_a_password_is_asked_for_twice_and_not_shown(shell: Shell) -> None
     assert terminal.stdout is not None
     shown = b""
     for prompt, answer in [(b"Password", PASSWORD), (b"Once more", OTHER), (b"Password", OTHER), (b"Once more", OTHER)]:
-        shown += await asyncio.wait_for(terminal.stdout.readuntil(prompt + b": "), 20)
+        shown += await asyncio.wait_for(terminal.stdout.readuntil(prompt + b": "), 60)
         terminal.stdin.write(f"{answer}\n".encode())
-    rest, _ = await asyncio.wait_for(terminal.communicate(), 20)
+    rest, _ = await asyncio.wait_for(terminal.communicate(), 60)
 
     assert (0, True) == (terminal.returncode, b"ada (1): user created" in rest), shown + rest
     assert await accepts(shell, OTHER)

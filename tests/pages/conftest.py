@@ -26,7 +26,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 PHONE, DESK = ViewportSize(width=360, height=740), ViewportSize(width=1280, height=900)
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
-PATIENCE = 10_000  # milliseconds for what a page is to show
+PATIENCE = 30_000  # milliseconds for what a page is to show
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ async def test_a_dead_fifth_takes_a_twentieth_of_the_calls_and_the_living_stay_y
     day = await standard_day(begin, OPEN, 100)
     dead = set(sorted(day.record.weights)[2::5])
     day.provider = lambda grant, _now: Outcome.NO_DATA if grant.subjects[0] in dead else Outcome.OK
-    until = OPEN + timedelta(hours=3)
+    until = OPEN + timedelta(hours=2)
     await day.run(until)
 
     living = {symbol: weight for symbol, weight in day.record.weights.items() if symbol not in dead}

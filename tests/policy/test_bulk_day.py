@@ -29,7 +29,7 @@ def refuses_bulk(grant: Grant, _now: datetime) -> Outcome:
 
 async def test_each_call_carries_a_hundred_symbols_and_all_stay_young(begin: Begin) -> None:
     day = await premium_day(begin, OPEN, 500)
-    until = OPEN + timedelta(seconds=75)
+    until = OPEN + timedelta(seconds=45)
     await day.run(until)
 
     bound = lower_bound(list(day.record.weights.values()), 75 * A_CALL)

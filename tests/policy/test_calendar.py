@@ -39,7 +39,7 @@ async def test_refreshing_begins_at_the_open_ends_at_the_close_and_sweeps_once(
     begin: Begin, start: str, sessions: list[Session]
 ) -> None:
     day = await begin(at(start), PROVIDER_LIMITS="1/5min", PROVIDER_DATA="realtime")
-    day.cap = timedelta(minutes=10)
+    day.cap = timedelta(minutes=30)
     await day.watch(crowd(SYMBOLS))
     last: datetime = sessions[-1][1]
     await day.run(last + timedelta(hours=3))

@@ -25,8 +25,8 @@ HAS_CLOSE = "SELECT symbol FROM quotes WHERE fetched_at >= $1 AND trading_day >=
 
 
 async def standard_day(begin: Begin, close: datetime, **env: str) -> Day:
-    """Twenty symbols at five calls a minute, from an hour before a close."""
-    day = await begin(close - HOUR, ALPHA_VANTAGE_PLAN="standard", **env)
+    """Twenty symbols at five calls a minute, from ten minutes before a close."""
+    day = await begin(close - 10 * MINUTE, ALPHA_VANTAGE_PLAN="standard", **env)
     await day.watch(crowd(20))
     return day
 
@@ -128,7 +128,7 @@ async def test_a_symbol_without_trades_does_not_stop_the_others_when_the_market_
     await day.run(MONDAY + 2 * HOUR)
     opening = at("2026-11-17T14:30")
     day.clock.set(opening - 5 * MINUTE)
-    await day.run(opening + HOUR)
+    await day.run(opening + HOUR / 2)
 
     session = day.record.asked(opening, day.now)
     assert {*day.record.weights} == {*session}
@@ -176,6 +176,7 @@ async def test_a_free_keys_symbol_that_is_behind_the_others_is_asked_again_that_
 async def test_symbols_without_trades_take_no_more_of_a_free_keys_week_than_the_others(begin: Begin) -> None:
     """Three of twenty are never traded: they are tried, and the others have their closes all the same."""
     day = await free_day(begin, 20, dict.fromkeys(("S0001", "S0002", "S0010"), 60 * 24 * HOUR))
+    day.cap = 20 * MINUTE
     missing = []
     for close in (at(f"2026-11-{n}T21:00") for n in (16, 17, 18)):
         await day.run(close + 23 * HOUR)
@@ -195,7 +196,7 @@ async def test_a_quota_that_sweeps_by_night_keeps_its_failures_to_a_fifth(begin:
     def every_other(_grant: Grant, _now: datetime) -> Outcome:
         return Outcome.UNAVAILABLE if next(made) % 2 else Outcome.OK
 
-    day.provider = every_other
+    day.provider, day.cap = every_other, 5 * MINUTE
     await day.run(MONDAY + 17 * HOUR)
 
     night = day.record.between(MONDAY, day.now)

@@ -40,7 +40,7 @@ async def test_one_symbol_is_asked_each_hour_until_the_day_is_out_and_then_each_
 
 async def test_a_probe_follows_the_other_by_an_hour_and_a_look(begin: Begin) -> None:
     day = await free_day(begin, "2026-11-16T20:55", 10)
-    day.cap = timedelta(seconds=10)
+    day.cap = timedelta(seconds=30)
     await day.run(CLOSE + 3 * HOUR + timedelta(minutes=1))
 
     first, second, third = (call.at for call in day.record.calls[:3])
@@ -52,6 +52,7 @@ async def test_a_probe_follows_the_other_by_an_hour_and_a_look(begin: Begin) -> 
 async def test_over_a_holiday_and_a_weekend_nothing_is_asked(begin: Begin) -> None:
     wednesday, friday, monday = at("2026-11-25T21:00"), at("2026-11-27T18:00"), at("2026-11-30T21:00")
     day = await free_day(begin, "2026-11-25T15:00", 10)
+    day.cap = timedelta(minutes=20)
     await day.run(monday + HOUR)
 
     evening = timedelta(hours=4)
@@ -73,6 +74,7 @@ async def test_of_more_symbols_than_calls_the_heaviest_go_first(begin: Begin) ->
 
 async def test_of_more_symbols_than_calls_no_24_hours_have_more_than_25_calls(begin: Begin) -> None:
     day = await free_day(begin, "2026-11-16T15:00", 40)
+    day.cap = timedelta(minutes=20)
     await day.run(at("2026-11-19T15:00"))
 
     assert over_limit(day.resources.budget.limits, day.record.calls) == {}

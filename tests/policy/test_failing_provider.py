@@ -51,8 +51,9 @@ async def test_an_outage_of_six_hours_costs_a_free_key_a_fifth_of_its_day(begin:
     day = await free_day(begin, 15)
     back = EVENING + 6 * HOUR
     day.provider = fails(Outcome.UNAVAILABLE, CLOSE, back)  # type: ignore[assignment]
-    for n in range(350):  # and somebody waits all the time
-        day.plan(EVENING + n * MINUTE, lambda: day.miss("MISS"))
+    day.cap = 5 * MINUTE
+    for n in range(0, 350, 5):  # and somebody waits all the time
+        day.plan(EVENING + n * MINUTE, lambda: day.miss("MISS", ttl=5 * MINUTE))
     await day.run(CLOSE + 20 * HOUR)
 
     failed = [call for call in day.record.calls if call.outcome is Outcome.UNAVAILABLE]
@@ -64,7 +65,7 @@ async def test_an_outage_of_six_hours_costs_a_free_key_a_fifth_of_its_day(begin:
 
 async def test_where_no_connection_comes_the_provider_is_tried_each_minute(begin: Begin) -> None:
     day = await free_day(begin, 15)
-    back = EVENING + 6 * HOUR
+    back = EVENING + 2 * HOUR
     day.provider = fails(Outcome.UNSENT, CLOSE, back)  # type: ignore[assignment]
     await day.run(back + 2 * MINUTE)
 
@@ -86,8 +87,9 @@ async def test_the_first_answer_opens_the_gate(begin: Begin) -> None:
 async def test_a_refused_key_costs_a_fifth_of_the_day_whoever_waits(begin: Begin) -> None:
     day = await free_day(begin, 15)
     day.provider = lambda _grant, _now: Outcome.BAD_KEY
-    for n in range(24 * 60):
-        day.plan(CLOSE + n * MINUTE, lambda: day.miss("MISS"))
+    day.cap = 5 * MINUTE
+    for n in range(0, 24 * 60, 5):
+        day.plan(CLOSE + n * MINUTE, lambda: day.miss("MISS", ttl=5 * MINUTE))
     await day.run(CLOSE + 24 * HOUR)
 
     assert len(day.record.calls) <= 5

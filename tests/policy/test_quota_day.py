@@ -1,4 +1,4 @@
-"""Five hundred calls a day, twenty symbols, on two days in a row: spread over the session, with room for who waits."""
+"""A quota of calls a day, on two days in a row: spread over the session, with room for who waits."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,10 +14,11 @@ from tests.policy.record import over_limit
 MONDAY = at("2026-11-16T14:30"), at("2026-11-16T21:00")
 TUESDAY = at("2026-11-17T14:30"), at("2026-11-17T21:00")
 HOUR = timedelta(hours=1)
+QUOTA, SYMBOLS, MISSES = 200, 8, 24
 AT_ONCE = timedelta(seconds=2)  # the rule of a second, and a call under way
 
 
-async def quota_day(begin: Begin, quota: int = 500, symbols: int = 20) -> Day:
+async def quota_day(begin: Begin, quota: int = QUOTA, symbols: int = SYMBOLS) -> Day:
     day = await begin(MONDAY[0] - HOUR, ALPHA_VANTAGE_PLAN="standard", PROVIDER_LIMITS=f"1/1s,5/1min,{quota}/1d")
     day.cap = timedelta(minutes=10)
     await day.watch(crowd(symbols))
@@ -40,7 +41,7 @@ def waited(day: Day, wanted: dict[str, datetime]) -> list[timedelta]:
 
 
 async def test_a_quota_is_spread_over_each_of_two_sessions(begin: Begin) -> None:
-    day = await quota_day(begin)
+    day = await quota_day(begin, 500, 20)
     await day.run(TUESDAY[1] + HOUR)
 
     assert len(day.record.between(MONDAY[0], TUESDAY[0])) >= 0.98 * 500
@@ -63,20 +64,20 @@ async def test_the_session_leaves_the_sweep_its_call_for_each_symbol(begin: Begi
 
 async def test_who_waits_is_served_at_once_on_the_first_day(begin: Begin) -> None:
     day = await quota_day(begin)
-    wanted = plan_misses(day, MONDAY, 60)
+    wanted = plan_misses(day, MONDAY, MISSES)
     await day.run(MONDAY[1])
 
     waits = waited(day, wanted)
     assert len(waits) == len(wanted)
     assert max(waits) <= AT_ONCE
-    rest = lower_bound(list(day.record.weights.values()), (500 - 20 - 60) / 390)
+    rest = lower_bound(list(day.record.weights.values()), (QUOTA - SYMBOLS - MISSES) / 390)
     assert day.record.age(day.calendar, *MONDAY) <= 1.05 * rest
     assert over_limit(day.resources.budget.limits, day.record.calls) == {}
 
 
 async def test_who_waits_is_served_at_once_after_a_day_that_was_used_up(begin: Begin) -> None:
     day = await quota_day(begin)
-    wanted = plan_misses(day, TUESDAY, 60)
+    wanted = plan_misses(day, TUESDAY, MISSES)
     await day.run(TUESDAY[1])
 
     waits = waited(day, wanted)

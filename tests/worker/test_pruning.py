@@ -14,6 +14,7 @@ from common.process.resources import Resources, open_redis
 from common.store.budget import heartbeats, ledger, refresh_jobs
 from common.store.connection.pool import acquire, transaction
 from common.store.market import bars, feed, history, listings, quotes, searches
+from tests.harness.polling import PATIENCE
 from worker import pruning
 from worker.jobs import work_queue
 from worker.pruning import prune
@@ -201,7 +202,7 @@ async def test_a_quote_that_is_published_while_it_is_forgotten_leaves_no_key(res
 
 async def test_who_publishes_a_quote_before_its_deletion_is_committed_takes_the_key_back(resources: Resources) -> None:
     quote = await save_quote(resources, "OLD", 366 * DAY)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         async with transaction(resources.db) as connection:
             gone = await quotes.delete_unwanted(connection, keep=365 * DAY, half_life=DAY, most=10)
             await feed.forget(resources.redis, gone)
@@ -216,7 +217,7 @@ async def test_who_publishes_a_quote_before_its_deletion_is_committed_takes_the_
 
 async def test_a_quote_that_is_fetched_anew_while_it_is_forgotten_stays(resources: Resources) -> None:
     old = await save_quote(resources, "OLD", 366 * DAY)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         async with transaction(resources.db) as connection:
             now = await ledger.select_now(connection)
             await quotes.upsert_quote(

@@ -14,7 +14,7 @@ from common.store.accounts.logins import delete_old_logins, end_logins
 from common.store.accounts.users import update_locked
 from common.store.connection.pool import acquire
 from tests.api.conftest import PASSWORD, Client, OpenApi
-from tests.harness.polling import eventually
+from tests.harness.polling import BUSY, eventually
 
 ANOTHER = "another correct horse"
 
@@ -63,7 +63,7 @@ async def out(client: Client, device: Device) -> None:
     async def refused() -> bool:
         return await me(client, device) == 401
 
-    await eventually(refused, within=1)
+    await eventually(refused, within=1 + BUSY)
 
 
 async def refresh(client: Client, device: Device) -> tuple[int, dict[str, Any]]:

@@ -287,9 +287,18 @@ def _wild_headers(chance: random.Random) -> str:
     ).strip()
 
 
-async def test_ten_thousand_random_headers_are_401_each(api: Client, ada: User) -> None:
-    chance = random.Random(1)
-    values = [_wild_headers(chance) for _ in range(10_000)]
+async def test_ten_thousand_random_headers_are_refused_each() -> None:
+    chance, tokens = random.Random(1), Tokens(SECRET, ttl=timedelta(hours=1))
+
+    for _ in range(10_000):
+        request = make_mocked_request("GET", "/", headers={"Authorization": _wild_headers(chance)})
+        with pytest.raises(InvalidToken):
+            await tokens.verify(request)
+
+
+async def test_a_thousand_random_headers_are_401_each(api: Client, ada: User) -> None:
+    chance = random.Random(2)
+    values = [_wild_headers(chance) for _ in range(1000)]
     wrong: list[tuple[int, str]] = []
 
     async def send(some: list[str]) -> None:
@@ -312,7 +321,7 @@ ODD_HEADERS = st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit", "b64
 ODD_CLAIMS = st.dictionaries(st.sampled_from([*REQUIRED, "scope"]), JSON, max_size=3)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(header=ODD_HEADERS, content=ODD_CLAIMS)
 def test_whatever_a_signed_token_says_it_is_taken_or_refused(header: dict[str, Any], content: dict[str, Any]) -> None:
     text = token({**claims(), **content}, header={**HEADER, **header})

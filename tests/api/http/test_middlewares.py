@@ -16,6 +16,7 @@ from api.http import middlewares
 from api.http.middlewares import accepts, public, scoped
 from common.process.settings import Settings
 from tests.api.conftest import Client, User, close, register
+from tests.harness.polling import PATIENCE
 
 PUBLIC = {
     ("POST", "/api/auth/register"),
@@ -233,7 +234,7 @@ async def test_an_error_is_not_to_be_stored(api: Client) -> None:
 async def test_what_fails_before_the_application_names_no_version_either(api: Client, raw: bytes, status: int) -> None:
     reader, writer = await asyncio.open_connection(api.host, api.port)
     writer.write(raw)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from tests.api.conftest import PASSWORD, Client, User
+from tests.harness.polling import PATIENCE
 
 JSON = "application/json"
 ROUTES = ["/api/auth/register", "/api/auth/login", "/api/watchlist"]
@@ -88,7 +89,7 @@ async def test_a_body_with_broken_chunks_is_no_server_error(api: Client) -> None
     writer.write(head.encode())
     await writer.drain()
     writer.write(b'5\r\n{"a":\r\nZZ\r\n')
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         answer = await reader.read(15)
     writer.close()
     await writer.wait_closed()

@@ -78,7 +78,7 @@ async def test_a_misspelt_name_of_which_the_provider_knows_nothing_is_found_all_
 async def test_a_weak_hit_is_shown_alone_for_a_moment_where_the_provider_does_not_answer(
     open_api: OpenApi, provider: Provider
 ) -> None:
-    api = set_listing(await open_api(miss_wait=timedelta(seconds=0.1)))
+    api = set_listing(await open_api(miss_wait=timedelta(seconds=0.1), provider_timeout=timedelta(seconds=1)))
     await provider.fault("hang")
     response = await api.get("/api/search/mircosoft")
     alone = [row["symbol"] for row in await response.json()]

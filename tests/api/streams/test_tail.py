@@ -22,11 +22,11 @@ async def tell(redis: Redis, quote: Quote) -> None:
     await redis.xadd(feed.STREAM, {"body": encode(quote)})
 
 
-async def until_price(client: Client, symbol: str, price: float, *, seconds: float = 5) -> None:
+async def until_price(client: Client, symbol: str, price: float) -> None:
     async def served() -> bool:
         return await price_of(client, symbol) == price
 
-    await eventually(served, within=seconds)
+    await eventually(served)
 
 
 async def until_followed(client: Client) -> None:

@@ -302,7 +302,7 @@ async def test_a_premium_plan_gets_the_running_day_and_not_the_last_finished_one
     assert closed.trading_day < price.trading_day
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(asked=ANSWERS)
 async def test_no_odd_answer_leaves_a_call_unsettled(resources: Resources, asked: tuple[Function, bytes]) -> None:
     function, body = asked

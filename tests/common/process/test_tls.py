@@ -131,7 +131,7 @@ async def test_with_verification_off_any_certificate_is_taken(
 ) -> None:
     ready = over_tls(settings, f"rediss://{host}:{port}", "off")
 
-    await eventually(lambda: reaches(ready, redis), within=10, what="Redis is reached")
+    await eventually(lambda: reaches(ready, redis), what="Redis is reached")
 
 
 @CLIENTS
@@ -140,7 +140,7 @@ async def test_a_ca_that_the_url_names_is_believed(
 ) -> None:
     ready = over_tls(settings, f"rediss://localhost:{port}?ssl_ca_certs={certificate}", "on")
 
-    await eventually(lambda: reaches(ready, redis), within=10, what="Redis is reached")
+    await eventually(lambda: reaches(ready, redis), what="Redis is reached")
 
 
 @CLIENTS
@@ -150,7 +150,7 @@ async def test_a_ca_that_openssl_is_told_of_is_believed(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     ready = over_tls(settings, f"rediss://localhost:{port}", "on")
 
-    await eventually(lambda: reaches(ready, redis), within=10, what="Redis is reached")
+    await eventually(lambda: reaches(ready, redis), what="Redis is reached")
 
 
 @CLIENTS

@@ -49,7 +49,7 @@ def test_a_hundred_bars_are_sound_and_fall_on_trading_days_newest_first(now: dat
     assert all(newer.day > older.day for newer, older in pairwise(bars))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1_420_000_000, 2_200_000_000),  # 2015 to 2039
     st.integers(0, 2**64 - 1),
