@@ -6,10 +6,18 @@ import uuid
 from aiohttp import web
 
 from api.http.answers import ALWAYS, NO_STORE
-from common.errors import InvalidToken, NotNow, QuotewellError
+from common.errors import InvalidToken, NotNow, QuotewellError, UnsupportedMediaType
 
 UNEXPECTED = "something went wrong here; the log has it under this request_id"
+CODINGS = ("gzip", "deflate")  # of a request's body
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class UnsupportedCoding(UnsupportedMediaType):
+    """Send the body as it is, or compressed with one of the codings in `Accept-Encoding`."""
+
+    def __init__(self) -> None:
+        super().__init__(f"expected a body without Content-Encoding, or with {' or '.join(CODINGS)}")
 
 
 def request_id_of(request: web.BaseRequest) -> str:
@@ -25,6 +33,8 @@ def refuse(error: QuotewellError, request_id: str) -> web.Response:
     if isinstance(error, NotNow):
         body["retry_after"] = error.retry_after
         headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, UnsupportedCoding):
+        headers["Accept-Encoding"] = ", ".join(CODINGS)
     if error.status == 401:
         wrong = ', error="invalid_token"' if isinstance(error, InvalidToken) else ""
         headers["WWW-Authenticate"] = f'Bearer realm="quotewell"{wrong}'

@@ -12,10 +12,12 @@ from functools import cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 from msgspec import Meta, Struct
 
 from api.http import connections
+from api.http.expectations import invite_body
+from api.http.refusals import CODINGS, UnsupportedCoding
 from common.errors import InvalidRequest, UnsupportedMediaType
 
 MAX_WAIT = 20  # seconds
@@ -65,6 +67,10 @@ async def read(request: web.Request, kind: type[S]) -> S:
 async def _read_object(request: web.Request) -> dict[str, Any]:
     if request.content_type != "application/json":
         raise UnsupportedMediaType("expected a body of type application/json")
+    coding = ",".join(request.headers.getall(hdrs.CONTENT_ENCODING, [])).strip().lower()
+    if coding not in ("", "identity", *CODINGS):
+        raise UnsupportedCoding
+    await invite_body(request)
     try:
         content = json.loads(
             (await request.read()).decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant
