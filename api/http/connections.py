@@ -46,6 +46,13 @@ class SlowBody(InvalidRequest):
     """Send the whole body at once; the connection is closed."""
 
 
+class ClientGone(ClientError):
+    """The client hung up before its whole body had arrived. Nobody gets this answer; logs and metrics show its status."""
+
+    status = 499
+    code = "client_gone"
+
+
 class Connection(RequestHandler):
     """One connection. A late head closes it without an answer, as idleness does."""
 

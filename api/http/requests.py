@@ -50,12 +50,15 @@ def route_of(request: web.Request) -> str | None:
 async def read(request: web.Request, kind: type[S]) -> S:
     """The JSON object in the body as a `kind`.
 
-    Refuse duplicate keys, NaN, invalid UTF-8, deep nesting, NUL and lone surrogates; refuse a slow body and close its connection.
+    Refuse duplicate keys, NaN, invalid UTF-8, deep nesting, NUL and lone surrogates; refuse a slow body and close its connection. Raise
+    `ClientGone` if the client hangs up.
     """
     try:
         async with asyncio.timeout(connections.BODY_TIMEOUT):
             content = _convert(await _read_object(request), kind)
-    except TimeoutError:
+    except OSError:  # a TimeoutError is one, too
+        if request.transport is None:
+            raise connections.ClientGone("expected the whole body before the end of the connection") from None
         raise connections.SlowBody(f"expected the whole body within {connections.BODY_TIMEOUT:g} seconds") from None
     for name in kind.__struct_fields__:
         value = getattr(content, name)
