@@ -26,7 +26,8 @@ QuotewellError
     ├── RateLimited                     429 rate_limited
     ├── QuotePending                    503 quote_pending
     ├── StoreUnavailable                503 store_unavailable
-    │   └── StoreUnfit                  503 store_unavailable
+    │   ├── StoreUnfit                  503 store_unavailable
+    │   └── StoreBusy                   503 overloaded
     ├── ProviderUnavailable             503 provider_unavailable
     └── Overloaded                      503 overloaded
 """
@@ -207,6 +208,12 @@ class StoreUnavailable(NotNow):
 
 class StoreUnfit(StoreUnavailable):
     """PostgreSQL answers and refuses: migrate it (`quotewell migrate`), or correct DATABASE_URL."""
+
+
+class StoreBusy(StoreUnavailable):
+    """Try again later; all of our connections to PostgreSQL are in use. Nothing was written."""
+
+    code = "overloaded"
 
 
 class ProviderUnavailable(NotNow):

@@ -85,7 +85,7 @@ async def work_queue(resources: Resources, *, keep_on: Callable[[], bool]) -> in
             try:
                 answer = await obtain_permit(resources)
             except StoreUnavailable as error:
-                resources.health.note("ledger", up=False, reason=str(error))
+                resources.health.note_failure("ledger", error)
                 break
             resources.health.note("ledger", up=True)
             if isinstance(answer, Permit):
