@@ -24,6 +24,7 @@ QuotewellError
 │   └── UnsupportedMediaType            415 unsupported_media_type
 └── NotNow                              temporary: sent with Retry-After
     ├── RateLimited                     429 rate_limited
+    ├── TooManyStreams                  429 too_many_streams
     ├── QuotePending                    503 quote_pending
     ├── StoreUnavailable                503 store_unavailable
     │   ├── StoreUnfit                  503 store_unavailable
@@ -192,6 +193,13 @@ class RateLimited(NotNow):
 
     status = 429
     code = "rate_limited"
+
+
+class TooManyStreams(NotNow):
+    """Close one of your streams first; this user or network has as many open as it may."""
+
+    status = 429
+    code = "too_many_streams"
 
 
 class QuotePending(NotNow):

@@ -29,7 +29,8 @@ from aiohttp.web_server import Server
 from api.http.answers import SERVER
 from api.http.expectations import UnknownExpectation, check_expectation, waits
 from api.http.heads import find_fault
-from api.http.refusals import UNEXPECTED, UnsupportedCoding, refuse, request_id_of
+from api.http.peers import peers_of
+from api.http.refusals import UNEXPECTED, UnsupportedCoding, encode, new_request_id, refuse, request_id_of
 from common.errors import ClientError, InvalidRequest, QuotewellError
 
 HEAD_TIMEOUT = 8.0  # seconds for a head, from the opening of the connection or from the head's first byte
@@ -56,7 +57,7 @@ class ClientGone(ClientError):
 class Connection(RequestHandler):
     """One connection. A late head closes it without an answer, as idleness does."""
 
-    __slots__ = ("_due", "_gone", "_heads", "_last_body", "_timer")
+    __slots__ = ("_due", "_gone", "_heads", "_last_body", "_peers", "_timer")
 
     def __init__(self, manager: Server, **options: Any) -> None:
         super().__init__(manager, **({"lingering_time": LINGER_TIMEOUT} | options))
@@ -65,17 +66,28 @@ class Connection(RequestHandler):
         self._timer: asyncio.TimerHandle | None = None
         self._gone: asyncio.Future[None] | None = None
         self._last_body: StreamReader | None = None  # of the last request that this connection serves
+        self._peers = peers_of(manager)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._await_head()
+        refused = self._peers.enter(self, transport.get_extra_info("peername")) if self._peers is not None else None
+        if refused is not None and self.transport is not None:
+            self.transport.write(encode(refuse(refused, new_request_id())))
+            self.force_close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
+        if self._peers is not None:
+            self._peers.leave(self)
         if self._timer is not None:
             self._timer.cancel()
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
+
+    def is_idle(self) -> bool:
+        """Whether it waits for a request."""
+        return self._waiter is not None and not self._waiter.done()
 
     def data_received(self, data: bytes) -> None:
         if self._last_body is not None and self._last_body.is_eof():

@@ -23,7 +23,11 @@ class UnsupportedCoding(UnsupportedMediaType):
 def request_id_of(request: web.BaseRequest) -> str:
     """The client's own id if it is well-formed, else a new one."""
     offered = request.headers.get("X-Request-ID")
-    return offered if offered is not None and _ID.fullmatch(offered) else uuid.uuid4().hex
+    return offered if offered is not None and _ID.fullmatch(offered) else new_request_id()
+
+
+def new_request_id() -> str:
+    return uuid.uuid4().hex
 
 
 def refuse(error: QuotewellError, request_id: str) -> web.Response:
@@ -39,3 +43,11 @@ def refuse(error: QuotewellError, request_id: str) -> web.Response:
         wrong = ', error="invalid_token"' if isinstance(error, InvalidToken) else ""
         headers["WWW-Authenticate"] = f'Bearer realm="quotewell"{wrong}'
     return web.json_response(body, status=error.status, headers=headers)
+
+
+def encode(answer: web.Response) -> bytes:
+    """An answer as bytes, the last of its connection, for a client that has not sent its request yet."""
+    body = answer.body if isinstance(answer.body, bytes) else b""
+    headers = {**answer.headers, "Content-Length": str(len(body)), "Connection": "close"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {answer.status} {answer.reason}\r\n{lines}\r\n".encode() + body
