@@ -5,6 +5,7 @@ from aiohttp import web
 
 from api.app import create_app
 from api.http.connections import KEEPALIVE_TIMEOUT
+from api.http.descriptors import raise_limit
 from common.metrics.collector import ServiceCollector
 from common.metrics.export import export
 from common.process.entry import open_process_logs, read_settings
@@ -15,6 +16,7 @@ DRAIN_TIMEOUT = 10  # seconds for requests in flight; the worst case is twice th
 def main() -> None:
     settings = read_settings(serves_tokens=True)
     open_process_logs(settings)
+    raise_limit()
     structlog.get_logger(__name__).info("api_starts", host=settings.host, port=settings.port)
     export(settings.host, settings.metrics_port, ServiceCollector(settings))
     web.run_app(

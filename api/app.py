@@ -20,9 +20,10 @@ from api.accounts.registrations import REGISTRATIONS, Registrations
 from api.accounts.revocations import REVOCATIONS, Revocations
 from api.accounts.throttle import THROTTLE, Throttle
 from api.accounts.tokens import TOKENS, Tokens
-from api.http import cors, middlewares
+from api.http import cors, descriptors, middlewares
 from api.http.connections import patch_aiohttp
 from api.http.keys import QUEUE, RESOURCES
+from api.http.peers import PEERS, Peers
 from api.http.rate_limits import ALLOWANCES, Allowances
 from api.quotes import charts, history, overview, search, stocks
 from api.quotes.hot import answer_hot
@@ -33,6 +34,7 @@ from api.quotes.misses import MISSES, Misses
 from api.quotes.outlook import keep_outlook
 from api.quotes.reads import READS, Reads
 from api.streams.fanout import Streams
+from api.streams.places import PLACES, Places
 from api.streams.public import STREAMS
 from api.streams.tail import follow
 from api.watchlist.stream import PRIVATE, PrivateStreams
@@ -79,6 +81,8 @@ def create_app(settings: Settings) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=MIDDLEWARES)
     app[TOKENS] = Tokens(settings.jwt_secret, previous=settings.jwt_previous_secret, ttl=settings.access_token_ttl)
     app[ALLOWANCES] = Allowances(settings)
+    app[PEERS] = Peers(settings)
+    app[PLACES] = Places(settings.stream_limit)
     app[QUEUE] = open_celery(settings)
     app[MEMORY] = Memory()
     app[READS] = Reads()
@@ -94,6 +98,7 @@ def create_app(settings: Settings) -> web.Application:
 async def _run_services(app: web.Application, *, settings: Settings) -> AsyncIterator[None]:
     """Open the resources, and run the background tasks while the application runs."""
     memory, reads, listing = app[MEMORY], app[READS], app[LISTING]
+    asyncio.get_running_loop().set_exception_handler(descriptors.handle_exception)
     async with open_resources(settings, name="api", statement_timeout=STATEMENT_TIMEOUT) as resources:
         app[RESOURCES] = resources
         dispatcher = Dispatcher(resources)
@@ -117,6 +122,7 @@ async def _run_services(app: web.Application, *, settings: Settings) -> AsyncIte
                 ("revocations", revocations.keep),
                 ("private_streams", private.keep),
                 ("streams", lambda: streams.sweep_for_ever(quotes)),
+                ("descriptors", descriptors.watch),
             )
         }
         yield

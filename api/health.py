@@ -15,7 +15,7 @@ from api.http.keys import RESOURCES
 from api.http.middlewares import public
 from api.quotes.memory import MEMORY
 from common.core.quotes.outlook import Pause, pause
-from common.errors import StoreUnavailable
+from common.errors import StoreBusy, StoreUnavailable
 from common.market_calendar import open_calendar
 from common.operations.status import Word
 from common.operations.types import Time
@@ -113,6 +113,8 @@ async def _database(resources: Resources) -> bool:
     try:
         async with acquire(resources.db) as connection:
             await ledger.select_now(connection)
+    except StoreBusy:
+        return True  # it answered whoever had a connection before
     except StoreUnavailable:
         return False
     return True

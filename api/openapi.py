@@ -29,9 +29,11 @@ from common.errors import (
     NotAcceptable,
     NotFound,
     NotNow,
+    Overloaded,
     PayloadTooLarge,
     QuotewellError,
     RateLimited,
+    StoreBusy,
     StoreUnavailable,
     TokenExpired,
     UnsupportedMediaType,
@@ -115,6 +117,8 @@ class Operation:
             *([] if contract.media == "text/event-stream" else [NotAcceptable]),
             *([RateLimited] if is_counted(self.path) else []),
         ]
+        if StoreUnavailable in found and Overloaded not in found:
+            found.append(StoreBusy)
         by_status = defaultdict(list)
         for error in dict.fromkeys(found):
             by_status[error.status].append(error)

@@ -18,9 +18,11 @@ settings = read_settings(serves_tokens=True)
 share(settings.metrics_port)
 from api.app import create_app  # noqa: E402  from here on metrics are defined
 from api.http.connections import KEEPALIVE_TIMEOUT  # noqa: E402
+from api.http.descriptors import raise_limit  # noqa: E402
 from common.metrics.collector import ServiceCollector  # noqa: E402
 from common.metrics.export import export  # noqa: E402
 
+raise_limit()  # the processes that are forked inherit it
 bind = f"{settings.host}:{settings.port}"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 1)
 worker_class = "aiohttp.GunicornUVLoopWebWorker"

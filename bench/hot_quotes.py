@@ -22,6 +22,8 @@ PRODUCTION = {
     "QUOTEWELL_ENV": "production",
     "JWT_SECRET_KEY": "bench " * 8,
     "HOST": "127.0.0.1",
+    "CONNECTION_LIMIT": NO_LIMIT,
+    "STREAM_LIMIT": NO_LIMIT,
     "CLIENT_LIMIT": NO_LIMIT,
     "LOGIN_LIMIT": NO_LIMIT,
 }

@@ -24,9 +24,11 @@ QuotewellError
 │   └── UnsupportedMediaType            415 unsupported_media_type
 └── NotNow                              temporary: sent with Retry-After
     ├── RateLimited                     429 rate_limited
+    ├── TooManyStreams                  429 too_many_streams
     ├── QuotePending                    503 quote_pending
     ├── StoreUnavailable                503 store_unavailable
-    │   └── StoreUnfit                  503 store_unavailable
+    │   ├── StoreUnfit                  503 store_unavailable
+    │   └── StoreBusy                   503 overloaded
     ├── ProviderUnavailable             503 provider_unavailable
     └── Overloaded                      503 overloaded
 """
@@ -193,6 +195,13 @@ class RateLimited(NotNow):
     code = "rate_limited"
 
 
+class TooManyStreams(NotNow):
+    """Close one of your streams first; this user or network has as many open as it may."""
+
+    status = 429
+    code = "too_many_streams"
+
+
 class QuotePending(NotNow):
     """The symbol is queued; its first quote has not arrived yet."""
 
@@ -207,6 +216,12 @@ class StoreUnavailable(NotNow):
 
 class StoreUnfit(StoreUnavailable):
     """PostgreSQL answers and refuses: migrate it (`quotewell migrate`), or correct DATABASE_URL."""
+
+
+class StoreBusy(StoreUnavailable):
+    """Try again later; all of our connections to PostgreSQL are in use. Nothing was written."""
+
+    code = "overloaded"
 
 
 class ProviderUnavailable(NotNow):

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from common.calls import publish, work
 from common.core.models import CallClass, Function
-from common.errors import StoreUnavailable
+from common.errors import StoreBusy, StoreUnavailable
 from common.process.resources import Resources
 from common.store.budget import heartbeats, ledger, queue, refresh_jobs
 from common.store.connection.pool import acquire, transaction
@@ -41,8 +41,10 @@ async def _attempt(resources: Resources, store: str, chore: Chore) -> None:
         await chore(resources)
     except (RedisError, OSError, StoreUnavailable) as error:
         # The feed needs both stores; the class says which one is away.
-        reason = type(error).__name__ if store == "feed" else str(error)
-        resources.health.note(store, up=False, reason=reason)
+        if store == "feed" and not isinstance(error, StoreBusy):
+            resources.health.note(store, up=False, reason=type(error).__name__)
+        else:
+            resources.health.note_failure(store, error)
 
 
 async def _beat(resources: Resources, *, ticked: bool) -> None:

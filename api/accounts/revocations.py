@@ -50,7 +50,7 @@ class Revocations:
             try:
                 await self._poll()
             except StoreUnavailable as error:
-                self._resources.health.note("database", up=False, reason=str(error))
+                self._resources.health.note_failure("database", error)
             await asyncio.sleep(POLL_INTERVAL)
 
     async def _poll(self) -> None:

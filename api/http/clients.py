@@ -37,6 +37,11 @@ def network_of(request: web.Request) -> str:
     return _seen(request, _network)
 
 
+def client_of(address: str) -> str:
+    """The client of a peer's address, in the form of `address_of`."""
+    return _client(address) or address
+
+
 def _seen(request: web.Request, form: Form) -> str:
     peer = request.remote or ""
     proxies = request.app[RESOURCES].settings.trusted_proxies

@@ -15,7 +15,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from api.http.answers import Answer
 from common.core.models import Quote
-from common.errors import QuotewellError, StoreUnavailable
+from common.errors import NotNow, QuotewellError, StoreUnavailable
 from common.market_calendar import open_calendar
 
 Layer = Literal["answer", "memory", "redis", "postgres", "live"]
@@ -50,6 +50,7 @@ HOT_ANSWERS = Counter(
     "Answers that were ready and went out past everything else, within some 10 microseconds.",
     ["status"],
 )
+REFUSALS = Counter("quotewell_http_refusals", "Answers that tell a client to come again later, by code.", ["code"])
 SERVER_ERRORS = Counter(
     "quotewell_http_server_errors", "Answers of status 500 and above but for 503, which says when to come again."
 )
@@ -78,6 +79,8 @@ READS = Counter("quotewell_reads_flushed", "Reads that were written to the weigh
 LOGINS = Counter("quotewell_logins", "Log-ins by how they went.", ["outcome"])
 
 
+for _error in NotNow.__subclasses__():
+    REFUSALS.labels(_error.code)
 for _login in LOGGED_IN.values():  # create the series early: increase() ignores a counter's first sample
     LOGINS.labels(_login)
 
@@ -92,6 +95,12 @@ def note_request(request: web.Request, status: int, took: float) -> None:
         SERVER_ERRORS.inc()
     if route == LOGIN and status in LOGGED_IN:
         LOGINS.labels(LOGGED_IN[status]).inc()
+
+
+def note_refusal(error: QuotewellError) -> None:
+    """Count an error that is temporary."""
+    if isinstance(error, NotNow):
+        REFUSALS.labels(error.code).inc()
 
 
 def note_lookups(layer: Layer, *, hits: int = 0, misses: int = 0, errors: int = 0) -> None:

@@ -94,6 +94,7 @@ async def shape_errors(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 def _answer(request: web.Request, error: QuotewellError) -> web.Response:
+    metrics.note_refusal(error)
     return refuse(error, request[REQUEST_ID])
 
 

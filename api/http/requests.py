@@ -12,10 +12,12 @@ from functools import cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 from msgspec import Meta, Struct
 
 from api.http import connections
+from api.http.expectations import invite_body
+from api.http.refusals import CODINGS, UnsupportedCoding
 from common.errors import InvalidRequest, UnsupportedMediaType
 
 MAX_WAIT = 20  # seconds
@@ -48,12 +50,15 @@ def route_of(request: web.Request) -> str | None:
 async def read(request: web.Request, kind: type[S]) -> S:
     """The JSON object in the body as a `kind`.
 
-    Refuse duplicate keys, NaN, invalid UTF-8, deep nesting, NUL and lone surrogates; refuse a slow body and close its connection.
+    Refuse duplicate keys, NaN, invalid UTF-8, deep nesting, NUL and lone surrogates; refuse a slow body and close its connection. Raise
+    `ClientGone` if the client hangs up.
     """
     try:
         async with asyncio.timeout(connections.BODY_TIMEOUT):
             content = _convert(await _read_object(request), kind)
-    except TimeoutError:
+    except OSError:  # a TimeoutError is one, too
+        if request.transport is None:
+            raise connections.ClientGone("expected the whole body before the end of the connection") from None
         raise connections.SlowBody(f"expected the whole body within {connections.BODY_TIMEOUT:g} seconds") from None
     for name in kind.__struct_fields__:
         value = getattr(content, name)
@@ -65,6 +70,10 @@ async def read(request: web.Request, kind: type[S]) -> S:
 async def _read_object(request: web.Request) -> dict[str, Any]:
     if request.content_type != "application/json":
         raise UnsupportedMediaType("expected a body of type application/json")
+    coding = ",".join(request.headers.getall(hdrs.CONTENT_ENCODING, [])).strip().lower()
+    if coding not in ("", "identity", *CODINGS):
+        raise UnsupportedCoding
+    await invite_body(request)
     try:
         content = json.loads(
             (await request.read()).decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant

@@ -35,7 +35,7 @@ class Listing:
             try:
                 await self._refresh(resources)
             except StoreUnavailable as error:
-                resources.health.note("database", up=False, reason=str(error))
+                resources.health.note_failure("database", error)
             await asyncio.sleep(RECHECK_INTERVAL if self.refreshed_at else FIRST_RECHECK_INTERVAL)
 
     async def _refresh(self, resources: Resources) -> None:

@@ -16,6 +16,7 @@ from operator import attrgetter
 from aiohttp.abc import AbstractStreamWriter
 
 from api.http import metrics
+from api.http.descriptors import count_places
 from api.quotes.lookup import Quotes
 from api.quotes.memory import Entry, Memory
 from api.quotes.stocks import answer_quote
@@ -104,9 +105,10 @@ class Streams:
         memory.listeners.add(self._publish)
 
     def admit(self) -> None:
-        """Raise `Overloaded` if there is no room for one more client."""
-        if len(self.clients) >= MAX_CLIENTS:
-            raise Overloaded(f"expected at most {MAX_CLIENTS} streams", retry_after=5)
+        """Raise `Overloaded` if there is no room for one more client. A quarter of the connections are for other requests."""
+        most = min(MAX_CLIENTS, count_places() * 3 // 4)
+        if len(self.clients) >= most:
+            raise Overloaded(f"expected at most {most} streams", retry_after=5)
 
     async def feed(self, client: Client, since: Order | None, writer: AbstractStreamWriter) -> None:
         """Write to a client until it leaves or is ended; first what is newer than `since`."""

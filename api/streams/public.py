@@ -1,6 +1,7 @@
 """The push stream over HTTP, as Server-Sent Events: a response that lasts as long as its client stays, and where a client resumes."""
 
 import socket
+import weakref
 from asyncio import Transport
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -11,7 +12,7 @@ from aiohttp.abc import AbstractStreamWriter
 from msgspec import Meta
 from redis.exceptions import RedisError
 
-from api.accounts.requesters import reader_of
+from api.accounts.requesters import reader_of, requester_of
 from api.http import requests
 from api.http.contract import documented
 from api.http.keys import RESOURCES
@@ -20,7 +21,8 @@ from api.quotes.lookup import QUOTES
 from api.quotes.reads import READS
 from api.quotes.symbols import SymbolsQuery
 from api.streams.fanout import NONE, UNREAD_TIMEOUT, Client, Order, Streams, order
-from common.errors import InvalidSymbol, Overloaded, StoreUnavailable
+from api.streams.places import PLACES
+from common.errors import InvalidSymbol, Overloaded, StoreUnavailable, TooManyStreams
 from common.store.market import feed
 
 MAX_UNREAD_BYTES = 16 << 10  # bytes in flight to one client; small, because a newer quote cannot replace them
@@ -34,18 +36,26 @@ Write = Callable[[Transport, AbstractStreamWriter], Awaitable[None]]
 
 
 class Stream(web.StreamResponse):
-    """A response that lasts as long as its client stays; `write` writes its body.
+    """A response that lasts as long as its client stays; `write` writes its body, `leave` gives its place back.
 
     Like a file's response, it writes the body in `prepare`. By then the middlewares have added their headers and returned, so their frames
     use no memory while the stream lasts.
     """
 
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, leave: Callable[[], None]) -> None:
         super().__init__(headers=HEADERS)
         self.force_close()
         self._write = write
+        self._leave = weakref.finalize(self, leave)  # also if the response is dropped before its first byte
+        self._leave.atexit = False
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        try:
+            return await self._stream(request)
+        finally:
+            self._leave()
+
+    async def _stream(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         transport = request.transport
         writer = await super().prepare(request)
         if transport is not None and writer is not None:
@@ -78,21 +88,23 @@ class StreamQuery(SymbolsQuery, frozen=True, rename={"last_event_id": "lastEvent
     headers=RESUMING,
     answers={200: str},
     media="text/event-stream",
-    errors=(InvalidSymbol, Overloaded),
+    errors=(InvalidSymbol, TooManyStreams, Overloaded),
 )
 async def stream(request: web.Request) -> web.StreamResponse:
     """Server-Sent Events `quote`, first the current quotes; `data` is the answer of `GET /api/stock/{symbol}`."""
     query = requests.query(request, StreamQuery)
-    streams = request.app[STREAMS]
+    streams, places = request.app[STREAMS], request.app[PLACES]
     wanted = query.wanted(request)
+    streams.admit()
+    client = (await requester_of(request)).name
+    places.check(client)
     since = await resumed(request, query.last_event_id)
     await remember(request, wanted)
-    streams.admit()
 
     async def write(transport: Transport, writer: AbstractStreamWriter) -> None:
         await streams.feed(Client(wanted, transport), since, writer)
 
-    return Stream(write)
+    return Stream(write, places.take(client))
 
 
 async def remember(request: web.Request, wanted: list[str]) -> None:

@@ -24,8 +24,9 @@ from api.http.keys import RESOURCES
 from api.http.middlewares import public
 from api.quotes.lookup import Quotes
 from api.streams.fanout import Client, Order, Streams
+from api.streams.places import PLACES
 from api.streams.public import RESUMING, STREAMS, EventId, Stream, remember, resumed
-from common.errors import InvalidToken, Overloaded, StoreUnavailable
+from common.errors import InvalidToken, Overloaded, StoreUnavailable, TooManyStreams
 from common.process.resources import Resources
 from common.store.accounts.logins import Login
 from common.store.accounts.watchlists import Watchlist, select_lists
@@ -113,7 +114,7 @@ class TicketQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"last
     headers=RESUMING,
     answers={200: str},
     media="text/event-stream",
-    errors=(InvalidToken, Overloaded, StoreUnavailable),
+    errors=(InvalidToken, TooManyStreams, Overloaded, StoreUnavailable),
 )
 async def stream_own(request: web.Request) -> web.StreamResponse:
     """As `GET /api/stream`, for the symbols of the caller's list, and follows its changes. It ends with the login. To reconnect, send
@@ -123,6 +124,8 @@ async def stream_own(request: web.Request) -> web.StreamResponse:
     private = request.app[PRIVATE]
     streams.admit()
     login = await redeem(request, query.ticket)
+    places, user = request.app[PLACES], f"user:{login.user}"
+    places.check(user)
     watchlist = await _select_list(request, login)
     since = await resumed(request, query.last_event_id)
     await remember(request, list(watchlist.added))
@@ -132,7 +135,7 @@ async def stream_own(request: web.Request) -> web.StreamResponse:
         streams.offer(client, _added_since(watchlist, since))
         await private.feed(Own(login, client, watchlist.changed_at), since, writer)
 
-    response = Stream(write)
+    response = Stream(write, places.take(user))
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -38,7 +38,8 @@ CORES = sorted(os.sched_getaffinity(0))
 
 
 def run_server(urls: Mapping[str, str], folder: Path) -> dict[str, float]:
-    with open_stage(urls, folder, "stream", OVERVIEW_SYMBOLS=SYMBOLS[0]) as stage:
+    limits = {"CONNECTION_LIMIT": str(CLIENTS), "STREAM_LIMIT": str(CLIENTS)}
+    with open_stage(urls, folder, "stream", OVERVIEW_SYMBOLS=SYMBOLS[0], **limits) as stage:
         os.sched_setaffinity(0, CORES[:1])  # what is started now inherits it
         stage.start("api")
         os.sched_setaffinity(0, CORES[-1:])

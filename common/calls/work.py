@@ -93,7 +93,7 @@ async def work_queue(resources: Resources, *, keep_on: Callable[[], bool]) -> in
             try:
                 answer = await obtain_permit(resources)
             except StoreUnavailable as error:
-                resources.health.note("ledger", up=False, reason=str(error))
+                resources.health.note_failure("ledger", error)
                 break
             except Exception:  # task boundary: raised here, it would cancel the calls under way, which are paid for
                 log.exception("queue_failed")

@@ -12,7 +12,7 @@ from common import VERSION
 from common.calls.forecasts import read_gate
 from common.core.budget.holds import GATE_REASONS
 from common.core.quotes.outlook import Outlook, Pause, pause
-from common.errors import StoreUnavailable, StoreUnfit
+from common.errors import StoreBusy, StoreUnavailable, StoreUnfit
 from common.market_calendar import open_calendar
 from common.operations.ages import look, measure
 from common.operations.types import Time
@@ -141,6 +141,8 @@ async def _look(resources: Resources) -> _Stored:
             waiting, in_flight = await reports.select_line_counts(connection, view.now)
     except StoreUnfit:
         raise
+    except StoreBusy:
+        return structs.replace(AWAY, database="connected", reason=None)
     except StoreUnavailable:
         return AWAY
     return _Stored(

@@ -9,6 +9,8 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from common.errors import StoreBusy
+
 SECRET_NAMES = re.compile(r"(?i)(apikey|api_key|token|ticket|password|secret|authorization)")
 SECRET_TEXT = (
     (re.compile(r"(?i)(apikey|api_key|token|ticket|password|secret)=[^&\s'\"]+"), r"\1=***"),
@@ -74,6 +76,11 @@ class Health:
             structlog.get_logger(__name__).info("recovered", what=name)
         if before and not up:
             structlog.get_logger(__name__).warning("lost", what=name, reason=reason)
+
+    def note_failure(self, name: str, error: Exception) -> None:
+        """Note that it is down, unless all connections to it were in use: then it is as up as before."""
+        if not isinstance(error, StoreBusy):
+            self.note(name, up=False, reason=str(error))
 
     def is_up(self, name: str) -> bool:
         """Whether it was up when last noted; True if it never was."""

@@ -62,6 +62,8 @@ class Settings:
     refuses_common_passwords: bool
     cors_origins: tuple[str, ...]
     trusted_proxies: int
+    connection_limit: int
+    stream_limit: int
     client_limit: int
     search_limit: int
     login_limit: int
@@ -165,6 +167,8 @@ def _limits_of_users(env: Mapping[str, str], *, production: bool) -> dict[str, A
         "refuses_common_passwords": common == "refuse",
         "cors_origins": origins(env, "CORS_ORIGINS", ANY_LOCAL_PORT if development else ""),
         "trusted_proxies": number(env, "TRUSTED_PROXIES", int, 0, 0, 10),
+        "connection_limit": number(env, "CONNECTION_LIMIT", int, 512, 1, 1e9),
+        "stream_limit": number(env, "STREAM_LIMIT", int, 20, 1, 1e9),
         "client_limit": number(env, "CLIENT_LIMIT", int, 1200 if production else 60_000, 1, 1e9),
         "search_limit": number(env, "SEARCH_LIMIT", int, 240 if production else 60_000, 1, 1e9),
         "login_limit": number(env, "LOGIN_LIMIT", int, 60 if production else 60_000, 1, 1e9),

@@ -26,7 +26,7 @@ from common.provider import SIMULATOR, Permit, Provider, fetch, open_http
 from common.store.budget.ledger import Grant
 from simulator.app import create_app
 from simulator.config import Config
-from tests.harness.polling import BUSY, PATIENCE, eventually
+from tests.harness.polling import BUSY, eventually
 
 KEY = "SAMPLEKEY12345"
 LIMITS = parse_limits("100000/1min", "limits")

@@ -217,5 +217,10 @@ def test_the_ingress_leads_to_the_api_and_lets_streams_through(overlay: str, rou
                 streams.append(path["path"])
                 assert ("False", "1h") == (marks["nginx.org/proxy-buffering"], marks["nginx.org/proxy-read-timeout"])
 
+            assert ("${binary_remote_addr}", "429") == (
+                marks["nginx.org/limit-req-key"],
+                marks["nginx.org/limit-req-reject-code"],
+            )
+
     expected = {"/api/stream", "/api/watchlist/stream"} if overlay == "production" else set()
     assert expected == set(streams) == expected & routes

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,12 @@ async def open_nginx(stack: Stack, api: str, name: str, **replacements: str) -> 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack() -> AsyncIterator[Stack]:
     async with open_stack("1000/4s") as opened:
-        opened.env |= {"QUOTE_TTL": "5", "TRUSTED_PROXIES": "1", "CORS_ORIGINS": ",".join(ORIGINS)}
+        opened.env |= {
+            "QUOTE_TTL": "5",
+            "TRUSTED_PROXIES": "1",
+            "CONNECTION_LIMIT": "10",
+            "CORS_ORIGINS": ",".join(ORIGINS),
+        }
         yield opened
 
 
@@ -282,6 +287,38 @@ async def test_whoever_asks_too_often_is_told_so_with_429(stack: Stack, api: str
     }
     assert refused[0].json()["request_id"] == refused[0].headers["X-Request-ID"]
     assert {ORIGINS[0]} == {answer.headers.get("Access-Control-Allow-Origin") for answer in answers}
+
+
+async def test_whoever_holds_too_many_connections_is_told_so_with_429(stack: Stack, api: str) -> None:
+    async with open_nginx(stack, api, "narrow", **{"quotewell_connections 100": "quotewell_connections 2"}) as front:
+        path = f"{front.url}/api/stream?symbols=AAPL"
+        async with front.stack.http.get(path) as first, front.stack.http.get(path) as second:
+            refused = await front.ask("/api/market/overview")
+
+        async def served() -> bool:
+            return (await front.ask("/api/market/overview")).status == 200
+
+        await eventually(served, what="a place is free again")
+
+    assert [200, 200] == [first.status, second.status]
+    assert (429, "rate_limited", "1") == (refused.status, refused.json()["code"], refused.headers["Retry-After"])
+
+
+async def test_more_clients_than_one_peer_may_have_connections_are_served_through_nginx(front: Front) -> None:
+    """The API runs with TRUSTED_PROXIES=1: all its connections are nginx's."""
+    users = [await front.register(name) for name in ("fay", "gus")]
+    path = f"{front.url}/api/stream?symbols=AAPL"
+    async with AsyncExitStack() as stack:
+        answers = [
+            await stack.enter_async_context(front.stack.http.get(path, headers=headers))
+            for headers in users
+            for _ in range(20)
+        ]
+        more = await front.ask("/api/stream?symbols=AAPL", headers=users[0])
+        live = await front.ask("/api/health/live")
+
+    assert {200} == {answer.status for answer in answers}
+    assert (429, "too_many_streams", 200) == (more.status, more.json()["code"], live.status)
 
 
 async def test_a_forged_address_gives_no_further_tries(front: Front) -> None:

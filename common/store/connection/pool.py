@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, with timeouts; a lost server is always `StoreUnavailable`. It knows no statement."""
+"""Connections to PostgreSQL, with timeouts. A lost server is always `StoreUnavailable`, a full pool `StoreBusy`. It knows no statement."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ from typing import TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from common.errors import StoreUnavailable, StoreUnfit
+from common.errors import StoreBusy, StoreUnavailable, StoreUnfit
 from common.store.connection.address import read_address
 
 ACQUIRE_TIMEOUT = 0.7  # seconds
@@ -91,7 +91,8 @@ def affected(status: str) -> int:
 
 @asynccontextmanager
 async def acquire(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
-    """Borrow a connection. Raise `StoreUnavailable` if there is none within a second or it is lost, `StoreUnfit` if it is refused."""
+    """Borrow a connection. Raise `StoreUnavailable` if there is none within a second or it is lost, `StoreUnfit` if it is refused, and
+    `StoreBusy` if others keep all of them."""
     async with _known_errors(pool), _borrowed(pool) as (connection, _):
         yield connection
 
@@ -109,10 +110,12 @@ async def _known_errors(pool: asyncpg.Pool) -> AsyncIterator[None]:
     try:
         yield
     except LOST as error:
-        await _forget_idle(pool)
+        await _lose(pool)
         raise StoreUnavailable("the database did not answer in time; whether it was written is not known") from error
     except UNFIT as error:
         raise StoreUnfit("the database is not as this version needs it; nothing was written") from error
+    else:
+        _silent.discard(pool)
 
 
 @asynccontextmanager
@@ -148,6 +151,7 @@ async def _release(pool: asyncpg.Pool, connection: Connection) -> None:
 
 
 _returning: set[asyncio.Future[bool | None]] = set()
+_silent: set[asyncpg.Pool] = set()  # pools whose last borrower lost the server: a full one of these waits for nothing
 
 
 def _returned(returning: "asyncio.Future[bool | None]") -> None:
@@ -158,7 +162,8 @@ def _returned(returning: "asyncio.Future[bool | None]") -> None:
 
 
 async def _acquire(pool: asyncpg.Pool) -> Connection:
-    """Borrow a connection; the message of `StoreUnavailable` says whether the pool is busy or the server is gone."""
+    """Borrow a connection. The pool is busy if all of it was in use at first, and the server answered its last borrower."""
+    was_full = pool.get_idle_size() == 0 and pool.get_size() >= pool.get_max_size()
     try:
         async with asyncio.timeout(ACQUIRE_TIMEOUT):
             connection: Connection = await pool.acquire()
@@ -166,14 +171,18 @@ async def _acquire(pool: asyncpg.Pool) -> Connection:
     except (*LOST, *REFUSED) as error:
         if isinstance(error, REFUSED) and not isinstance(error, AWAY):
             raise StoreUnfit("the database refuses the connection; nothing was written") from error
-        busy = pool.get_idle_size() == 0 and pool.get_size() >= pool.get_max_size()
+        if was_full and isinstance(error, TimeoutError) and pool not in _silent:
+            raise StoreBusy("all connections to the database are in use; nothing was written") from error
+        _silent.add(pool)
         if not isinstance(error, TimeoutError):
-            await _forget_idle(pool)
-        problem = "is busy" if busy and isinstance(error, TimeoutError) else "does not answer"
-        raise StoreUnavailable(f"the database {problem}; nothing was written") from error
+            await _lose(pool)
+        raise StoreUnavailable("the database does not answer; nothing was written") from error
 
 
-async def _forget_idle(pool: asyncpg.Pool) -> None:
+async def _lose(pool: asyncpg.Pool) -> None:
     """After one lost connection, replace the idle ones too: they lead to the same server."""
-    if not pool.is_closing():
+    if pool.is_closing():
+        _silent.discard(pool)
+    else:
+        _silent.add(pool)
         await pool.expire_connections()

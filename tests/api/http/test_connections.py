@@ -3,8 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import pytest
 
@@ -12,38 +11,10 @@ from api.http import connections
 from api.http.answers import ALWAYS
 from api.http.connections import Connection
 from tests.api.conftest import Client
+from tests.api.wire import GET, POST, SOON, answer_of, connected, rest_of
 from tests.harness.polling import eventually
 
 QUICK = 0.3  # seconds in the place of eight
-SOON = 15.0  # seconds within which a test wants to see a connection closed
-GET = b"GET /api/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
-POST = b"POST /api/auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-@asynccontextmanager
-async def connected(api: Client) -> AsyncIterator[Streams]:
-    reader, writer = await asyncio.open_connection(api.host, api.port)
-    try:
-        async with asyncio.timeout(SOON):
-            yield reader, writer
-    finally:
-        writer.close()
-
-
-async def answer_of(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers with lower-case names, and body of the next answer."""
-    start, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    return int(start.split()[1]), headers, await reader.readexactly(int(headers.get("content-length", 0)))
-
-
-async def rest_of(reader: asyncio.StreamReader) -> bytes:
-    """All until the connection is closed; whoever still sends may find it reset."""
-    try:
-        return await reader.read()
-    except ConnectionResetError:
-        return b""
 
 
 async def drip(writer: asyncio.StreamWriter, data: bytes) -> None:

@@ -1,6 +1,7 @@
 """Bodies that are not what they should be: each is refused with its status, its code and never a 500."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 
@@ -81,6 +82,24 @@ async def test_a_body_that_is_not_compressed_as_it_says_is_no_server_error(api: 
     response = await api.post("/api/auth/login", data=b'{"username": "ada"}', headers=headers)
 
     assert 400 <= response.status < 500
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "compress", "x-gzip", "gzip, br", "gzip, gzip", "hunter2"])
+async def test_a_coding_that_is_not_read_is_refused_with_those_that_are(api: Client, coding: str) -> None:
+    headers = {"Content-Type": JSON, "Content-Encoding": coding}
+    response = await api.post("/api/auth/login", data=b"{}", headers=headers)
+    told = await response.json()
+
+    assert (415, "unsupported_media_type", SHAPE) == (response.status, told["code"], set(told))
+    assert "gzip, deflate" == response.headers["Accept-Encoding"]
+    assert "hunter2" not in told["error"]
+
+
+async def test_a_compressed_body_is_read(api: Client) -> None:
+    content = gzip.compress(json.dumps({"username": "nobody", "password": PASSWORD}).encode())
+    headers = {"Content-Type": JSON, "Content-Encoding": "gzip"}
+
+    assert 401 == (await api.post("/api/auth/login", data=content, headers=headers)).status
 
 
 async def test_a_body_with_broken_chunks_is_no_server_error(api: Client) -> None:

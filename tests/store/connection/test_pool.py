@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from common.errors import StoreUnavailable
+from common.errors import StoreBusy, StoreUnavailable
 from common.store.budget.ledger import lock_ledger
 from common.store.connection.pool import acquire, open_pool, transaction
 from tests.harness.polling import BUSY, eventually
@@ -81,4 +81,30 @@ async def test_what_a_server_refuses_for_a_while_is_store_unavailable(database_u
     with pytest.raises(StoreUnavailable):
         async with transaction(pool) as connection:
             await connection.execute(statements)
+    pool.terminate()
+
+
+async def test_a_full_pool_is_busy_and_an_answering_server_is_not_called_lost(database_url: str) -> None:
+    pool = await open_pool(database_url, name="busy", size=1, statement_timeout=20)
+
+    async with acquire(pool):
+        with pytest.raises(StoreBusy, match="in use"):
+            await acquire(pool).__aenter__()
+
+    async with acquire(pool) as connection:
+        assert 1 == await connection.fetchval("SELECT 1")
+    pool.terminate()
+
+
+async def test_a_full_pool_whose_server_was_lost_is_not_called_busy(database_url: str) -> None:
+    pool = await open_pool(database_url, name="lost", size=1, statement_timeout=0.2)
+    with pytest.raises(StoreUnavailable):
+        async with acquire(pool) as connection:
+            await connection.execute("SELECT pg_sleep(30)")
+
+    async with acquire(pool):
+        with pytest.raises(StoreUnavailable) as lost:
+            await acquire(pool).__aenter__()
+
+    assert not isinstance(lost.value, StoreBusy)
     pool.terminate()
