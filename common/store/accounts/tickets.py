@@ -79,13 +79,15 @@ async def select_may_be_left(connection: Connection, hashed: bytes, *, network: 
             """
             SELECT EXISTS (
                 SELECT FROM tickets JOIN logins ON logins.id = login_id
-                WHERE hash = $1 AND network = $2 AND expires_at > now() AND ended_at IS NULL
+                WHERE hash = $1 AND network = $2 AND expires_at > now()
+                    AND ended_at IS NULL AND opened_at > now() - $4::interval
                     AND (left_at IS NULL OR left_at > clock_timestamp() - $3::interval)
             )
             """,
             hashed,
             network,
             rule.reconnects,
+            rule.login_lasts,
         )
     )
 
