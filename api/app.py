@@ -13,7 +13,7 @@ import api.streams.public
 import api.watchlist.routes
 import api.watchlist.stream
 from api import docs, health, site
-from api.accounts import logins
+from api.accounts import logins, sessions, tickets
 from api.accounts.admit import admit
 from api.accounts.credentials import PASSWORDS
 from api.accounts.registrations import REGISTRATIONS, Registrations
@@ -52,6 +52,8 @@ log = structlog.get_logger(__name__)
 WITH_ROUTES = (
     api.accounts.routes,
     logins,
+    sessions,
+    tickets,
     stocks,
     charts,
     history,

@@ -26,6 +26,7 @@ from common.errors import (
     InsufficientScope,
     InvalidRequest,
     InvalidToken,
+    MalformedAuthorization,
     NotAcceptable,
     NotFound,
     NotNow,
@@ -49,6 +50,7 @@ PATH: Mapping[str, Any] = {
         Meta(title=f"1 to {MAX_QUERY_LENGTH} letters, digits and signs", min_length=1, examples=["apple"]),
     ],
     "job": Annotated[int, Meta(title="the id of a refresh", ge=1, examples=[1])],
+    "session": Annotated[int, Meta(title="the id of a login", ge=1, examples=[1])],
 }
 CACHING = ("ETag", "Cache-Control", "Age", "Last-Modified")
 HEADERS: Mapping[str, tuple[str, Json]] = {
@@ -61,7 +63,7 @@ HEADERS: Mapping[str, tuple[str, Json]] = {
     "Age": ("Seconds; always 0, because the answer is made or renewed here.", {"type": "integer"}),
     "Last-Modified": ("When the data was fetched.", {"type": "string"}),
     "Retry-After": ("Seconds after which to retry.", {"type": "integer", "minimum": 1}),
-    "WWW-Authenticate": ("The expected scheme.", {"type": "string"}),
+    "WWW-Authenticate": ("The expected scheme, and what is wrong with the token (RFC 6750).", {"type": "string"}),
 }
 LIMITS: Mapping[str, tuple[str, Json]] = {  # not on a hot answer, which is not rate limited
     "RateLimit-Policy": (
@@ -109,7 +111,7 @@ class Operation:
         contract, scope = self.contract, getattr(self.handler, "scope", None)
         found = [
             *contract.errors,
-            *([] if self.is_public else [InvalidToken, TokenExpired, StoreUnavailable]),
+            *([] if self.is_public else [MalformedAuthorization, InvalidToken, TokenExpired, StoreUnavailable]),
             *([] if scope is None else [InsufficientScope]),
             *(ERRORS_OF_BODIES if contract.body else ()),
             *([InvalidRequest] if contract.query else ()),
@@ -157,7 +159,10 @@ def describe(router: web.UrlDispatcher) -> Json:
                 name: {"description": text, "required": True, "schema": schema}
                 for name, (text, schema) in (*HEADERS.items(), *LIMITS.items())
             },
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "ticket": {"type": "apiKey", "in": "query", "name": "ticket"},
+            },
         },
     }
 
@@ -177,7 +182,7 @@ def _operation(operation: Operation) -> Json:
         "description": inspect.getdoc(operation.handler) or "",
         "parameters": _parameters(operation),
         "responses": dict(sorted(_responses(operation).items())),
-        "security": [] if operation.is_public else [{"bearer": []}],
+        "security": [{scheme: []} for scheme in contract.proofs or (() if operation.is_public else ("bearer",))],
     }
     if body is not None:
         written["requestBody"] = {"required": True, "content": {"application/json": {"schema": _schema(body)}}}
@@ -224,10 +229,10 @@ def _refusal(errors: Sequence[type[QuotewellError]], limits: Iterable[str]) -> J
     headers = ["X-Request-ID", "Cache-Control", *limits]
     if is_temporary:
         headers.append("Retry-After")
-    if errors[0].status == 401:
+    if errors[0].status == 401 or InsufficientScope in errors:
         headers.append("WWW-Authenticate")
     reference = SCHEMAS.format(name="ErrorForNow" if is_temporary else "Error")
-    codes = {"properties": {"code": {"enum": [error.code for error in errors]}}}
+    codes = {"properties": {"code": {"enum": list(dict.fromkeys(error.code for error in errors))}}}
     codes_text = "\n".join(f"- `{error.code}`: {inspect.getdoc(error)}" for error in errors)
     return _response(codes_text, headers, {"allOf": [{"$ref": reference}, codes]})
 

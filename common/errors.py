@@ -4,8 +4,10 @@ QuotewellError
 ├── InvalidSettings                     the operator's fault: the process does not start
 ├── ClientError                         the client's fault: 4xx
 │   ├── InvalidRequest                  400 invalid_request
+│   │   └── MalformedAuthorization      400 invalid_request
 │   ├── InvalidSymbol                   400 invalid_symbol
 │   ├── InvalidToken                    401 invalid_token
+│   │   ├── NoToken                     401 invalid_token
 │   │   └── TokenExpired                401 token_expired
 │   ├── InvalidCredentials              401 invalid_credentials
 │   ├── InsufficientScope               403 insufficient_scope
@@ -61,6 +63,10 @@ class InvalidRequest(ClientError):
     code = "invalid_request"
 
 
+class MalformedAuthorization(InvalidRequest):
+    """Send one header `Authorization: Bearer <token>`, and no second proof beside it."""
+
+
 class InvalidSymbol(ClientError):
     """Send a symbol such as AAPL, BRK-B or TSCO.LON."""
 
@@ -72,6 +78,10 @@ class InvalidToken(ClientError):
 
     status = 401
     code = "invalid_token"
+
+
+class NoToken(InvalidToken):
+    """Log in and send `Authorization: Bearer <token>`; the request has no token."""
 
 
 class TokenExpired(InvalidToken):
@@ -88,10 +98,14 @@ class InvalidCredentials(ClientError):
 
 
 class InsufficientScope(ClientError):
-    """The account lacks the scope for this."""
+    """The token lacks the scope for this; `scope` names it."""
 
     status = 403
     code = "insufficient_scope"
+
+    def __init__(self, message: str, *, scope: str = "") -> None:
+        super().__init__(message)
+        self.scope = scope
 
 
 class RegistrationClosed(ClientError):

@@ -155,9 +155,13 @@ CREATE TABLE logins (
     id bigint NOT NULL,
     user_id bigint,
     opened_at timestamp with time zone DEFAULT now() NOT NULL,
-    ended_at timestamp with time zone
+    ended_at timestamp with time zone,
+    seen_at timestamp with time zone,
+    address text,
+    user_agent text
 );
 COMMENT ON COLUMN logins.ended_at IS 'by clock_timestamp(): every process asks twice a second which ended lately';
+COMMENT ON COLUMN logins.seen_at IS 'when it last got tokens, from this address, by this user agent; null: not since these columns exist';
 ALTER TABLE logins ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME logins_id_seq
     START WITH 1
@@ -239,6 +243,11 @@ CREATE TABLE searches (
 );
 COMMENT ON COLUMN searches.matches IS 'what the provider found, best first; its numbers as strings';
 
+CREATE TABLE stream_hosts (
+    id text NOT NULL,
+    seen_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE symbols (
     symbol text NOT NULL,
     watchers integer DEFAULT 0 NOT NULL,
@@ -266,8 +275,16 @@ COMMENT ON COLUMN symbols.level IS 'the weight on a log scale; from -1002 on: no
 CREATE TABLE tickets (
     hash bytea NOT NULL,
     login_id bigint NOT NULL,
-    expires_at timestamp with time zone NOT NULL
+    expires_at timestamp with time zone NOT NULL,
+    stream integer DEFAULT 0 NOT NULL,
+    network text,
+    host text,
+    left_at timestamp with time zone
 );
+COMMENT ON COLUMN tickets.stream IS 'how many streams it has opened; 0: it is unused';
+COMMENT ON COLUMN tickets.network IS 'of the client that used it first';
+COMMENT ON COLUMN tickets.host IS 'the process that serves its stream (stream_hosts)';
+COMMENT ON COLUMN tickets.left_at IS 'when its stream ended; null: it is open, while the host is at work';
 
 CREATE TABLE users (
     id bigint NOT NULL,
@@ -340,6 +357,8 @@ ALTER TABLE ONLY refresh_tokens
     ADD CONSTRAINT refresh_tokens_pkey PRIMARY KEY (hash);
 ALTER TABLE ONLY searches
     ADD CONSTRAINT searches_pkey PRIMARY KEY (source, query);
+ALTER TABLE ONLY stream_hosts
+    ADD CONSTRAINT stream_hosts_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY symbols
     ADD CONSTRAINT symbols_pkey PRIMARY KEY (symbol);
 ALTER TABLE ONLY tickets

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from common.errors import StoreUnavailable
 from common.process.resources import Resources
 from common.process.settings import MAX_ACCESS_TTL
-from common.store.accounts import audit, logins, users
+from common.store.accounts import audit, logins, tickets, users
 from common.store.budget import heartbeats, ledger, refresh_jobs
 from common.store.connection.pool import Connection, transaction
 from common.store.market import bars, feed, history, quotes, searches, symbols
@@ -25,7 +25,7 @@ BATCH = 10_000  # rows
 QUOTE_BATCH = 500  # quotes; their keys in Redis are deleted too
 STEP_LIMIT = 15.0  # seconds; the next hour goes on. All steps together fit a task's two minutes
 THINNED_AFTER = timedelta(days=7)
-HEARTBEAT_KEPT = CREDIT_KEPT = timedelta(days=1)
+HEARTBEAT_KEPT = HOST_KEPT = CREDIT_KEPT = timedelta(days=1)
 
 Step = Callable[[Connection], Awaitable[tuple[int, bool]]]  # the number of rows deleted, and whether there may be more
 
@@ -72,6 +72,7 @@ def _steps(resources: Resources) -> dict[str, Step]:
         "sleepers": _batches(users.update_asleep, users.SLEEPS_AFTER),
         "charts": _at_once(bars.delete_old_bars, kept),
         "searches": _at_once(searches.delete_old_searches, kept),
+        "tickets": _at_once(tickets.delete_old_tickets, HOST_KEPT),
         "logins": _at_once(logins.delete_old_logins, 2 * MAX_ACCESS_TTL),
         "acts": _at_once(audit.delete_old_acts, settings.audit_kept),
         "jobs": _at_once(refresh_jobs.delete_old_jobs, max(kept, 2 * refresh_jobs.JOB_TTL)),

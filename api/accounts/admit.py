@@ -25,5 +25,5 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
     rate_limits.count(request)
     needed = getattr(target, "scope", None)
     if needed is not None and needed not in request[CALLER].scope.split():
-        raise InsufficientScope(f"this needs the scope {needed}")
+        raise InsufficientScope(f"this needs the scope {needed}", scope=needed)
     return await handler(request)

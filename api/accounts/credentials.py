@@ -1,7 +1,7 @@
 """What a proven user receives: an access token, a refresh token, the account. This module checks no password."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import structlog
@@ -10,16 +10,17 @@ from msgspec import Struct
 
 from api.accounts.tokens import TOKENS, digest, new_secret
 from api.http.clients import address_of
-from api.http.keys import REQUEST_ID
+from api.http.keys import REQUEST_ID, RESOURCES
 from common.errors import InvalidCredentials
 from common.operations.types import Time
 from common.passwords import Passwords
 from common.store.accounts.audit import Act, insert_act
-from common.store.accounts.logins import Login, insert_login, insert_refresh_token
+from common.store.accounts.logins import Login, insert_login, insert_refresh_token, update_login
 from common.store.accounts.users import User, update_seen
 from common.store.connection.pool import Connection
 
 REFRESH_TTL = timedelta(days=30)
+MAX_USER_AGENT = 200  # characters
 log = structlog.get_logger(__name__)
 
 PASSWORDS = web.AppKey("passwords", Passwords)
@@ -35,7 +36,8 @@ class Account(Struct, frozen=True):
 
 
 class TokenAnswer(Struct, frozen=True):
-    """An account, an access token for `expires_in` seconds, and a refresh token that is good once, within 30 days."""
+    """An account, an access token for `expires_in` seconds, and a refresh token that is good once, within 30 days, and no longer than the
+    login lasts."""
 
     message: str
     access_token: str
@@ -47,27 +49,37 @@ class TokenAnswer(Struct, frozen=True):
 
 async def open_login(connection: Connection, request: web.Request, user: User, message: str) -> dict[str, Any]:
     """The tokens of a new login; raise `InvalidCredentials` if the account was locked or its password changed since `user` was read."""
-    opened = await insert_login(connection, user.id, user.password_hash)
+    lasts = request.app[RESOURCES].settings.login_ttl
+    opened = await insert_login(connection, user.id, user.password_hash, lasts=lasts)
     if opened is None:
         raise InvalidCredentials("the username or the password is wrong")
     login, scope = opened
-    return await renew(connection, request, replace(user, scope=scope), login, message)
+    return await renew(connection, request, replace(user, scope=scope), login, new_secret(), message)
 
 
-async def renew(connection: Connection, request: web.Request, user: User, login: Login, message: str) -> dict[str, Any]:
-    """The next tokens of a login, as the body of a `TokenAnswer`."""
-    refresh = new_secret()
+async def renew(
+    connection: Connection, request: web.Request, user: User, login: Login, refresh: str, message: str
+) -> dict[str, Any]:
+    """The next tokens of a login, as the body of a `TokenAnswer`. `refresh`: its next refresh token."""
     tokens = request.app[TOKENS]
-    await insert_refresh_token(connection, login.id, digest(refresh), REFRESH_TTL)
+    ttl = max(timedelta(0), min(tokens.ttl, login.ends_at - datetime.now(UTC)))
+    await insert_refresh_token(connection, login, digest(refresh), REFRESH_TTL)
     await update_seen(connection, user.id)
+    await update_login(connection, login.id, address_of(request), user_agent_of(request))
     return {
         "message": message,
-        "access_token": tokens.issue(user.id, user.scope, login.id),
+        "access_token": tokens.issue(user.id, user.scope, login.id, ttl=ttl),
         "refresh_token": refresh,
-        "expires_in": int(tokens.ttl.total_seconds()),
+        "expires_in": int(ttl.total_seconds()),
         "token_type": "Bearer",  # nosec B105
         "user": shape(user),
     }
+
+
+def user_agent_of(request: web.Request) -> str | None:
+    """The start of what the client calls itself, as text that PostgreSQL stores."""
+    name = request.headers.get("User-Agent")
+    return name and name.encode(errors="replace").decode()[:MAX_USER_AGENT]
 
 
 def shape(user: User) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Logins over HTTP: log in, renew tokens, log out here or everywhere, get a ticket for the private stream."""
+"""Logins over HTTP: log in, renew tokens, log out here or everywhere."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -8,31 +8,22 @@ from msgspec import Meta, Struct
 
 from api.accounts.credentials import PASSWORDS, TokenAnswer, note, open_login, renew
 from api.accounts.throttle import THROTTLE
-from api.accounts.tokens import digest, new_secret
+from api.accounts.tokens import TOKENS, digest
 from api.http import requests
 from api.http.answers import NO_STORE
 from api.http.clients import address_of
 from api.http.contract import documented
-from api.http.keys import CALLER, RESOURCES
+from api.http.keys import RESOURCES
 from api.http.middlewares import public
 from common.errors import InvalidCredentials, InvalidToken, Overloaded, RateLimited, StoreUnavailable
 from common.store.accounts.audit import select_has_logged_in
-from common.store.accounts.logins import (
-    Login,
-    end_login,
-    end_logins,
-    insert_ticket,
-    select_is_open,
-    select_login,
-    select_reused,
-    take_ticket,
-    use_refresh_token,
-)
-from common.store.accounts.users import User, select_user, select_user_by_name
+from common.store.accounts.logins import end_login, end_logins, select_reused, use_refresh_token
+from common.store.accounts.users import User, lock_user, select_user, select_user_by_name
 from common.store.connection.pool import acquire, transaction
 
 KNOWN_ADDRESS_TTL = timedelta(days=30)  # after a login from an address
-TICKET_TTL = timedelta(seconds=30)
+REFRESH_GRACE = timedelta(seconds=10)  # for two tabs that renew at once, and a client that repeats after a lost answer
+NO_GRACE = timedelta(0)
 
 RefreshToken = Annotated[str, Meta(title="a refresh token, as it was given", pattern="^[A-Za-z0-9_-]{1,100}$")]
 
@@ -47,13 +38,13 @@ class NameAndPassword(Struct, frozen=True):
 
 
 class Refresh(Struct, frozen=True, forbid_unknown_fields=True):
-    """A refresh token: good once."""
+    """A refresh token: good once, and for repeats within 10 seconds."""
 
     refresh_token: RefreshToken
 
 
 class Logout(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which login to end; `everywhere`: all of its account."""
+    """An unused token of the login to end; `everywhere`: all logins of its account."""
 
     refresh_token: RefreshToken
     everywhere: Annotated[bool, Meta(title="true or false")] = False
@@ -63,13 +54,6 @@ class MessageAnswer(Struct, frozen=True):
     """What was done, in words."""
 
     message: str
-
-
-class TicketAnswer(Struct, frozen=True):
-    """Good once, for `expires_in` seconds."""
-
-    ticket: str
-    expires_in: int
 
 
 @routes.post("/api/auth/login")
@@ -125,15 +109,20 @@ async def prove(request: web.Request, user: User | None, name: str, password: st
     errors=(InvalidToken, StoreUnavailable),
 )
 async def refresh(request: web.Request) -> web.Response:
-    """Each refresh token is good once. If one is used again, either use was a thief's: the login ends."""
-    hashed = digest((await requests.read(request, Refresh)).refresh_token)
-    async with transaction(request.app[RESOURCES].db) as connection:
-        found = await use_refresh_token(connection, hashed)
+    """Each refresh token is good once. A repeat within 10 seconds gets the same next refresh token, so two tabs that renew at once stay
+    logged in. If one is used again later, either use was a thief's: the login ends.
+    """
+    token = (await requests.read(request, Refresh)).refresh_token
+    resources, hashed = request.app[RESOURCES], digest(token)
+    within = {"grace": REFRESH_GRACE, "lasts": resources.settings.login_ttl}
+    async with transaction(resources.db) as connection:
+        found = await use_refresh_token(connection, hashed, **within)
         user = await select_user(connection, found.user) if found else None
         if found is not None and user is not None:
-            body = await renew(connection, request, user, found, "the tokens were renewed")
+            following = request.app[TOKENS].successor(token)
+            body = await renew(connection, request, user, found, following, "the tokens were renewed")
             return web.json_response(body, headers=NO_STORE)
-        if (reused := await select_reused(connection, hashed)) is not None:
+        if (reused := await select_reused(connection, hashed, **within)) is not None:
             await note(connection, request, "token_reused", reused.user, by="anybody")
             await end_login(connection, reused.id)
     raise InvalidToken("the refresh token was used, has expired or is unknown; log in again")
@@ -145,39 +134,26 @@ async def refresh(request: web.Request) -> web.Response:
     "End a login, or all of its account",
     body=Logout,
     answers={200: MessageAnswer},
-    errors=(InvalidToken, StoreUnavailable),
+    errors=(StoreUnavailable,),
 )
 async def logout(request: web.Request) -> web.Response:
-    """Its access and refresh tokens stop working on every process within a second. The refresh token proves the caller."""
+    """Its access and refresh tokens stop working on every process within a second.
+
+    An unused refresh token of an open login proves the caller; any other token does nothing. The answer is the same for every token, as in
+    RFC 7009: a client that is logged out already has what it wants, and a stranger learns nothing.
+    """
     content = await requests.read(request, Logout)
-    async with transaction(request.app[RESOURCES].db) as connection:
-        found = await select_login(connection, digest(content.refresh_token))
-        if found is None:
-            raise InvalidToken("the refresh token is unknown")
-        if content.everywhere or await select_is_open(connection, found.id):
-            await note(connection, request, "logged_out_everywhere" if content.everywhere else "logged_out", found.user)
-        if content.everywhere:
-            await end_logins(connection, found.user)
-        else:
-            await end_login(connection, found.id)
+    resources = request.app[RESOURCES]
+    async with transaction(resources.db) as connection:
+        found = await use_refresh_token(
+            connection, digest(content.refresh_token), grace=NO_GRACE, lasts=resources.settings.login_ttl
+        )
+        if found is not None:
+            await lock_user(connection, found.user)
+            if await end_login(connection, found.id):  # not if a new password has ended it meanwhile
+                if content.everywhere:
+                    await end_logins(connection, found.user)
+                await note(
+                    connection, request, "logged_out_everywhere" if content.everywhere else "logged_out", found.user
+                )
     return web.json_response({"message": "logged out"}, headers=NO_STORE)
-
-
-@routes.post("/api/auth/ticket")
-@documented("A ticket for the private stream", answers={201: TicketAnswer}, errors=(StoreUnavailable,))
-async def ticket(request: web.Request) -> web.Response:
-    """A browser's EventSource sends no headers, and a token must not be in a URL. A ticket may be: it is good once, for 30 seconds."""
-    text = new_secret()
-    async with acquire(request.app[RESOURCES].db) as connection:
-        await insert_ticket(connection, request[CALLER].login, digest(text), TICKET_TTL)
-    body = {"ticket": text, "expires_in": int(TICKET_TTL.total_seconds())}
-    return web.json_response(body, status=201, headers=NO_STORE)
-
-
-async def redeem(request: web.Request, ticket: str) -> Login:
-    """The login that a ticket stands for; raise `InvalidToken`."""
-    async with acquire(request.app[RESOURCES].db) as connection:
-        found = await take_ticket(connection, digest(ticket))
-    if found is None:
-        raise InvalidToken("the ticket was used, has expired or is unknown; get another")
-    return found

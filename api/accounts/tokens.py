@@ -4,7 +4,9 @@ aiohttp-jwt alone accepts tokens without `exp`, answers 403 for a wrong scheme, 
 wrapper reads the header itself, requires its own claims, maps the errors to ours, and calls the real handler outside the middleware.
 """
 
+import base64
 import hashlib
+import hmac
 import re
 import secrets
 from collections.abc import Awaitable, Callable
@@ -16,14 +18,16 @@ import jwt
 from aiohttp import web
 from aiohttp_jwt import JWTMiddleware
 
-from common.errors import InvalidToken, TokenExpired
+from common.errors import InvalidToken, MalformedAuthorization, NoToken, TokenExpired
 
 ISSUER = "quotewell"
 AUDIENCE = "quotewell-api"
 CLAIMS = ("exp", "iat", "nbf", "sub", "jti", "iss", "aud", "typ", "sid")
+TIMES = ("exp", "iat", "nbf")
 ALGORITHMS = ["HS256"]
 LEEWAY = 10.0  # seconds that the issuing process's clock may be ahead of ours
 MAX_HEADER_LENGTH = 4096
+TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, 2.1
 IDS = re.compile(r"[1-9][0-9]{0,17} [1-9][0-9]{0,17}")
 
 REFUSALS = (web.HTTPUnauthorized, web.HTTPForbidden, jwt.InvalidTokenError)
@@ -39,10 +43,11 @@ class Tokens:
         self.ttl = ttl
         self._secret = secret
         self._kid = _kid(secret)
+        self._successor_key = hmac.digest(secret.encode(), b"successors of refresh tokens", "sha256")
         self._checks: dict[str, Check] = {_kid(key): _check(key) for key in (previous, secret) if key}
 
-    def issue(self, user: int, scope: str, login: int) -> str:
-        """An access token of a login, valid for `ttl`; it ends with the login."""
+    def issue(self, user: int, scope: str, login: int, *, ttl: timedelta | None = None) -> str:
+        """An access token of a login, valid for the usual time or another `ttl`; it ends with the login."""
         now = datetime.now(UTC)
         claims = {
             "iss": ISSUER,
@@ -54,12 +59,18 @@ class Tokens:
             "scope": scope,
             "iat": now,
             "nbf": now,
-            "exp": now + self.ttl,
+            "exp": now + (self.ttl if ttl is None else ttl),
         }
         return jwt.encode(claims, self._secret, algorithm="HS256", headers={"kid": self._kid})
 
+    def successor(self, refresh_token: str) -> str:
+        """The refresh token that follows this one. It is always the same, so a repeated renewal repeats its answer, and nothing that could
+        be stolen is stored for that; without the secret nobody can compute it."""
+        following = hmac.digest(self._successor_key, refresh_token.encode(), "sha256")
+        return base64.urlsafe_b64encode(following).rstrip(b"=").decode()
+
     async def verify(self, request: web.Request) -> dict[str, Any]:
-        """The claims of the request's token; raise `InvalidToken` or `TokenExpired` only."""
+        """The claims of the request's token; raise `NoToken`, `TokenExpired`, another `InvalidToken`, or `MalformedAuthorization`."""
         token = _bearer(request)
         try:
             check = self._checks.get(str(jwt.get_unverified_header(token).get("kid")))
@@ -130,19 +141,27 @@ async def _bearer_later(request: web.Request) -> str:
 
 
 def _bearer(request: web.Request) -> str:
-    """The token of the only Authorization header; the scheme's case does not matter."""
+    """The token of the only Authorization header: the scheme in any case, one or more blanks, the token (RFC 6750, 2.1).
+
+    Another scheme, or none, is a request without a token.
+    """
     headers = request.headers.getall("Authorization", [])
-    if len(headers) != 1 or len(headers[0]) > MAX_HEADER_LENGTH:
-        raise InvalidToken("expected one header `Authorization: Bearer <token>`")
-    scheme, _, token = headers[0].strip().partition(" ")
-    if scheme.lower() != "bearer" or not token or not token.isascii() or " " in token:
-        raise InvalidToken("expected one header `Authorization: Bearer <token>`")
+    if len(headers) > 1:
+        raise MalformedAuthorization(f"expected one header `Authorization: Bearer <token>`, not {len(headers)}")
+    scheme, _, rest = "".join(headers).strip().partition(" ")
+    token = rest.lstrip(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise NoToken("expected a header `Authorization: Bearer <token>`")
+    if len(headers[0]) > MAX_HEADER_LENGTH or TOKEN.fullmatch(token) is None:
+        raise InvalidToken("the token is not one of ours")
     return token
 
 
 async def _lacks_claims(_: web.Request, claims: dict[str, Any]) -> bool:
-    """Whether a claim is missing that PyJWT treats as optional, or `sub` or `sid` is no id."""
+    """Whether a claim is missing that PyJWT treats as optional, a time is no number, or `sub` or `sid` is no id."""
     if any(claims.get(name) is None for name in CLAIMS) or claims["typ"] != "access":
+        return True
+    if any(type(claims[name]) not in (int, float) for name in TIMES):  # PyJWT accepts "1795780800" and true
         return True
     return not isinstance(claims["jti"], str) or IDS.fullmatch(f"{claims['sub']} {claims['sid']}") is None
 

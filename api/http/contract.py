@@ -18,6 +18,7 @@ class Contract:
     """`answers`: the body's type by status. `errors`: those that the handler itself raises; api/openapi.py adds the middlewares'.
 
     `headers`: request headers with their meaning. `cached`: the answer has validators and may be 304. `media`: the answers' media type.
+    `proofs`: the security schemes of which a public handler accepts any.
     """
 
     summary: str
@@ -28,6 +29,7 @@ class Contract:
     headers: Mapping[str, str] = field(default_factory=dict)
     cached: bool = False
     media: str = "application/json"
+    proofs: tuple[str, ...] = ()
 
 
 def documented(summary: str, *, answers: Mapping[int, Any], **more: Any) -> Callable[[Handler], Handler]:

@@ -6,7 +6,15 @@ import uuid
 from aiohttp import web
 
 from api.http.answers import ALWAYS, NO_STORE
-from common.errors import InvalidToken, NotNow, QuotewellError, UnsupportedMediaType
+from common.errors import (
+    InsufficientScope,
+    InvalidToken,
+    MalformedAuthorization,
+    NotNow,
+    NoToken,
+    QuotewellError,
+    UnsupportedMediaType,
+)
 
 UNEXPECTED = "something went wrong here; the log has it under this request_id"
 CODINGS = ("gzip", "deflate")  # of a request's body
@@ -39,10 +47,24 @@ def refuse(error: QuotewellError, request_id: str) -> web.Response:
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, UnsupportedCoding):
         headers["Accept-Encoding"] = ", ".join(CODINGS)
-    if error.status == 401:
-        wrong = ', error="invalid_token"' if isinstance(error, InvalidToken) else ""
-        headers["WWW-Authenticate"] = f'Bearer realm="quotewell"{wrong}'
+    challenge = challenge_of(error)
+    if challenge is not None:
+        headers["WWW-Authenticate"] = challenge
     return web.json_response(body, status=error.status, headers=headers)
+
+
+def challenge_of(error: QuotewellError) -> str | None:
+    """The value of `WWW-Authenticate` (RFC 6750, 3). A request without a token gets no error code: it did nothing wrong yet."""
+    parts = ['realm="quotewell"']
+    if isinstance(error, MalformedAuthorization):
+        parts.append('error="invalid_request"')
+    elif isinstance(error, InsufficientScope):
+        parts += ['error="insufficient_scope"', *([f'scope="{error.scope}"'] if error.scope else [])]
+    elif isinstance(error, InvalidToken) and not isinstance(error, NoToken):
+        parts.append('error="invalid_token"')
+    elif error.status != 401:
+        return None
+    return f"Bearer {', '.join(parts)}"
 
 
 def encode(answer: web.Response) -> bytes:

@@ -1,4 +1,4 @@
-"""Private streams: the quotes of the caller's own watchlist, for a ticket.
+"""Private streams: the quotes of the caller's own watchlist, for a ticket or an access token.
 
 A stream follows changes of the list and ends with the login, whichever process changes them. One task checks all streams a few times a
 second. While the database is down the streams continue with the lists that they have.
@@ -7,28 +7,37 @@ second. While the database is down the streams continue with the lists that they
 import asyncio
 from asyncio import Transport
 from collections.abc import Set
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from msgspec import Meta, Struct
 
-from api.accounts.logins import redeem
+from api.accounts.requesters import verify
 from api.accounts.revocations import Revocations
+from api.accounts.tickets import Tickets
 from api.http import requests
 from api.http.contract import documented
-from api.http.keys import RESOURCES
+from api.http.keys import CALLER, RESOURCES, Caller
 from api.http.middlewares import public
 from api.quotes.lookup import Quotes
 from api.streams.fanout import Client, Order, Streams
 from api.streams.places import PLACES
-from api.streams.public import RESUMING, STREAMS, EventId, Stream, remember, resumed
-from common.errors import InvalidToken, Overloaded, StoreUnavailable, TooManyStreams
+from api.streams.public import RESUMING, STREAMS, EventId, Stream, Write, remember, resumed
+from common.errors import (
+    InvalidToken,
+    MalformedAuthorization,
+    Overloaded,
+    StoreUnavailable,
+    TokenExpired,
+    TooManyStreams,
+)
 from common.process.resources import Resources
-from common.store.accounts.logins import Login
+from common.store.accounts.logins import Login, select_open_login
+from common.store.accounts.tickets import Ticket
 from common.store.accounts.watchlists import Watchlist, select_lists
 from common.store.connection.pool import acquire
 
@@ -50,6 +59,7 @@ class PrivateStreams:
 
     def __init__(self, resources: Resources, streams: Streams, quotes: Quotes, revocations: Revocations) -> None:
         self._resources, self._streams, self._quotes, self._revocations = resources, streams, quotes, revocations
+        self.tickets = Tickets(resources)
         self._open: set[Own] = set()
         self._added: set[str] = set()  # added to a list, but not in memory yet: the stores may have a quote
 
@@ -61,19 +71,26 @@ class PrivateStreams:
         finally:
             self._open.discard(own)
 
+    def leave(self, ticket: Ticket | None) -> None:
+        """A stream has ended, or never began; its ticket, if any, is good for a reconnect now."""
+        if ticket is not None:
+            self.tickets.leave(ticket)
+
     async def keep(self) -> None:
         """Run until cancelled."""
         while True:
             await asyncio.sleep(CHECK_INTERVAL)
             self._end_logged_out()
             with suppress(StoreUnavailable):
+                await self.tickets.note(serving=bool(self._open))
                 await self._follow_lists(self._open.copy())
                 await self._load_added()
 
     def _end_logged_out(self) -> None:
         ended = self._revocations.have_ended({own.login.id for own in self._open})
+        now = datetime.now(UTC)
         for own in self._open:
-            if own.login.id in ended:
+            if own.login.id in ended or own.login.ends_at <= now:
                 own.client.end()
 
     async def _follow_lists(self, checked: Set[Own]) -> None:
@@ -100,9 +117,15 @@ routes = web.RouteTableDef()
 
 
 class TicketQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"last_event_id": "lastEventId"}):
-    """The ticket, which says whose list to stream."""
+    """A ticket says whose list to stream, if no `Authorization` does."""
 
-    ticket: Annotated[str, Meta(title="a ticket from `POST /api/auth/ticket`", description="Each is good once.")] = ""
+    ticket: Annotated[
+        str,
+        Meta(
+            title="a ticket from `POST /api/auth/ticket`",
+            description="Good for one stream, and for its reconnects within two minutes from the same network.",
+        ),
+    ] = ""
     last_event_id: EventId = ""
 
 
@@ -114,18 +137,53 @@ class TicketQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"last
     headers=RESUMING,
     answers={200: str},
     media="text/event-stream",
-    errors=(InvalidToken, TooManyStreams, Overloaded, StoreUnavailable),
+    errors=(InvalidToken, TokenExpired, TooManyStreams, Overloaded, StoreUnavailable),
+    proofs=("bearer", "ticket"),
 )
 async def stream_own(request: web.Request) -> web.StreamResponse:
-    """As `GET /api/stream`, for the symbols of the caller's list, and follows its changes. It ends with the login. To reconnect, send
-    a new ticket and the last id."""
+    """As `GET /api/stream`, for the symbols of the caller's list, and follows its changes. It ends with the login.
+
+    The caller is proved by `Authorization: Bearer`, or by a ticket. A browser's EventSource reconnects with its ticket and the last id; if
+    that is refused with 401, get a new ticket.
+    """
     query = requests.query(request, TicketQuery)
-    streams = request.app[STREAMS]
-    private = request.app[PRIVATE]
-    streams.admit()
-    login = await redeem(request, query.ticket)
+    request.app[STREAMS].admit()
+    login, ticket = await _prove(request, query.ticket)
     places, user = request.app[PLACES], f"user:{login.user}"
-    places.check(user)
+    with ExitStack() as leaving:
+        leaving.callback(request.app[PRIVATE].leave, ticket)
+        places.check(user)
+        write = await _prepare(request, query, login)
+        leaving.callback(places.take(user))
+        response = Stream(write, leaving.pop_all().close)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+async def _prove(request: web.Request, text: str) -> tuple[Login, Ticket | None]:
+    """The caller's login, with the ticket if that proved it; raise `InvalidToken`, or `MalformedAuthorization` for two proofs."""
+    if not text:
+        return await _verify(request), None
+    if any(value.lower().startswith("bearer") for value in request.headers.getall("Authorization", [])):
+        raise MalformedAuthorization("expected a ticket or `Authorization: Bearer <token>`, not both")
+    ticket = await request.app[PRIVATE].tickets.redeem(request, text)
+    request[CALLER] = Caller(ticket.login.user, "", login=ticket.login.id)
+    return ticket.login, ticket
+
+
+async def _verify(request: web.Request) -> Login:
+    caller = request[CALLER] = await verify(request)
+    resources = request.app[RESOURCES]
+    async with acquire(resources.db) as connection:
+        login = await select_open_login(connection, caller.login, lasts=resources.settings.login_ttl)
+    if login is None:
+        raise InvalidToken("the login of this token has ended; log in again")
+    return login
+
+
+async def _prepare(request: web.Request, query: TicketQuery, login: Login) -> Write:
+    """Load what a login's stream begins with; return what writes the stream."""
+    streams, private = request.app[STREAMS], request.app[PRIVATE]
     watchlist = await _select_list(request, login)
     since = await resumed(request, query.last_event_id)
     await remember(request, list(watchlist.added))
@@ -135,16 +193,14 @@ async def stream_own(request: web.Request) -> web.StreamResponse:
         streams.offer(client, _added_since(watchlist, since))
         await private.feed(Own(login, client, watchlist.changed_at), since, writer)
 
-    response = Stream(write, places.take(user))
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return write
 
 
 async def _select_list(request: web.Request, login: Login) -> Watchlist:
     async with acquire(request.app[RESOURCES].db) as connection:
         found = await select_lists(connection, {(login.user, None)})
     if login.user not in found:
-        raise InvalidToken("the account of this ticket does not exist")
+        raise InvalidToken("the account of this login does not exist")
     return found[login.user]
 
 

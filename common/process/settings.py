@@ -58,6 +58,7 @@ class Settings:
     jwt_secret: str = field(repr=False)
     jwt_previous_secret: str = field(repr=False)
     access_token_ttl: timedelta
+    login_ttl: timedelta
     min_password_length: int
     refuses_common_passwords: bool
     cors_origins: tuple[str, ...]
@@ -163,6 +164,7 @@ def _limits_of_users(env: Mapping[str, str], *, production: bool) -> dict[str, A
     common = choice(env, "COMMON_PASSWORDS", ("accept", "refuse"), "refuse" if production else "accept")
     return {
         "access_token_ttl": seconds(env, "ACCESS_TOKEN_TTL", 3600, 60, MAX_ACCESS_TTL.total_seconds()),
+        "login_ttl": days(env, "LOGIN_DAYS", 90.0),
         "min_password_length": number(env, "PASSWORD_MIN_LENGTH", int, 8, 8, 64),
         "refuses_common_passwords": common == "refuse",
         "cors_origins": origins(env, "CORS_ORIGINS", ANY_LOCAL_PORT if development else ""),

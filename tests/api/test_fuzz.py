@@ -34,6 +34,10 @@ checks.positive_data_acceptance.enabled = false
 include-path = "/api/watchlist/export"
 checks.allow_header_conformance.enabled = false
 
+[[operations]]  # a guessed id may be that of the login whose token is sent: all that follows would be 401. test_sessions.py has it
+include-path = "/api/auth/sessions/{session}"
+enabled = false
+
 [[operations]]  # it does not end; test_public.py and test_private_stream.py have it, test_contract.py what it refuses
 include-path-regex = "/stream$"
 enabled = false

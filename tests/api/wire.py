@@ -12,7 +12,7 @@ from api.app import create_app
 from common.process.settings import Settings
 from tests.api.conftest import Client
 
-SOON = 5.0  # seconds within which a test wants to see a connection closed
+SOON = 15.0  # seconds within which a test wants to see a connection closed
 GET = b"GET /api/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /api/auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -60,6 +60,11 @@ async def select_user_by_name(connection: Connection, name: str) -> User | None:
     return _user(row) if row else None
 
 
+async def lock_user(connection: Connection, user: int) -> None:
+    """Block other changes of a user until the transaction ends. Lock a user before rows of `logins`, so that two changes never deadlock."""
+    await connection.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user)
+
+
 async def update_password(
     connection: Connection, user: int, hashed: str, scheme: str, *, instead_of: str | None = None
 ) -> bool:

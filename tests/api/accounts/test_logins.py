@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -10,64 +10,15 @@ import jwt
 import pytest
 
 from api.accounts.revocations import REVOCATIONS
-from common.store.accounts.logins import delete_old_logins, end_logins
-from common.store.accounts.users import update_locked
+from api.accounts.tokens import digest
+from common.store.accounts.logins import delete_old_logins, end_logins, insert_login
+from common.store.accounts.users import update_locked, update_seen
 from common.store.connection.pool import acquire
+from tests.api.accounts.devices import Device, log_in, me, out, pass_days, pass_grace, post, refresh, register
 from tests.api.conftest import PASSWORD, Client, OpenApi
-from tests.harness.polling import BUSY, eventually
+from tests.harness.polling import eventually
 
 ANOTHER = "another correct horse"
-
-
-@dataclass(slots=True)
-class Device:
-    """One login of an account, with the tokens that it was given last."""
-
-    access: str
-    refresh: str
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.access}"}
-
-
-Ask = Callable[[str, str], Awaitable[tuple[int, dict[str, Any]]]]
-
-
-async def post(client: Client, path: str, content: dict[str, Any], **more: Any) -> tuple[int, dict[str, Any]]:
-    async with client.post(f"/api/auth/{path}", json=content, **more) as response:
-        return response.status, await response.json()
-
-
-async def register(client: Client, name: str = "ada") -> Device:
-    content = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
-    status, body = await post(client, "register", content)
-    assert 201 == status
-    return Device(body["access_token"], body["refresh_token"])
-
-
-async def log_in(client: Client, name: str = "ada", password: str = PASSWORD) -> Device:
-    status, body = await post(client, "login", {"username": name, "password": password})
-    assert 200 == status
-    return Device(body["access_token"], body["refresh_token"])
-
-
-async def me(client: Client, device: Device) -> int:
-    async with client.get("/api/auth/me", headers=device.headers) as response:
-        return response.status
-
-
-async def out(client: Client, device: Device) -> None:
-    """Within a second the device's token is refused by this process."""
-
-    async def refused() -> bool:
-        return await me(client, device) == 401
-
-    await eventually(refused, within=1 + BUSY)
-
-
-async def refresh(client: Client, device: Device) -> tuple[int, dict[str, Any]]:
-    return await post(client, "refresh", {"refresh_token": device.refresh})
 
 
 @pytest.mark.parametrize("path", ["register", "login"])
@@ -102,6 +53,7 @@ async def test_a_refresh_token_that_comes_again_ends_its_login_and_no_other(api:
     other = await log_in(api)
     _, body = await refresh(api, stolen)
     thief = Device(body["access_token"], body["refresh_token"])
+    await pass_grace(db)
     status, refused = await refresh(api, stolen)
 
     assert (401, "invalid_token") == (status, refused["code"])
@@ -111,20 +63,10 @@ async def test_a_refresh_token_that_comes_again_ends_its_login_and_no_other(api:
     assert 1 == await db.fetchval("SELECT count(*) FROM audit WHERE event = 'token_reused'")
 
 
-async def test_of_twenty_refreshes_at_once_one_wins_and_the_login_ends(api: Client, db: asyncpg.Pool) -> None:
-    device = await register(api)
-    answers = await asyncio.gather(*(refresh(api, device) for _ in range(20)))
-
-    assert 1 == [status for status, _ in answers].count(200)
-    assert {200, 401} == {status for status, _ in answers}
-    assert 0 == await db.fetchval("SELECT count(*) FROM logins WHERE ended_at IS NULL")
-
-
 async def test_what_is_no_refresh_token_of_ours_is_401(api: Client) -> None:
-    for path in ("refresh", "logout"):
-        status, body = await post(api, path, {"refresh_token": "x" * 43})
+    status, body = await post(api, "refresh", {"refresh_token": "x" * 43})
 
-        assert (401, "invalid_token") == (status, body["code"])
+    assert (401, "invalid_token") == (status, body["code"])
 
 
 @pytest.mark.parametrize(
@@ -192,11 +134,99 @@ async def test_a_logout_everywhere_ends_all_logins_of_the_account_and_no_other(a
     assert 200 == await me(other, bob)
 
 
-async def test_logging_out_twice_is_no_error(api: Client) -> None:
-    device = await register(api)
-    statuses = [(await post(api, "logout", {"refresh_token": device.refresh}))[0] for _ in range(2)]
+async def test_a_logout_is_answered_alike_whatever_its_token_is(api: Client, db: asyncpg.Pool) -> None:
+    """RFC 7009: a client that is logged out already has what it wants. The answer shows nobody which tokens exist."""
+    device, other, expired = await register(api), await log_in(api), await log_in(api)
+    await refresh(api, other)
+    await db.execute(
+        "UPDATE refresh_tokens SET expires_at = now() - interval '1 second' WHERE hash = $1", digest(expired.refresh)
+    )
+    tokens = [device.refresh, device.refresh, other.refresh, expired.refresh, "x" * 43]
+    answers = [await post(api, "logout", {"refresh_token": token}) for token in tokens]
 
-    assert [200, 200] == statuses
+    assert [(200, {"message": "logged out"})] * 5 == answers
+    assert 2 == await db.fetchval("SELECT count(*) FROM logins WHERE ended_at IS NULL")
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+@pytest.mark.parametrize("way", ["used", "used long ago", "logout", "everywhere", "password", "ended", "past its end"])
+async def test_only_an_unused_token_of_an_open_login_logs_out(
+    api: Client, db: asyncpg.Pool, way: str, everywhere: bool
+) -> None:
+    old = await register(api)
+    if way.startswith("used"):
+        await refresh(api, old)
+    elif way in ("logout", "everywhere"):
+        await post(api, "logout", {"refresh_token": old.refresh, "everywhere": way == "everywhere"})
+    elif way == "password":
+        content = {"current_password": PASSWORD, "new_password": ANOTHER}
+        await post(api, "password", content, headers=old.headers)
+    elif way == "ended":
+        await db.execute("UPDATE logins SET ended_at = now()")
+    else:
+        await pass_days(db, 91)
+    if way == "used long ago":
+        await pass_grace(db)
+    await log_in(api, password=ANOTHER if way == "password" else PASSWORD)
+    before = await db.fetchval("SELECT count(*) FROM logins WHERE ended_at IS NULL")
+    acts = await db.fetchval("SELECT count(*) FROM audit")
+    status, _ = await post(api, "logout", {"refresh_token": old.refresh, "everywhere": everywhere})
+
+    assert 200 == status
+    assert before == await db.fetchval("SELECT count(*) FROM logins WHERE ended_at IS NULL")
+    assert acts == await db.fetchval("SELECT count(*) FROM audit")
+
+
+async def test_a_logout_that_waits_for_a_new_password_ends_nothing(
+    open_api: OpenApi, db: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The login is open when the logout begins, and ended when its turn comes. The login of the new password stays."""
+    monkeypatch.setattr("api.app.STATEMENT_TIMEOUT", 10.0)  # it must wait for this test, however busy the machine is
+    api = await open_api()
+    old = await register(api)
+    async with acquire(db) as connection, connection.transaction():
+        user = await connection.fetchval("SELECT id FROM users FOR NO KEY UPDATE")
+        leaving = asyncio.create_task(post(api, "logout", {"refresh_token": old.refresh, "everywhere": True}))
+        await eventually(lambda: waits_for_a_lock(db))
+        await end_logins(connection, user)
+        await connection.execute("INSERT INTO logins (user_id) VALUES ($1)", user)
+
+    assert 200 == (await leaving)[0]
+    assert 1 == await db.fetchval("SELECT count(*) FROM logins WHERE ended_at IS NULL")
+    assert 0 == await db.fetchval("SELECT count(*) FROM audit WHERE event LIKE 'logged_out%'")
+
+
+async def test_two_logins_of_an_account_after_an_idle_day_do_not_wait_for_each_other(
+    api: Client, db: asyncpg.Pool
+) -> None:
+    """Each also notes that the user is active again."""
+    await register(api)
+    await db.execute("UPDATE users SET seen_at = now() - interval '1 day'")
+    user, hashed = await db.fetchrow("SELECT id, password_hash FROM users")
+
+    async def log_in_slowly(waited: Callable[[], Awaitable[None]]) -> bool:
+        async with acquire(db) as connection, connection.transaction():
+            opened = await insert_login(connection, user, hashed, lasts=timedelta(days=1))
+            await waited()
+            await update_seen(connection, user)
+        return opened is not None
+
+    async def for_the_second() -> None:
+        second.append(asyncio.create_task(log_in_slowly(at_once)))
+        await eventually(lambda: waits_for_a_lock(db))
+
+    async def at_once() -> None:
+        pass
+
+    second: list[asyncio.Task[bool]] = []
+
+    assert await log_in_slowly(for_the_second)
+    assert await second[0]
+
+
+async def waits_for_a_lock(db: asyncpg.Pool) -> bool:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    return bool(await db.fetchval(waiting))
 
 
 async def test_another_password_ends_all_logins_and_opens_one(api: Client, open_api: OpenApi) -> None:

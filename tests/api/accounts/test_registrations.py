@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from common.passwords import Passwords
 from common.process.settings import Settings
-from tests.api.accounts.test_logins import post
+from tests.api.accounts.devices import post
 from tests.api.conftest import PASSWORD, Client, OpenApi
 
 PRODUCTION = Settings.from_env(

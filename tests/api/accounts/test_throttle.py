@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from api.accounts import throttle
 from common.process.settings import Settings
-from tests.api.accounts.test_logins import post
+from tests.api.accounts.devices import post
 from tests.api.conftest import PASSWORD, Client, OpenApi, register
 
 WRONG = "a wrong password"

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import jwt
 import pytest
 from aiohttp import ClientResponse, web
 from hypothesis import example, given
@@ -26,7 +27,15 @@ from common.process.settings import Settings
 from tests.api.conftest import PASSWORD, Client, OpenApi, User, register, register_operator
 
 Json = dict[str, Any]
-ADDED = {"/api/docs", "/api/health/live", "/api/health/ready", "/api/openapi.json", "/api/stocks", "/api/stream"}
+ADDED = {
+    "/api/auth/sessions",
+    "/api/docs",
+    "/api/health/live",
+    "/api/health/ready",
+    "/api/openapi.json",
+    "/api/stocks",
+    "/api/stream",
+}
 ADDED |= {"/api/stock/{symbol}/history", "/api/watchlist/export", "/api/watchlist/stream"}
 ADDED |= {f"/api/ops/{name}" for name in ("status", "budget", "symbols", "calls", "line", "audit", "refresh/{job}")}
 PROVED_OTHERWISE = {"/api/watchlist/stream"}  # public to the router: its ticket is what is asked for
@@ -136,7 +145,10 @@ CALLS: list[Call] = [
     ("post", "/api/auth/refresh", "", {"json": {"refresh_token": "of bob"}}, 200, None),
     ("post", "/api/auth/refresh", "", {"json": {"refresh_token": "x"}}, 401, "invalid_token"),
     ("post", "/api/auth/logout", "", {"json": {"refresh_token": "of ada", "everywhere": 1}}, 400, "invalid_request"),
-    ("post", "/api/auth/logout", "", {"json": {"refresh_token": "x"}}, 401, "invalid_token"),
+    ("post", "/api/auth/logout", "", {"json": {"refresh_token": "x"}}, 200, None),
+    ("get", "/api/auth/sessions", "", TOKEN, 200, None),
+    ("delete", "/api/auth/sessions/{session}", "0", TOKEN, 404, "not_found"),
+    ("delete", "/api/auth/sessions/{session}", "own", {"token": "dan"}, 200, None),
     (
         "post",
         "/api/auth/password",
@@ -263,9 +275,12 @@ def breaches(method: str, path: str, response: ClientResponse, text: str) -> Ite
 async def call(api: Client, users: dict[str, User], call: Call) -> tuple[ClientResponse, str]:
     method, path, rest, sent, _, _ = call
     place, mark, query = rest.partition("?")
-    address = URL(re.sub("{[a-z]+}", place, path) + mark + query, encoded=True)
     sent = dict(sent)
     user = users.get(sent.pop("token", ""))
+    if place == "own" and user is not None:
+        token = user.headers["Authorization"].split()[1]
+        place = jwt.decode(token, options={"verify_signature": False})["sid"]
+    address = URL(re.sub("{[a-z]+}", place, path) + mark + query, encoded=True)
     headers = sent.pop("headers", {}) | (user.headers if user else {})
     if (given := sent.get("json", {}).get("refresh_token", "")).startswith("of "):
         sent["json"] = sent["json"] | {"refresh_token": users[given[3:]].refresh_token}
@@ -275,7 +290,7 @@ async def call(api: Client, users: dict[str, User], call: Call) -> tuple[ClientR
 
 async def test_real_answers_are_as_documented(open_api: OpenApi) -> None:
     api = await open_api(max_watchlist_size=1)
-    users = {name: await register(api, name) for name in ("ada", "bob", "cat")}
+    users = {name: await register(api, name) for name in ("ada", "bob", "cat", "dan")}
     users["operator"] = await register_operator(api, "operator")
     for path in ("/api/stock/AAPL?wait=10", "/api/stock/AAPL/chart?wait=10", "/api/stock/NOSUCH?wait=10"):
         await api.get(path)
