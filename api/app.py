@@ -111,6 +111,7 @@ async def _run_services(app: web.Application, *, settings: Settings) -> AsyncIte
             for name, run in (
                 ("tail", lambda: follow(resources, memory)),
                 ("dispatcher", dispatcher.run),
+                ("answers", memory.answers.sweep_for_ever),
                 ("reads", lambda: reads.flush_for_ever(resources)),
                 ("outlook", lambda: keep_outlook(resources, memory)),
                 ("listing", lambda: listing.keep(resources)),
