@@ -85,6 +85,7 @@ def create_app(settings: Settings) -> web.Application:
     app[LISTING] = Listing()
     for module in WITH_ROUTES:
         app.add_routes(module.routes)
+    app[docs.DOCUMENT] = docs.Document(app.router)
 
     app.cleanup_ctx.append(partial(_run_services, settings=settings))
     app.on_shutdown.append(_end_streams)
