@@ -61,7 +61,9 @@ HEADERS: Mapping[str, tuple[str, Json]] = {
     "Retry-After": ("Seconds after which to retry.", {"type": "integer", "minimum": 1}),
     "WWW-Authenticate": ("The expected scheme.", {"type": "string"}),
 }
-LIMITS: Mapping[str, tuple[str, Json]] = {  # not on a hot answer, which is not rate limited
+LIMITS: Mapping[
+    str, tuple[str, Json]
+] = {  # not on answers that anybody may read: a cache would give them to other clients
     "RateLimit-Policy": (
         'The client\'s limits: `"requests";q=1200;w=60` allows 1200 in 60 seconds.',
         {"type": "string"},
@@ -96,6 +98,11 @@ class Operation:
     @property
     def is_public(self) -> bool:
         return getattr(self.handler, "is_public", False)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether its answer is the same for everybody, so that caches may keep it."""
+        return self.is_public and self.method == "get"
 
     @property
     def types(self) -> list[Any]:
@@ -202,7 +209,8 @@ def _parameters(operation: Operation) -> list[Json]:
 def _responses(operation: Operation) -> Json:
     contract = operation.contract
     limits = LIMITS if is_counted(operation.path) else ()
-    headers = ["X-Request-ID", *(CACHING if contract.cached else ("Cache-Control", *limits))]
+    own = () if operation.is_shared else limits
+    headers = ["X-Request-ID", *(CACHING if contract.cached else ("Cache-Control", *own))]
     written = {
         str(status): _response(HTTPStatus(status).phrase, headers, _schema(kind), contract.media)
         for status, kind in contract.answers.items()
