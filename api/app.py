@@ -24,6 +24,7 @@ from api.http import cors, middlewares
 from api.http.connections import patch_aiohttp
 from api.http.keys import QUEUE, RESOURCES
 from api.http.rate_limits import ALLOWANCES, Allowances
+from api.http.trailing_slash import TrailingSlash
 from api.quotes import charts, history, overview, search, stocks
 from api.quotes.hot import answer_hot
 from api.quotes.listing import LISTING, Listing
@@ -85,6 +86,7 @@ def create_app(settings: Settings) -> web.Application:
     app[LISTING] = Listing()
     for module in WITH_ROUTES:
         app.add_routes(module.routes)
+    app.router.register_resource(TrailingSlash(app.router))
     app[docs.DOCUMENT] = docs.Document(app.router)
 
     app.cleanup_ctx.append(partial(_run_services, settings=settings))

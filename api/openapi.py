@@ -100,11 +100,6 @@ class Operation:
         return getattr(self.handler, "is_public", False)
 
     @property
-    def is_shared(self) -> bool:
-        """Whether its answer is the same for everybody, so that caches may keep it."""
-        return self.is_public and self.method == "get"
-
-    @property
     def types(self) -> list[Any]:
         contract = self.contract
         return [kind for kind in (*contract.answers.values(), contract.body) if kind is not None]
@@ -183,7 +178,9 @@ def _operation(operation: Operation) -> Json:
         "security": [] if operation.is_public else [{"bearer": []}],
     }
     if body is not None:
-        written["requestBody"] = {"required": True, "content": {"application/json": {"schema": _schema(body)}}}
+        either = {"oneOf": [{"required": [name]} for name in contract.either]} if contract.either else {}
+        content = {"application/json": {"schema": _schema(body) | either}}
+        written["requestBody"] = {"required": True, "content": content}
     return {name: value for name, value in written.items() if value or name == "security"}
 
 
@@ -209,7 +206,7 @@ def _parameters(operation: Operation) -> list[Json]:
 def _responses(operation: Operation) -> Json:
     contract = operation.contract
     limits = LIMITS if is_counted(operation.path) else ()
-    own = () if operation.is_shared else limits
+    own = () if operation.is_public and operation.method == "get" else limits  # caches may keep what anybody may get
     headers = ["X-Request-ID", *(CACHING if contract.cached else ("Cache-Control", *own))]
     written = {
         str(status): _response(HTTPStatus(status).phrase, headers, _schema(kind), contract.media)
