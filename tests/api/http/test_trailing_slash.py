@@ -1,6 +1,7 @@
 """A path with one trailing slash is the route of the path without it, whatever the method, and nothing gets past a limit or a token."""
 
 import asyncio
+import re
 
 from api.quotes.memory import MEMORY
 from tests.api.conftest import PASSWORD, Client, OpenApi, User, register_operator
@@ -93,6 +94,12 @@ async def test_more_than_one_slash_is_another_path(api: Client) -> None:
 
     assert [404] * len(paths) == [await status_of(api, path) for path in paths]
     assert [200, 200] == [await status_of(api, path) for path in ("/", "/api/health/")]
+
+
+async def test_a_page_finds_its_files_with_a_slash_too(api: Client) -> None:
+    pages = [await (await api.get(path)).text() for path in ("/", "/ops/", "/api/docs/")]
+
+    assert [[]] * 3 == [re.findall(r'(?:href=|src=|fetch\(|EventSource\()"(?!/|#|data:)[^"]*', page) for page in pages]
 
 
 async def test_a_stream_with_a_slash_streams(api: Client) -> None:
