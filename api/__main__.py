@@ -4,6 +4,7 @@ import structlog
 from aiohttp import web
 
 from api.app import create_app
+from api.docs import DOCUMENT
 from api.http.connections import KEEPALIVE_TIMEOUT
 from api.http.descriptors import raise_limit
 from common.metrics.collector import ServiceCollector
@@ -19,8 +20,10 @@ def main() -> None:
     raise_limit()
     structlog.get_logger(__name__).info("api_starts", host=settings.host, port=settings.port)
     export(settings.host, settings.metrics_port, ServiceCollector(settings))
+    app = create_app(settings)
+    app[DOCUMENT].make()
     web.run_app(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         print=None,

@@ -25,6 +25,7 @@ from api.http.connections import patch_aiohttp
 from api.http.keys import QUEUE, RESOURCES
 from api.http.peers import PEERS, Peers
 from api.http.rate_limits import ALLOWANCES, Allowances
+from api.http.trailing_slash import TrailingSlash
 from api.quotes import charts, history, overview, search, stocks
 from api.quotes.hot import answer_hot
 from api.quotes.listing import LISTING, Listing
@@ -91,6 +92,8 @@ def create_app(settings: Settings) -> web.Application:
     app[LISTING] = Listing()
     for module in WITH_ROUTES:
         app.add_routes(module.routes)
+    app.router.register_resource(TrailingSlash(app.router))
+    app[docs.DOCUMENT] = docs.Document(app.router)
 
     app.cleanup_ctx.append(partial(_run_services, settings=settings))
     app.on_shutdown.append(_end_streams)
@@ -118,6 +121,7 @@ async def _run_services(app: web.Application, *, settings: Settings) -> AsyncIte
             for name, run in (
                 ("tail", lambda: follow(resources, memory)),
                 ("dispatcher", dispatcher.run),
+                ("answers", memory.answers.sweep_for_ever),
                 ("reads", lambda: reads.flush_for_ever(resources)),
                 ("outlook", lambda: keep_outlook(resources, memory)),
                 ("listing", lambda: listing.keep(resources)),

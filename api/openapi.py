@@ -65,7 +65,9 @@ HEADERS: Mapping[str, tuple[str, Json]] = {
     "Retry-After": ("Seconds after which to retry.", {"type": "integer", "minimum": 1}),
     "WWW-Authenticate": ("The expected scheme, and what is wrong with the token (RFC 6750).", {"type": "string"}),
 }
-LIMITS: Mapping[str, tuple[str, Json]] = {  # not on a hot answer, which is not rate limited
+LIMITS: Mapping[
+    str, tuple[str, Json]
+] = {  # not on answers that anybody may read: a cache would give them to other clients
     "RateLimit-Policy": (
         'The client\'s limits: `"requests";q=1200;w=60` allows 1200 in 60 seconds.',
         {"type": "string"},
@@ -185,7 +187,9 @@ def _operation(operation: Operation) -> Json:
         "security": [{scheme: []} for scheme in contract.proofs or (() if operation.is_public else ("bearer",))],
     }
     if body is not None:
-        written["requestBody"] = {"required": True, "content": {"application/json": {"schema": _schema(body)}}}
+        either = {"oneOf": [{"required": [name]} for name in contract.either]} if contract.either else {}
+        content = {"application/json": {"schema": _schema(body) | either}}
+        written["requestBody"] = {"required": True, "content": content}
     return {name: value for name, value in written.items() if value or name == "security"}
 
 
@@ -211,7 +215,8 @@ def _parameters(operation: Operation) -> list[Json]:
 def _responses(operation: Operation) -> Json:
     contract = operation.contract
     limits = LIMITS if is_counted(operation.path) else ()
-    headers = ["X-Request-ID", *(CACHING if contract.cached else ("Cache-Control", *limits))]
+    own = () if operation.is_public and operation.method == "get" else limits  # caches may keep what anybody may get
+    headers = ["X-Request-ID", *(CACHING if contract.cached else ("Cache-Control", *own))]
     written = {
         str(status): _response(HTTPStatus(status).phrase, headers, _schema(kind), contract.media)
         for status, kind in contract.answers.items()

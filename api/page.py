@@ -5,25 +5,16 @@ from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
 
-from aiohttp import web
+from api.static import Static
 
-PAGE_TTL = 60  # seconds that a cache may keep a page; short, because a deploy changes it
 FOLDER = Path(__file__).parent / "pages"
 
 
-class Page:
-    """The text of a file in `pages/`, with its Content-Security-Policy."""
-
-    def __init__(self, name: str) -> None:
-        self.text = (FOLDER / name).read_text(encoding="utf-8")
-        self.headers = {
-            "Content-Security-Policy": _policy(self.text),
-            "Referrer-Policy": "no-referrer",
-            "Cache-Control": f"public, max-age={PAGE_TTL}",
-        }
-
-    def respond(self) -> web.Response:
-        return web.Response(text=self.text, content_type="text/html", headers=self.headers)
+def read_page(name: str) -> Static:
+    """A file in `pages/`, with its Content-Security-Policy."""
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    headers = {"Content-Security-Policy": _policy(text), "Referrer-Policy": "no-referrer"}
+    return Static(text.encode(), "text/html; charset=utf-8", headers)
 
 
 def _policy(page: str) -> str:

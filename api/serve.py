@@ -17,6 +17,7 @@ from common.process.entry import open_process_logs, read_settings
 settings = read_settings(serves_tokens=True)
 share(settings.metrics_port)
 from api.app import create_app  # noqa: E402  from here on metrics are defined
+from api.docs import DOCUMENT  # noqa: E402
 from api.http.connections import KEEPALIVE_TIMEOUT  # noqa: E402
 from api.http.descriptors import raise_limit  # noqa: E402
 from common.metrics.collector import ServiceCollector  # noqa: E402
@@ -52,4 +53,6 @@ def when_ready(_arbiter: Any) -> None:
 
 async def open_app() -> web.Application:
     """One process's application."""
-    return create_app(settings)
+    app = create_app(settings)
+    app[DOCUMENT].make()
+    return app

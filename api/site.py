@@ -3,29 +3,33 @@
 Query parameters are ignored: links from elsewhere often add some.
 """
 
+from typing import Any
+
 from aiohttp import web
 
 from api.http.contract import documented
 from api.http.middlewares import public
-from api.page import Page
+from api.page import read_page
+from api.static import ACCEPT_ENCODING
 
-HOME = Page("home.html")
-OPERATORS = Page("operators.html")
+HOME = read_page("home.html")
+OPERATORS = read_page("operators.html")
+PAGE: dict[str, Any] = {"answers": {200: str}, "media": "text/html", "headers": ACCEPT_ENCODING, "cached": True}
 
 routes = web.RouteTableDef()
 
 
 @routes.get("/")
 @public
-@documented("A page with live quotes", answers={200: str}, media="text/html")
-async def home(_: web.Request) -> web.Response:
+@documented("A page with live quotes", **PAGE)
+async def home(request: web.Request) -> web.Response:
     """For people: the overview, a search, a symbol's quote and chart."""
-    return HOME.respond()
+    return HOME.respond(request)
 
 
 @routes.get("/ops")
 @public
-@documented("A page for operators", answers={200: str}, media="text/html")
-async def operators_page(_: web.Request) -> web.Response:
+@documented("A page for operators", **PAGE)
+async def operators_page(request: web.Request) -> web.Response:
     """For people. Anybody can open the page; its data needs a token with the scope `operator`."""
-    return OPERATORS.respond()
+    return OPERATORS.respond(request)

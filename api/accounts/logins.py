@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from aiohttp import web
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.accounts.credentials import PASSWORDS, TokenAnswer, note, open_login, renew
 from api.accounts.throttle import THROTTLE
@@ -18,23 +18,40 @@ from api.http.middlewares import public
 from common.errors import InvalidCredentials, InvalidToken, Overloaded, RateLimited, StoreUnavailable
 from common.store.accounts.audit import select_has_logged_in
 from common.store.accounts.logins import end_login, end_logins, select_reused, use_refresh_token
-from common.store.accounts.users import User, lock_user, select_user, select_user_by_name
+from common.store.accounts.users import EMAIL, User, lock_user, select_user, select_user_by_name
 from common.store.connection.pool import acquire, transaction
 
 KNOWN_ADDRESS_TTL = timedelta(days=30)  # after a login from an address
 REFRESH_GRACE = timedelta(seconds=10)  # for two tabs that renew at once, and a client that repeats after a lost answer
 NO_GRACE = timedelta(0)
 
+Email = Annotated[
+    str,
+    Meta(
+        title="an address such as ada@example.com",
+        pattern=rf"^\s*{EMAIL}\s*$",
+        examples=["ada@example.com"],
+    ),
+]
 RefreshToken = Annotated[str, Meta(title="a refresh token, as it was given", pattern="^[A-Za-z0-9_-]{1,100}$")]
 
 routes = web.RouteTableDef()
 
 
 class NameAndPassword(Struct, frozen=True):
-    """`username` may be the email."""
+    """`username` or `email`, one of the two; `username` may be the email, too."""
 
-    username: requests.Text
     password: requests.Text
+    username: requests.Text | UnsetType = UNSET
+    email: Email | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if (self.username is UNSET) == (self.email is UNSET):
+            raise ValueError("username: expected username or email, and only one of them")
+
+    @property
+    def name(self) -> str:
+        return self.username or self.email or ""
 
 
 class Refresh(Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,6 +78,7 @@ class MessageAnswer(Struct, frozen=True):
 @documented(
     "Log in by username or email",
     body=NameAndPassword,
+    either=("username", "email"),
     answers={200: TokenAnswer},
     errors=(InvalidCredentials, RateLimited, Overloaded, StoreUnavailable),
 )
@@ -69,9 +87,9 @@ async def login(request: web.Request) -> web.Response:
     content = await requests.read(request, NameAndPassword)
     db = request.app[RESOURCES].db
     async with acquire(db) as connection:
-        user = await select_user_by_name(connection, content.username.strip())
+        user = await select_user_by_name(connection, content.name.strip())
     try:
-        proved = await prove(request, user, content.username, content.password)
+        proved = await prove(request, user, content.name, content.password)
     except InvalidCredentials:
         async with acquire(db) as connection:
             await note(connection, request, "login_failed", user.id if user else None, by="anybody")

@@ -7,7 +7,7 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from api.accounts.credentials import PASSWORDS, Account, TokenAnswer, note, open_login, shape
-from api.accounts.logins import MessageAnswer, prove
+from api.accounts.logins import Email, MessageAnswer, prove
 from api.accounts.registrations import REGISTRATIONS
 from api.http import requests
 from api.http.answers import NO_STORE
@@ -27,7 +27,7 @@ from common.errors import (
 )
 from common.passwords import MAX_PASSWORD_BYTES, SCHEME, check_policy
 from common.store.accounts.logins import end_logins
-from common.store.accounts.users import EMAIL, USERNAME, User, delete_user, insert_user, select_user, update_password
+from common.store.accounts.users import USERNAME, User, delete_user, insert_user, select_user, update_password
 from common.store.connection.pool import acquire, transaction
 
 MIN_PASSWORD_LENGTH = 8  # characters; a setting may ask for more
@@ -38,14 +38,6 @@ Username = Annotated[
         title="3 to 32 letters, digits, dots, dashes or underscores",
         pattern=rf"^\s*{USERNAME}\s*$",
         examples=["ada"],
-    ),
-]
-Email = Annotated[
-    str,
-    Meta(
-        title="an address such as ada@example.com",
-        pattern=rf"^\s*{EMAIL}\s*$",
-        examples=["ada@example.com"],
     ),
 ]
 NewPassword = Annotated[

@@ -4,6 +4,7 @@ Quotes, charts, searches and the overview share this design. A hot answer is wri
 public interface; the ordinary path builds the same head as a response. A test checks that the two are equal.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -14,7 +15,10 @@ from hashlib import blake2b
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
-MAX_ANSWERS = 50_000
+MAX_ANSWER_BYTES = 64 << 20  # of one process
+OVERHEAD = 2 << 10  # bytes of an answer beside its bodies: its entry and the heads of 200 and 304, as measured
+FALLBACK_TTL = 900.0  # seconds that an expired answer stays for `last`
+SWEEP_INTERVAL = 30.0  # seconds
 REVALIDATE = 30  # seconds that a cache may serve an old answer while it fetches a new one
 SERVER = "quotewell"  # the `Server` header
 NO_STORE = {"Cache-Control": "no-store"}
@@ -128,9 +132,11 @@ class Ready(web.StreamResponse):
 
 
 class Answers:
-    """The answers of one process by path; the least recently used are evicted."""
+    """The answers of one process by path or question, bounded in bytes: the least recently used are evicted."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int = MAX_ANSWER_BYTES) -> None:
+        self.size = 0  # bytes
+        self._max_bytes = max_bytes
         self._answers: OrderedDict[str, Answer] = OrderedDict()
 
     def find(self, path: str, now: float) -> Answer | None:
@@ -141,14 +147,33 @@ class Answers:
         return answer
 
     def last(self, path: str) -> Answer | None:
-        """The last answer, however old, for when no store answers."""
+        """The last answer, up to `FALLBACK_TTL` after it expired, for when no store answers."""
         return self._answers.get(path)
 
     def keep(self, path: str, answer: Answer) -> Answer:
+        self.drop(path)
         self._answers[path] = answer
-        if len(self._answers) > MAX_ANSWERS:
-            self._answers.popitem(last=False)
+        self.size += _size(path, answer)
+        while self.size > self._max_bytes:
+            self.drop(next(iter(self._answers)))
         return answer
 
     def drop(self, path: str) -> None:
-        self._answers.pop(path, None)
+        answer = self._answers.pop(path, None)
+        if answer is not None:
+            self.size -= _size(path, answer)
+
+    def sweep(self, now: float) -> None:
+        """Drop the answers that expired `FALLBACK_TTL` ago."""
+        for path in [path for path, answer in self._answers.items() if answer.good_until + FALLBACK_TTL <= now]:
+            self.drop(path)
+
+    async def sweep_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL)
+            self.sweep(time.time())
+
+
+def _size(path: str, answer: Answer) -> int:
+    """The bytes that a kept answer takes."""
+    return OVERHEAD + len(path) + len(answer.body) + len(answer.vouched or b"")

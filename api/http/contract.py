@@ -17,8 +17,8 @@ MISS_ERRORS: Errors = (RateLimited, QuotePending, ProviderUnavailable, Overloade
 class Contract:
     """`answers`: the body's type by status. `errors`: those that the handler itself raises; api/openapi.py adds the middlewares'.
 
-    `headers`: request headers with their meaning. `cached`: the answer has validators and may be 304. `media`: the answers' media type.
-    `proofs`: the security schemes of which a public handler accepts any.
+    `either`: fields of the body of which exactly one is needed. `headers`: request headers with their meaning. `cached`: the answer has
+    validators and may be 304. `media`: the answers' media type. `proofs`: the security schemes of which a public handler accepts any.
     """
 
     summary: str
@@ -26,6 +26,7 @@ class Contract:
     errors: Errors = ()
     query: type[Struct] | None = None
     body: type[Struct] | None = None
+    either: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     cached: bool = False
     media: str = "application/json"

@@ -1,4 +1,7 @@
-"""CORS: pages from the origins listed in `CORS_ORIGINS` may read every answer, errors included. The API uses no cookies."""
+"""CORS: pages and apps of the origins listed in `CORS_ORIGINS` may read every answer, errors included.
+
+Credentials are allowed, because some clients always send them; the API sets and reads no cookie.
+"""
 
 import re
 from functools import cache
@@ -8,9 +11,44 @@ from aiohttp import hdrs, web
 from api.http.keys import RESOURCES
 from api.http.middlewares import Handler
 
-HEADERS = "Authorization, Content-Type, If-None-Match, Last-Event-ID, Prefer, X-Request-ID"
+READ = ("Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", "Prefer", "X-Request-ID")
+UNREAD = (  # headers of browsers' libraries; a preflight that lacks one fails the request
+    "Accept",  # these three need permission if they are long
+    "Accept-Language",
+    "Content-Language",
+    "Cache-Control",
+    "Pragma",
+    "If-Modified-Since",
+    "X-Requested-With",
+    "X-CSRF-Token",
+    "X-XSRF-TOKEN",
+    "X-Correlation-ID",
+    "traceparent",  # W3C Trace Context, W3C Baggage
+    "tracestate",
+    "baggage",
+    "sentry-trace",
+    "b3",  # Zipkin
+    "X-B3-TraceId",
+    "X-B3-SpanId",
+    "X-B3-ParentSpanId",
+    "X-B3-Sampled",
+    "X-B3-Flags",
+    "uber-trace-id",  # Jaeger
+    "x-datadog-trace-id",
+    "x-datadog-parent-id",
+    "x-datadog-origin",
+    "x-datadog-sampling-priority",
+    "elastic-apm-traceparent",
+    "newrelic",
+    "Request-Id",  # Application Insights
+    "Request-Context",
+    "X-Amzn-Trace-Id",
+    "X-Cloud-Trace-Context",
+)
+HEADERS = ", ".join(READ + UNREAD)
 EXPOSED = "ETag, Last-Modified, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-ID"
 PREFLIGHT_TTL = 600  # seconds that a browser may cache the answer to a preflight
+LABEL = "[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"  # one label of a host name, as browsers write it
 MATCHES_NOTHING = re.compile("(?!)")
 
 
@@ -25,6 +63,7 @@ async def allow_origins(request: web.Request, handler: Handler) -> web.StreamRes
     if not allows(request.app[RESOURCES].settings.cors_origins, origin):
         return response
     response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+    response.headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
     if methods is None:
         response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = EXPOSED
     else:
@@ -43,7 +82,7 @@ def _methods(request: web.Request) -> str | None:
 
 
 def allows(origins: tuple[str, ...], origin: str) -> bool:
-    """Whether an origin is listed, compared exactly; the port `*` allows any port and none."""
+    """Whether an origin is listed, compared exactly; `*` as the port allows any port and none, as the first label any one label."""
     return _pattern(origins).fullmatch(origin) is not None
 
 
@@ -55,6 +94,9 @@ def _pattern(origins: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _origin_pattern(origin: str) -> str:
-    if origin.endswith(":*"):
-        return re.escape(origin.removesuffix(":*")) + "(:[0-9]{1,5})?"
-    return re.escape(origin)
+    listed = origin.removesuffix(":*")
+    port = "" if listed == origin else "(:[0-9]{1,5})?"
+    scheme, wildcard, domain = listed.partition("://*.")
+    if not wildcard:
+        return re.escape(listed) + port
+    return f"{scheme}://{LABEL}[.]{re.escape(domain)}{port}"

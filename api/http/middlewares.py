@@ -56,7 +56,8 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     _log(request, response.status, took)
     if not response.prepared:
         response.headers["X-Request-ID"] = request_id
-        response.headers.update(rate_limits.headers(request))
+        if "no-store" in response.headers.get("Cache-Control", ""):  # a cache would give one client's limits to another
+            response.headers.update(rate_limits.headers(request))
         for name, value in ALWAYS.items():
             response.headers.setdefault(name, value)
     return response

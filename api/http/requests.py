@@ -1,7 +1,7 @@
 """Strict reading of requests, with the Structs that the OpenAPI document shows. Each error names the field and what was expected.
 
 A field's `title` says in words what is expected. This module adds the checks that a Struct cannot express: NUL, lone surrogates, a
-parameter given twice.
+parameter given twice that is no list.
 """
 
 import asyncio
@@ -35,6 +35,7 @@ Wait = Annotated[
 
 S = TypeVar("S", bound=Struct)
 _FIELD = re.compile(r"(?:required field `|at `\$\.)(\w+)")
+_BRACKETS = re.compile(r"(\w+)\[[0-9]{0,4}\]")
 
 
 class NoQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,25 +98,31 @@ def _no_constant(_: str) -> Any:
 
 
 def query(request: web.Request, kind: type[S]) -> S:
-    """The query's parameters as a `kind`. Each may occur once; unknown ones are ignored, unless the `kind` forbids them."""
-    given, known = request.query, properties(kind)
-    content = {}
-    for name, schema in known.items():
-        values = given.getall(name, [])
-        if len(values) > 1:
-            raise InvalidRequest(f"{name}: expected {schema['title']}, once, not {len(values)} times")
-        if values:
-            content[name] = _split(values[0], schema["type"])
+    """The query's parameters as a `kind`. Each may occur once, but a list any number of times; unknown parameters are ignored, unless
+    the `kind` forbids them."""
+    known = properties(kind)
+    given: dict[str, list[str]] = {}
+    for name, value in request.query.items():
+        given.setdefault(_without_brackets(name, known), []).append(value)
+    content = {name: _join(name, given[name], schema) for name, schema in known.items() if name in given}
     if kind.__struct_config__.forbid_unknown_fields:
         _refuse_unknown(given, known)
     return _convert(content, kind, shown=True)
 
 
-def _split(text: str, kind: str) -> str | list[str]:
+def _without_brackets(name: str, known: Mapping[str, Mapping[str, Any]]) -> str:
+    """`symbols[]` and `symbols[0]` are `symbols`: many clients write lists so."""
+    found = _BRACKETS.fullmatch(name)
+    return found[1] if found and known.get(found[1], {}).get("type") == "array" else name
+
+
+def _join(name: str, values: list[str], schema: Mapping[str, Any]) -> str | list[str]:
     """A parameter as msgspec reads it: a list split at commas, a number without the trailing dot of `2.`."""
-    if kind == "array":
-        return text.split(",") if text.strip() else []
-    return text.removesuffix(".") if kind == "number" else text
+    if schema["type"] == "array":
+        return [part for value in values if value.strip() for part in value.split(",")]
+    if len(values) > 1:
+        raise InvalidRequest(f"{name}: expected {schema['title']}, once, not {len(values)} times")
+    return values[0].removesuffix(".") if schema["type"] == "number" else values[0]
 
 
 def _refuse_unknown(given: Iterable[str], known: Mapping[str, object]) -> None:

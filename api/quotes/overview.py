@@ -9,7 +9,7 @@ from api.http.contract import documented
 from api.http.keys import RESOURCES
 from api.http.middlewares import public
 from api.quotes.lookup import QUOTES
-from api.quotes.memory import MEMORY
+from api.quotes.memory import MEMORY, OVERVIEW
 from api.quotes.stocks import STALE_FOR, QuoteAnswer, encode, judge_now
 from common.core.quotes.freshness import shape
 from common.errors import StoreUnavailable
@@ -19,7 +19,7 @@ ANSWER_TTL = 1.0  # seconds; short, because its quotes become stale meanwhile
 routes = web.RouteTableDef()
 
 
-@routes.get("/api/market/overview")
+@routes.get(OVERVIEW)
 @public
 @documented(
     "Quotes of the best-known symbols", answers={200: list[QuoteAnswer]}, errors=(StoreUnavailable,), cached=True
@@ -41,4 +41,4 @@ async def overview(request: web.Request) -> web.Response:
         good_until=now + ANSWER_TTL,
         vouched=vouched,
     )
-    return memory.answers.keep(request.path, answer).respond(request)
+    return memory.answers.keep(OVERVIEW, answer).respond(request)

@@ -57,20 +57,31 @@ Matches = Annotated[list[MatchAnswer], Meta(max_length=10)]
     cached=True,
 )
 async def search(request: web.Request) -> web.Response:
+    """Spellings that mean the same get the same answer: `apple` and ` APPLE`."""
     query = normalize_query(request.match_info["query"])
-    resources, memory, listing = request.app[RESOURCES], request.app[MEMORY], request.app[LISTING]
+    answers = request.app[MEMORY].answers
+    question = f"search {query}"  # and not the path, which has any number of spellings
+    answer = answers.find(question, time.time())
+    if answer is None:
+        try:
+            answer = answers.keep(question, await _search(request, query))
+        except StoreUnavailable:
+            answer = answers.last(question)
+            if answer is None:
+                raise
+    return answer.respond(request)
+
+
+async def _search(request: web.Request, query: str) -> Answer:
+    """The listing's answer, or the provider's where the listing has no strong match."""
+    resources, listing = request.app[RESOURCES], request.app[LISTING]
     local = listing.index.find(query)
     if any(match.score >= STRONG for match in local):
-        return memory.answers.keep(request.raw_path, _answer(local, listing.refreshed_at, resources)).respond(request)
+        return _answer(local, listing.refreshed_at, resources)
     if local:
-        return memory.answers.keep(request.raw_path, await _widen(request, query, local)).respond(request)
-    try:
-        found = await _search_provider(request, query, resources.settings.miss_wait)
-    except StoreUnavailable:
-        if (kept := memory.answers.last(request.raw_path)) is None:
-            raise
-        return kept.respond(request)
-    return memory.answers.keep(request.raw_path, _answer(found.matches, found.found_at, resources)).respond(request)
+        return await _widen(request, query, local)
+    found = await _search_provider(request, query, resources.settings.miss_wait)
+    return _answer(found.matches, found.found_at, resources)
 
 
 async def _widen(request: web.Request, query: str, local: Sequence[Match]) -> Answer:

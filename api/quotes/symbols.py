@@ -21,7 +21,12 @@ Symbol = Annotated[
 ]
 Symbols = Annotated[
     list[Symbol],
-    Meta(title=f"one list of 1 to {MAX_SYMBOLS} symbols", min_length=1, max_length=MAX_SYMBOLS),
+    Meta(
+        title=f"1 to {MAX_SYMBOLS} symbols",
+        description="Separated by commas, or each in a parameter of its own: `symbols=A&symbols=B`, `symbols[]=A&symbols[]=B`.",
+        min_length=1,
+        max_length=MAX_SYMBOLS,
+    ),
 ]
 
 

@@ -15,7 +15,8 @@ from common.process.redis_address import spell
 from common.store.connection.address import SCHEMES, read_address
 
 T = TypeVar("T")
-_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:([0-9]{1,5}|\*))?")
+_WEB_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\]|\*(\.[a-z0-9-]+)+\.[a-z][a-z0-9-]*)(:([0-9]{1,5}|\*))?")
+_APP_ORIGIN = re.compile(r"(?!(https?|wss?|ftp|file|data|blob|about|javascript):)[a-z][a-z0-9+.-]*://[a-z0-9._-]+")
 
 
 def choice(env: Mapping[str, str], name: str, choices: tuple[str, ...], default: str) -> str:
@@ -74,10 +75,13 @@ def base_url(env: Mapping[str, str], name: str) -> str:
 
 
 def origins(env: Mapping[str, str], name: str, default: str) -> tuple[str, ...]:
-    """Origins as browsers send them, `http(s)://host[:port]`; the port may be `*`."""
+    """Origins as browsers and apps send them: `http(s)://host[:port]`, or an app's own scheme such as `capacitor://localhost`.
+
+    The port may be `*`, and so may the first label of a domain: `https://*.example.com`. `*` before a top-level domain is refused.
+    """
     found = tuple(filter(None, (part.strip() for part in env.get(name, default).split(","))))
     for origin in found:
-        if not _ORIGIN.fullmatch(origin):
+        if not _WEB_ORIGIN.fullmatch(origin) and not _APP_ORIGIN.fullmatch(origin):
             raise InvalidSettings(f"{name}: expected origins such as https://app.example.com, not {origin!r}")
     return found
 

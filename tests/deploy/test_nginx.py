@@ -286,7 +286,10 @@ async def test_whoever_asks_too_often_is_told_so_with_429(stack: Stack, api: str
         (answer.json()["code"], answer.headers["Retry-After"], answer.headers["Cache-Control"]) for answer in refused
     }
     assert refused[0].json()["request_id"] == refused[0].headers["X-Request-ID"]
-    assert {ORIGINS[0]} == {answer.headers.get("Access-Control-Allow-Origin") for answer in answers}
+    assert {(ORIGINS[0], "true")} == {
+        (answer.headers.get("Access-Control-Allow-Origin"), answer.headers.get("Access-Control-Allow-Credentials"))
+        for answer in answers
+    }
 
 
 async def test_whoever_holds_too_many_connections_is_told_so_with_429(stack: Stack, api: str) -> None:
@@ -340,3 +343,4 @@ async def test_without_an_api_the_answer_is_still_json(stack: Stack) -> None:
 
     assert (503, "overloaded", "2") == (answer.status, answer.json()["code"], answer.headers["Retry-After"])
     assert (None, ORIGINS[0]) == tuple(each.headers.get("Access-Control-Allow-Origin") for each in (answer, allowed))
+    assert (None, "true") == tuple(each.headers.get("Access-Control-Allow-Credentials") for each in (answer, allowed))

@@ -17,7 +17,15 @@ from tests.api.conftest import Client, close
 
 OURS = "https://app.example.com"
 FOREIGN = "https://evil.example.com"
-LIST = (OURS, "http://localhost:*", "https://[::1]:8443")
+LIST = (
+    OURS,
+    "http://localhost:*",
+    "https://[::1]:8443",
+    "capacitor://localhost",
+    "tauri://localhost",
+    "https://*.example.org",
+    "http://*.dev.example.net:*",
+)
 ASKED = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
 
 
@@ -46,6 +54,48 @@ ASKED = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Header
         ("http://localhost.evil.com:3000", False),
         ("http://localhost:3000\n", False),
         ("https://[::1]:8444", False),
+        ("capacitor://localhost", True),
+        ("tauri://localhost", True),
+        ("capacitor://localhost:80", False),
+        ("capacitor://localhost.evil.com", False),
+        ("capacitor://", False),
+        ("ionic://localhost", False),
+        ("xcapacitor://localhost", False),
+        ("https://a.example.org", True),
+        ("https://pr-17.example.org", True),
+        ("https://my_app.example.org", True),
+        ("https://xn--bcher-kva.example.org", True),
+        (f"https://{'a' * 63}.example.org", True),
+        (f"https://{'a' * 64}.example.org", False),
+        ("https://example.org", False),
+        ("https://.example.org", False),
+        ("https://*.example.org", False),
+        ("https://a.b.example.org", False),
+        ("https://evilexample.org", False),
+        ("https://evil-example.org", False),
+        ("https://a.example.org.evil.com", False),
+        ("https://a.exampleXorg", False),
+        ("https://evil.com/.example.org", False),
+        ("https://evil.com#.example.org", False),
+        ("https://evil.com?.example.org", False),
+        ("https://evil.com\\.example.org", False),
+        ("https://evil.com@a.example.org", False),
+        ("https://a@b.example.org", False),
+        ("https://a%2eb.example.org", False),
+        ("https://-.example.org", False),
+        ("https://a-.example.org", False),
+        ("https://A.example.org", False),
+        ("https://ä.example.org", False),
+        ("https://a.example.org:443", False),
+        ("https://a.example.org.", False),
+        ("https://a.example.org\n", False),
+        ("http://a.example.org", False),
+        ("https://a.example.org https://evil.com", False),
+        ("http://a.dev.example.net", True),
+        ("http://a.dev.example.net:3000", True),
+        ("http://dev.example.net:3000", False),
+        ("http://a.dev.example.net:3000x", False),
+        ("http://a.dev.example.net:123456", False),
     ],
 )
 def test_an_origin_is_on_the_list_letter_by_letter(origin: str, allowed: bool) -> None:
@@ -103,7 +153,7 @@ async def test_an_allowed_origin_may_read_every_answer(shared: Client, method: s
         assert (status, OURS) == (answer.status, answer.headers["Access-Control-Allow-Origin"])
         assert EXPOSED == answer.headers["Access-Control-Expose-Headers"]
         assert ["Origin"] == answer.headers.getall("Vary")
-        assert "Access-Control-Allow-Credentials" not in answer.headers
+        assert ["true"] == answer.headers.getall("Access-Control-Allow-Credentials")
 
 
 @pytest.mark.parametrize("origin", [FOREIGN, "null", None])
@@ -143,6 +193,7 @@ async def test_a_preflight_is_told_what_the_path_takes(shared: Client, path: str
         assert OURS == answer.headers["Access-Control-Allow-Origin"]
         assert methods == answer.headers["Access-Control-Allow-Methods"]
         assert HEADERS == answer.headers["Access-Control-Allow-Headers"]
+        assert "true" == answer.headers["Access-Control-Allow-Credentials"]
         assert "600" == answer.headers["Access-Control-Max-Age"]
         assert ["Origin"] == answer.headers.getall("Vary")
         assert {"Content-Type", "Content-Length"}.isdisjoint(answer.headers)
@@ -163,3 +214,30 @@ async def test_a_preflight_for_nothing_is_404(shared: Client) -> None:
 async def test_options_without_a_preflight_stays_405(shared: Client, headers: dict[str, str]) -> None:
     async with shared.options("/api/auth/login", headers=headers) as answer:
         assert (405, "POST") == (answer.status, answer.headers["Allow"])
+
+
+# What real clients add: axios, jQuery, TanStack Query, EventSource polyfills, OpenTelemetry, Sentry, Datadog, Zipkin and others.
+SENT = """authorization, content-type, x-requested-with, cache-control, pragma, if-none-match, if-modified-since, last-event-id,
+prefer, x-request-id, x-correlation-id, traceparent, tracestate, baggage, sentry-trace, b3, x-b3-traceid, x-b3-spanid, x-b3-sampled,
+uber-trace-id, x-datadog-trace-id, x-datadog-parent-id, x-datadog-origin, x-datadog-sampling-priority, x-amzn-trace-id, newrelic,
+accept, accept-language, x-csrf-token, x-xsrf-token, request-id"""
+
+
+async def test_a_preflight_allows_the_headers_that_real_clients_send(shared: Client) -> None:
+    wanted = [name.strip() for name in SENT.split(",")]
+    asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": ",".join(wanted)}
+    answer = await shared.options("/api/stock/AAPL", headers={"Origin": OURS, **asked})
+    allowed = {name.strip().lower() for name in answer.headers["Access-Control-Allow-Headers"].split(",")}
+
+    assert set() == set(wanted) - allowed
+    assert {"*", "x-forwarded-for", "x-evil", "cookie"}.isdisjoint(allowed)
+
+
+@pytest.mark.parametrize("origin", ["capacitor://localhost", "tauri://localhost", "https://pr-17.example.org"])
+async def test_an_app_and_a_subdomain_may_read_answers(shared: Client, origin: str) -> None:
+    for send in (
+        shared.get("/api/health", headers={"Origin": origin}),
+        shared.options("/api/health", headers={"Origin": origin, **ASKED}),
+    ):
+        async with send as answer:
+            assert origin == answer.headers["Access-Control-Allow-Origin"]

@@ -160,7 +160,7 @@ async def test_preflights_do_not_count(open_api: OpenApi) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "sent", "status"),
     [
-        ("GET", "/api/stock/AAPL?wait=10", {}, 200),
+        ("GET", "/api/auth/me", {}, 200),
         ("POST", "/api/watchlist", {"json": {"symbol": "IBM"}}, 201),
         ("GET", "/api/stock/A%20B", {}, 400),
         ("GET", "/api/watchlist", {"headers": {"Authorization": "Bearer x"}}, 401),
@@ -172,13 +172,33 @@ async def test_preflights_do_not_count(open_api: OpenApi) -> None:
         ("GET", "/api/stock/ORCL?wait=0", {}, 503),
     ],
 )
-async def test_every_answer_of_the_long_way_tells_how_its_client_stands(
+async def test_an_answer_for_one_client_tells_how_its_client_stands(
     api: Client, ada: User, method: str, path: str, sent: dict[str, object], status: int
 ) -> None:
     answer = await api.request(method, path, **{"headers": ada.headers, **sent})  # type: ignore[arg-type]
 
     assert status == answer.status
     assert (POLICY.format(60_000), True) == (told(answer)[0], told(answer)[1] > 0)
+
+
+async def test_an_answer_that_caches_may_keep_names_no_limits(open_api: OpenApi) -> None:
+    """They would be those of whoever asked first."""
+    api = await open_api(client_limit=30)
+    await api.get("/api/stock/AAPL?wait=10")
+    await api.get("/api/stock/AAPL/chart?wait=10")
+    paths = ["/", "/ops", "/api/docs", "/api/openapi.json", "/api/market/overview", "/api/search/apple"]
+    paths += ["/api/stock/AAPL?wait=0", "/api/stock/AAPL/chart", "/api/stock/AAPL/history", "/api/stocks?symbols=AAPL"]
+    headers = [{"Origin": "https://app.example.com"}, {"If-None-Match": "*"}]
+    answers = [await api.get(path, headers=sent) for path in paths for sent in headers]
+    async with api.get("/api/stream?symbols=AAPL") as stream:
+        answers.append(stream)
+    while (refused := await api.get("/api/stock/AAPL?wait=0")).status != 429:
+        assert 200 == refused.status
+
+    assert {200, 304} == {answer.status for answer in answers}
+    assert [] == [answer.url.path for answer in answers if {"RateLimit", "RateLimit-Policy"} & set(answer.headers)]
+    assert 1 <= int(refused.headers["Retry-After"]) <= MINUTE
+    assert (POLICY.format(30), 0) == told(refused)
 
 
 async def test_passwords_count_for_the_address_whoever_sends_them(open_api: OpenApi) -> None:

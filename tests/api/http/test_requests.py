@@ -131,7 +131,9 @@ async def test_text_that_the_database_cannot_hold_is_refused_by_its_field(
     api: Client, ada: User, path: str, field: str
 ) -> None:
     for text in ("a\x00b", "\x00", "\ud800", "a\udfffb"):
-        content = {"username": "bob", "email": "bob@example.com", "password": PASSWORD, "symbol": "AAPL", field: text}
+        content = {"username": "bob", "password": PASSWORD, "symbol": "AAPL", field: text}
+        if path.endswith("register"):
+            content = {"email": "bob@example.com", **content}
         response = await api.post(path, json=content, headers=ada.headers)
         answer = await response.json()
 
@@ -141,9 +143,9 @@ async def test_text_that_the_database_cannot_hold_is_refused_by_its_field(
 
 @pytest.mark.parametrize("path", ROUTES)
 async def test_unknown_fields_are_ignored(api: Client, ada: User, path: str) -> None:
-    content = {"username": "bob", "email": "bob@example.com", "password": PASSWORD, "symbol": "AAPL", "more": [1, {}]}
-    await api.post("/api/auth/register", json={**content, "username": "known"})
-    response = await api.post(path, json={**content, "email": "b@example.com"}, headers=ada.headers)
+    content = {"username": "bob", "password": PASSWORD, "symbol": "AAPL", "more": [1, {}]}
+    address = {"email": "b@example.com"} if path.endswith("register") else {}
+    response = await api.post(path, json=content | address, headers=ada.headers)
 
     assert response.status in {200, 201, 401}
 

@@ -184,11 +184,38 @@ async def test_many_quotes_come_in_one_answer_and_what_lacks_is_named(api: Clien
 
 
 @pytest.mark.parametrize(
+    "query",
+    [
+        "symbols=B,A,C",
+        "symbols=B&symbols=A&symbols=C",
+        "symbols[]=B&symbols[]=A&symbols[]=C",
+        "symbols%5B%5D=B&symbols%5B%5D=A,C",
+        "symbols[0]=B&symbols[1]=A&symbols[2]=C",
+        "symbols=B&symbols[]=A,C",
+        "symbols=B&symbols[]=A&symbols[7]=C&symbols=",
+        "symbols=b&symbols=A&symbols[]=B,a&symbols=c&symbols=C",
+    ],
+)
+async def test_a_list_of_symbols_is_taken_as_clients_write_it(api: Client, query: str) -> None:
+    status, many = await body(api, f"/api/stocks?{query}")
+
+    assert isinstance(many, dict)
+    assert (200, ["B", "A", "C"]) == (status, [lacking["symbol"] for lacking in many["missing"]])
+
+
+@pytest.mark.parametrize(
     ("query", "code"),
     [
         ("", "invalid_request"),
         ("symbols=", "invalid_request"),
-        ("symbols=A&symbols=B", "invalid_request"),
+        ("symbols=&symbols[]=", "invalid_request"),
+        ("symbol=A&symbol=B", "invalid_request"),
+        ("symbols[a]=A", "invalid_request"),
+        ("symbols[][]=A", "invalid_request"),
+        ("symbols[=A", "invalid_request"),
+        ("symbols=A&more[]=B", "invalid_request"),
+        ("&".join(f"symbols[]=S{n}" for n in range(101)), "invalid_request"),
+        ("symbols=A&symbols=B,,C", "invalid_symbol"),
         ("symbols=" + ",".join(f"S{n}" for n in range(101)), "invalid_request"),
         ("symbols=A,,B", "invalid_symbol"),
         ("symbols=A%01", "invalid_symbol"),

@@ -4,9 +4,12 @@ from datetime import timedelta
 
 import pytest
 
+from api.quotes import search
 from api.quotes.listing import LISTING
+from api.quotes.memory import MEMORY
 from common.core.models import Listed
 from common.core.search.ranking import build_index
+from common.errors import StoreUnavailable
 from tests.api.conftest import Client, OpenApi, Provider, User
 
 LISTED = [
@@ -99,3 +102,53 @@ async def test_the_document_says_how_long_a_search_may_be(api: Client) -> None:
     [query] = document["paths"]["/api/search/{query}"]["get"]["parameters"][:1]
 
     assert "1 to 100" in str(query)
+
+
+SPELLINGS = [
+    "apple",
+    "APPLE",
+    "aPpLe",
+    "%61pple",
+    "%20apple%20%20",
+    "apple?",
+    "apple?x=1",
+    f"apple?x={'7' * 7000}",
+    "apple?y=2&x=1",
+]
+
+
+async def test_a_question_is_kept_once_however_it_is_spelt(listed: Client) -> None:
+    assert listed.app is not None
+    answers, sizes = listed.app[MEMORY].answers, []
+    for spelling in SPELLINGS:
+        assert "AAPL" == (await symbols(listed, spelling))[0]
+        sizes.append(answers.size)
+
+    assert 0 < sizes[0]
+    assert sizes[:1] * len(SPELLINGS) == sizes
+
+
+async def test_a_question_that_is_spelt_otherwise_gets_the_answer_that_is_kept(listed: Client) -> None:
+    first = await listed.get("/api/search/micro%20soft")
+    assert listed.app is not None
+    listed.app[LISTING].index = build_index(())
+    again = await listed.get("/api/search/MICRO%20%20soft")
+
+    assert (first.headers["ETag"], await first.read()) == (again.headers["ETag"], await again.read())
+
+
+async def test_without_a_store_the_last_answer_serves_whatever_its_spelling(
+    api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(search, "ANSWER_TTL", 0.0)
+    before = await symbols(api, "tesco")
+    monkeypatch.setattr(search, "_look", fail)
+    after = await symbols(api, "Tesco?x=1")
+    other = await api.get("/api/search/apple")
+
+    assert "TSCO.LON" in before
+    assert before == after
+    assert 503 == other.status

@@ -389,7 +389,8 @@ async def test_a_stream_that_begins_while_the_process_ends_is_ended(live: Client
     [
         ("", "invalid_request"),
         ("?symbols=", "invalid_request"),
-        ("?symbols=AAPL&symbols=MSFT", "invalid_request"),
+        ("?symbols=AAPL&lastEventId=1&lastEventId=2", "invalid_request"),
+        ("?symbols=AAPL&symbols[x]=MSFT", "invalid_request"),
         ("?symbols=AAPL,", "invalid_symbol"),
         ("?symbols=AA%20PL", "invalid_symbol"),
         (f"?symbols={','.join(f'S{number}' for number in range(101))}", "invalid_request"),
@@ -399,6 +400,14 @@ async def test_a_wrong_list_of_symbols_is_refused(query: str, code: str, api: Cl
     answer = await api.get(f"{PATH}{query}")
 
     assert (400, code) == (answer.status, (await answer.json())["code"])
+
+
+async def test_symbols_may_come_one_by_one(live: Client, redis: Redis, listen: Listen) -> None:
+    listener = await listen(live, "AAPL", "&symbols=MSFT&symbols[]=IBM")
+    await tell(redis, "IBM", "1")
+    await tell(redis, "MSFT", "2")
+
+    assert [("IBM", 1), ("MSFT", 2)] == [await listener.quote() for _ in range(2)]
 
 
 async def test_a_hundred_symbols_are_taken(live: Client, redis: Redis, listen: Listen) -> None:

@@ -331,12 +331,51 @@ def test_production_is_stricter_with_clients(environment: str, expected: tuple[o
 
 @pytest.mark.parametrize(
     "origins",
-    ["app.example.com", "https://app.example.com/", "*", "https://*.example.com", "null", "https://a b", "ftp://a"],
+    [
+        "app.example.com",
+        "https://app.example.com/",
+        "*",
+        "null",
+        "https://a b",
+        "ftp://a",
+        "file://",
+        "ws://a",
+        "https://*",
+        "https://*.com",
+        "https://*.*.example.com",
+        "https://a*.example.com",
+        "https://a.*.example.com",
+        "https://*example.com",
+        "https://*.168.1.1",
+        "https://*.example.com/",
+        "*.example.com",
+        "capacitor://*",
+        "capacitor://*.example.com",
+        "*://localhost",
+        "capacitor://",
+        "capacitor:localhost",
+    ],
 )
 def test_what_is_no_origin_is_refused(origins: str) -> None:
     assert f"CORS_ORIGINS: expected origins such as https://app.example.com, not {origins!r}" == refusal_of(
         {**PRODUCTION, "CORS_ORIGINS": origins}
     )
+
+
+def test_origins_may_be_of_apps_and_have_a_wildcard_for_one_label() -> None:
+    listed = (
+        "https://app.example.com",
+        "https://*.example.com",
+        "http://*.dev.example.com:*",
+        "https://[::1]:8443",
+        "capacitor://localhost",
+        "ionic://localhost",
+        "tauri://localhost",
+        "app://.",
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+    )
+
+    assert listed == Settings.from_env({**PRODUCTION, "CORS_ORIGINS": " , ".join(listed)}).cors_origins
 
 
 def test_a_previous_key_is_as_long_as_a_present_one_and_never_shown() -> None:
