@@ -23,6 +23,7 @@ from common.process.environment import (
     share,
     symbols,
 )
+from common.process.signing_keys import previous_key, signing_key
 
 ENVIRONMENTS = ("development", "testing", "production")
 PROVIDER_DATA = ("realtime", "delayed", "end_of_day")
@@ -30,8 +31,6 @@ MARKET_HOURS = ("nyse", "always")
 MAX_ACCESS_TTL = timedelta(days=1)  # also how long an ended login is remembered
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 ALPHA_VANTAGE = "https://www.alphavantage.co"
-SAMPLE_SECRETS = frozenset({"change-me-to-a-long-random-string-of-your-own"})
-DEVELOPMENT_SECRET = "development-only-never-in-production"  # production refuses to start with it  # nosec B105
 OVERVIEW = "AAPL,GOOGL,MSFT,TSLA,AMZN,META,NVDA,NFLX"
 ANY_LOCAL_PORT = "http://localhost:*,http://127.0.0.1:*"
 
@@ -110,6 +109,8 @@ class Settings:
         environment = choice(env, "QUOTEWELL_ENV", ENVIRONMENTS, "production")
         key, provider = env.get("ALPHA_VANTAGE_API_KEY", "").strip(), base_url(env, "ALPHA_VANTAGE_BASE_URL")
         simulator_port = number(env, "SIMULATOR_PORT", int, 5002, 1, 65535)
+        production = environment == "production"
+        host = env.get("HOST") or ("0.0.0.0" if production else "127.0.0.1")  # containers publish it  # nosec B104
         plan = _plan(env, "free" if key else "standard")
         limits = (
             parse_limits(env["PROVIDER_LIMITS"], "PROVIDER_LIMITS")
@@ -118,8 +119,7 @@ class Settings:
         )
         return cls(
             environment=environment,
-            host=env.get("HOST")
-            or ("0.0.0.0" if environment == "production" else "127.0.0.1"),  # containers publish it  # nosec B104
+            host=host,
             port=number(env, "PORT", int, 5001, 0, 65535),
             metrics_port=_metrics_port(env, "METRICS_PORT"),
             worker_metrics_port=_metrics_port(env, "WORKER_METRICS_PORT"),
@@ -133,9 +133,9 @@ class Settings:
             provider_timeout=seconds(env, "PROVIDER_TIMEOUT", 10, 1, 10),
             market_hours=choice(env, "MARKET_HOURS", MARKET_HOURS, "nyse" if key else "always"),
             simulator_port=simulator_port,
-            jwt_secret=_jwt_secret(env, environment) if serves_tokens else "",
-            jwt_previous_secret=_previous_secret(env, environment) if serves_tokens else "",
-            **_limits_of_users(env, production=environment == "production"),
+            jwt_secret=signing_key(env, production=production, host=host) if serves_tokens else "",
+            jwt_previous_secret=previous_key(env, production=production, host=host) if serves_tokens else "",
+            **_limits_of_users(env, production=production),
             log_level=choice(env, "LOG_LEVEL", LOG_LEVELS, "INFO"),
             quote_ttl=seconds(env, "QUOTE_TTL", 60, 1, 86400),
             search_ttl=seconds(env, "SEARCH_TTL", 3600, 1, 604800),
@@ -193,25 +193,3 @@ def _metrics_port(env: Mapping[str, str], name: str) -> int:
 
 def _plan(env: Mapping[str, str], default: str) -> str:
     return choice(env, "ALPHA_VANTAGE_PLAN", tuple(PLANS), default)
-
-
-def _jwt_secret(env: Mapping[str, str], environment: str) -> str:
-    """The signing key: in production a secret of at least 32 bytes; elsewhere it defaults to a known one."""
-    secret = env.get("JWT_SECRET_KEY", "")
-    if not secret and environment != "production":
-        return DEVELOPMENT_SECRET
-    return _check_secret(secret, "JWT_SECRET_KEY", environment, "such as `openssl rand -base64 32` prints")
-
-
-def _previous_secret(env: Mapping[str, str], environment: str) -> str:
-    """The previous signing key: its tokens stay valid until they expire."""
-    secret = env.get("JWT_PREVIOUS_SECRET_KEY", "")
-    return _check_secret(secret, "JWT_PREVIOUS_SECRET_KEY", environment, "or nothing") if secret else ""
-
-
-def _check_secret(secret: str, name: str, environment: str, hint: str) -> str:
-    if len(secret.encode()) < 32:
-        raise InvalidSettings(f"{name}: expected at least 32 bytes, {hint}")
-    if environment == "production" and secret in SAMPLE_SECRETS | {DEVELOPMENT_SECRET}:
-        raise InvalidSettings(f"{name}: expected a secret of your own, not the sample's")
-    return secret

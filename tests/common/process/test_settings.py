@@ -6,7 +6,8 @@ import pytest
 
 from common.core.limits import PLANS, parse_limits
 from common.errors import InvalidSettings
-from common.process.settings import DEVELOPMENT_SECRET, SAMPLE_SECRETS, Settings
+from common.process.settings import Settings
+from common.process.signing_keys import DEVELOPMENT_SECRET, SAMPLE_SECRETS
 
 DATABASE = "postgresql://quotewell:CANARY-DATABASE@db.test/quotewell"
 REDIS = "redis://:CANARY-REDIS@redis.test:6379/0"
