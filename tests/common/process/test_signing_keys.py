@@ -1,4 +1,4 @@
-"""The key that signs access tokens where none is given: whoever read the source must not be able to sign one of a machine they can reach."""
+"""The key that signs access tokens where none is given. Whoever read the source must not be able to sign one."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -83,7 +83,7 @@ def test_a_key_that_others_may_have_read_is_refused_in_a_sentence(tmp_path: Path
     kept_key(tmp_path)
     for mode in (0o640, 0o604, 0o660):
         (tmp_path / FILE).chmod(mode)
-        with pytest.raises(InvalidSettings, match="^QUOTEWELL_HOME: others may read or replace .*; delete it, and"):
+        with pytest.raises(InvalidSettings, match=r"^QUOTEWELL_HOME: others may read or replace .*; delete it, and"):
             kept_key(tmp_path)
 
 
@@ -92,7 +92,7 @@ def test_a_file_that_is_no_key_is_refused_in_a_sentence(tmp_path: Path, content:
     (tmp_path / FILE).write_bytes(content)
     (tmp_path / FILE).chmod(0o600)
 
-    with pytest.raises(InvalidSettings, match="^QUOTEWELL_HOME: .* is no key; delete it, and a new one is drawn$"):
+    with pytest.raises(InvalidSettings, match=r"^QUOTEWELL_HOME: .* is no key; delete it, and a new one is drawn$"):
         kept_key(tmp_path)
 
 
@@ -103,5 +103,5 @@ def test_where_no_key_can_be_kept_the_process_refuses_to_start(tmp_path: Path) -
     os.symlink(tmp_path / "elsewhere", tmp_path / "linked" / FILE)
 
     for home in (tmp_path / "file", Path("/proc/none"), tmp_path / "linked"):
-        with pytest.raises(InvalidSettings, match="^JWT_SECRET_KEY: expected at least 32 bytes, or a QUOTEWELL_HOME"):
+        with pytest.raises(InvalidSettings, match=r"^JWT_SECRET_KEY: expected at least 32 bytes, or a QUOTEWELL_HOME"):
             key_of(home, "0.0.0.0")
