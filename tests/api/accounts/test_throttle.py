@@ -35,6 +35,10 @@ def ready(ready: Settings) -> Settings:
     return replace(ready, trusted_proxies=1)
 
 
+@pytest.fixture(autouse=True)
+def _within_one_window(one_window: None) -> None: ...
+
+
 async def test_after_ten_failures_even_the_right_password_must_wait(api: Client, open_api: OpenApi) -> None:
     other = await open_api()
     await register(api, "ada")
@@ -105,9 +109,8 @@ async def test_whoever_logged_in_from_a_locked_address_before_still_gets_in_and_
     await log_in(apis[0], "ada", address=here)
     await log_in(apis[0], "ben", address=elsewhere)
     await log_in(apis[0], "cyd", address=here)
-    await db.execute(
-        "UPDATE audit SET at = now() - interval '31 days' WHERE user_id = (SELECT id FROM users WHERE username = 'cyd')"
-    )
+    of = "WHERE user_id = (SELECT id FROM users WHERE username = $1)"
+    await db.execute(f"UPDATE audit SET at = now() - interval '31 days' {of}", "cyd")
     await db.execute(f"UPDATE audit SET event = 'registered', address = $2 {of}", "dee", here)
     await lock_address(apis[0], here)
 

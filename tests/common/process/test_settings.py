@@ -253,6 +253,15 @@ def test_production_is_the_default() -> None:
     assert ("production", "0.0.0.0", SECRET) == (settings.environment, settings.host, settings.jwt_secret)
 
 
+@pytest.mark.parametrize(
+    ("environment", "limit"), [("production", 10), ("", 10), ("development", 60_000), ("testing", 60_000)]
+)
+def test_registration_is_open_by_default_and_limited_where_it_counts(environment: str, limit: int) -> None:
+    settings = Settings.from_env({**PRODUCTION, "QUOTEWELL_ENV": environment})
+
+    assert (True, limit) == (settings.registration_open, settings.registration_limit)
+
+
 @pytest.mark.parametrize("secret", ["", "short", "x" * 31, *SAMPLE_SECRETS, DEVELOPMENT_SECRET])
 def test_production_refuses_a_weak_or_a_known_secret_and_does_not_repeat_it(secret: str) -> None:
     message = refusal_of({**PRODUCTION, "JWT_SECRET_KEY": secret}, serves_tokens=True)
