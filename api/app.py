@@ -76,7 +76,9 @@ MIDDLEWARES = (  # from the outside in
 def create_app(settings: Settings) -> web.Application:
     """The aiohttp application for these settings. It starts even if no store answers."""
     patch_aiohttp()
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=MIDDLEWARES)
+    # `answer_hot` asks for no token.
+    used = MIDDLEWARES if settings.public_reads else tuple(each for each in MIDDLEWARES if each is not answer_hot)
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=used)
     app[TOKENS] = Tokens(settings.jwt_secret, previous=settings.jwt_previous_secret, ttl=settings.access_token_ttl)
     app[ALLOWANCES] = Allowances(settings)
     app[QUEUE] = open_celery(settings)

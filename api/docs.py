@@ -30,8 +30,10 @@ async def openapi(request: web.Request) -> web.Response:
     memory = request.app[MEMORY]
     answer = memory.answers.last(PATH)
     if answer is None:
-        body = json.dumps(describe(request.app.router), separators=(",", ":")).encode()
-        answer = memory.answers.keep(PATH, Answer(body, request.app[RESOURCES].started, 0, PAGE_TTL, inf))
+        resources = request.app[RESOURCES]
+        document = describe(request.app.router, public_reads=resources.settings.public_reads)
+        body = json.dumps(document, separators=(",", ":")).encode()
+        answer = memory.answers.keep(PATH, Answer(body, resources.started, 0, PAGE_TTL, inf))
     return answer.respond(request)
 
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from api.http.contract import Contract
-from api.http.middlewares import Handler
+from api.http.middlewares import Handler, is_open
 from api.http.rate_limits import is_counted
 from api.http.requests import properties
 from api.quotes.symbols import Symbol
@@ -92,10 +92,11 @@ class Operation:
     path: str
     handler: Handler
     contract: Contract
+    public_reads: bool = True
 
     @property
     def is_public(self) -> bool:
-        return getattr(self.handler, "is_public", False)
+        return is_open(self.handler, public_reads=self.public_reads)
 
     @property
     def types(self) -> list[Any]:
@@ -121,17 +122,18 @@ class Operation:
         return dict(by_status)
 
 
-def operations(router: web.UrlDispatcher) -> Iterator[Operation]:
+def operations(router: web.UrlDispatcher, *, public_reads: bool = True) -> Iterator[Operation]:
     """Every route that has a contract; HEAD is GET without its body."""
     for route in router.routes():
         contract = getattr(route.handler, "contract", None)
         if contract is not None and route.resource is not None and route.method != "HEAD":
-            yield Operation(route.method.lower(), route.resource.canonical, route.handler, contract)
+            path = route.resource.canonical
+            yield Operation(route.method.lower(), path, route.handler, contract, public_reads)
 
 
-def describe(router: web.UrlDispatcher) -> Json:
-    """The whole document."""
-    found = list(operations(router))
+def describe(router: web.UrlDispatcher, *, public_reads: bool = True) -> Json:
+    """The whole document. `public_reads`: whether market data needs no token."""
+    found = list(operations(router, public_reads=public_reads))
     paths: Json = defaultdict(dict)
     for operation in sorted(found, key=lambda operation: operation.path):
         paths[operation.path][operation.method] = _operation(operation)

@@ -33,7 +33,7 @@ class Registrations:
 
     @asynccontextmanager
     async def attempt(self, network: str) -> AsyncIterator[None]:
-        """Count one registration, or raise `RateLimited`. After a `Conflict` it stays counted as an attempt, after other errors not at all."""
+        """Count one registration, or raise `RateLimited`. A `Conflict` leaves only the attempt counted, any other error nothing."""
         async with (
             self._counted(self._attempts, network, "attempts to register", kept_on=Conflict),
             self._counted(self._accounts, network, "new accounts"),

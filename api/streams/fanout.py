@@ -50,6 +50,7 @@ class Client:
 
     symbols: Collection[str]
     transport: asyncio.Transport
+    login: int | None = None  # the stream ends with it
     pending: dict[str, Event] = field(default_factory=dict)
     last: Order = NONE
     since: float = field(default_factory=time.monotonic)

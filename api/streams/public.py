@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 from api.accounts.requesters import reader_of
 from api.http import requests
 from api.http.contract import documented
-from api.http.keys import RESOURCES
-from api.http.middlewares import public
+from api.http.keys import CALLER, RESOURCES
+from api.http.middlewares import read, ticketed
 from api.quotes.lookup import QUOTES
 from api.quotes.reads import READS
 from api.quotes.symbols import SymbolsQuery
@@ -68,10 +68,18 @@ class StreamQuery(SymbolsQuery, frozen=True, rename={"last_event_id": "lastEvent
     """The symbols to stream."""
 
     last_event_id: EventId = ""
+    ticket: Annotated[
+        str,
+        Meta(
+            title="a ticket from `POST /api/auth/ticket`",
+            description="For browsers, where `READS=accounts` asks for a token: an EventSource sends no header. Each is good once.",
+        ),
+    ] = ""
 
 
 @routes.get("/api/stream", allow_head=False)
-@public
+@read
+@ticketed
 @documented(
     "Quotes as they come, pushed",
     query=StreamQuery,
@@ -81,16 +89,18 @@ class StreamQuery(SymbolsQuery, frozen=True, rename={"last_event_id": "lastEvent
     errors=(InvalidSymbol, Overloaded),
 )
 async def stream(request: web.Request) -> web.StreamResponse:
-    """Server-Sent Events `quote`, first the current quotes; `data` is the answer of `GET /api/stock/{symbol}`."""
+    """Server-Sent Events `quote`, first the current quotes; `data` is the answer of `GET /api/stock/{symbol}`. Where a token is needed,
+    the stream ends with its login."""
     query = requests.query(request, StreamQuery)
     streams = request.app[STREAMS]
     wanted = query.wanted(request)
     since = await resumed(request, query.last_event_id)
     await remember(request, wanted)
     streams.admit()
+    caller = request.get(CALLER)  # none, unless reads are for accounts
 
     async def write(transport: Transport, writer: AbstractStreamWriter) -> None:
-        await streams.feed(Client(wanted, transport), since, writer)
+        await streams.feed(Client(wanted, transport, login=caller and caller.login), since, writer)
 
     return Stream(write)
 

@@ -70,10 +70,12 @@ class PrivateStreams:
                 await self._load_added()
 
     def _end_logged_out(self) -> None:
-        ended = self._revocations.have_ended({own.login.id for own in self._open})
-        for own in self._open:
-            if own.login.id in ended:
-                own.client.end()
+        """All streams of these logins: private ones, and public ones where reads are for accounts."""
+        clients = [client for client in self._streams.clients if client.login is not None]
+        ended = self._revocations.have_ended({client.login for client in clients if client.login is not None})
+        for client in clients:
+            if client.login in ended:
+                client.end()
 
     async def _follow_lists(self, checked: Set[Own]) -> None:
         """Find the lists that have changed, in one query, and change their streams."""
@@ -128,7 +130,7 @@ async def stream_own(request: web.Request) -> web.StreamResponse:
     await remember(request, list(watchlist.added))
 
     async def write(transport: Transport, writer: AbstractStreamWriter) -> None:
-        client = Client(watchlist.added, transport)
+        client = Client(watchlist.added, transport, login=login.id)
         streams.offer(client, _added_since(watchlist, since))
         await private.feed(Own(login, client, watchlist.changed_at), since, writer)
 

@@ -32,6 +32,7 @@ MAX_ACCESS_TTL = timedelta(days=1)  # also how long an ended login is remembered
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 ALPHA_VANTAGE = "https://www.alphavantage.co"
 OVERVIEW = "AAPL,GOOGL,MSFT,TSLA,AMZN,META,NVDA,NFLX"
+NO_KEYS = {"jwt_secret": "", "jwt_previous_secret": ""}  # of a process that serves no tokens
 ANY_LOCAL_PORT = "http://localhost:*,http://127.0.0.1:*"
 
 
@@ -64,6 +65,7 @@ class Settings:
     client_limit: int
     search_limit: int
     login_limit: int
+    public_reads: bool  # quotes, searches, charts and streams need no token
     registration_open: bool
     registration_limit: int
     log_level: str
@@ -133,8 +135,7 @@ class Settings:
             provider_timeout=seconds(env, "PROVIDER_TIMEOUT", 10, 1, 10),
             market_hours=choice(env, "MARKET_HOURS", MARKET_HOURS, "nyse" if key else "always"),
             simulator_port=simulator_port,
-            jwt_secret=signing_key(env, production=production, host=host) if serves_tokens else "",
-            jwt_previous_secret=previous_key(env, production=production, host=host) if serves_tokens else "",
+            **(_signing_keys(env, production=production, host=host) if serves_tokens else NO_KEYS),
             **_limits_of_users(env, production=production),
             log_level=choice(env, "LOG_LEVEL", LOG_LEVELS, "INFO"),
             quote_ttl=seconds(env, "QUOTE_TTL", 60, 1, 86400),
@@ -155,6 +156,13 @@ class Settings:
         )
 
 
+def _signing_keys(env: Mapping[str, str], *, production: bool, host: str) -> dict[str, str]:
+    return {
+        "jwt_secret": signing_key(env, "JWT_SECRET_KEY", production=production, host=host),
+        "jwt_previous_secret": previous_key(env, "JWT_PREVIOUS_SECRET_KEY", production=production, host=host),
+    }
+
+
 def _limits_of_users(env: Mapping[str, str], *, production: bool) -> dict[str, Any]:
     """Settings for users and their browsers; the defaults are stricter in production."""
     development = env.get("QUOTEWELL_ENV") == "development"
@@ -168,6 +176,7 @@ def _limits_of_users(env: Mapping[str, str], *, production: bool) -> dict[str, A
         "client_limit": number(env, "CLIENT_LIMIT", int, 1200 if production else 60_000, 1, 1e9),
         "search_limit": number(env, "SEARCH_LIMIT", int, 240 if production else 60_000, 1, 1e9),
         "login_limit": number(env, "LOGIN_LIMIT", int, 60 if production else 60_000, 1, 1e9),
+        "public_reads": choice(env, "READS", ("public", "accounts"), "public") == "public",
         "registration_open": choice(env, "REGISTRATION", ("open", "closed"), "open") == "open",
         "registration_limit": number(env, "REGISTRATION_LIMIT", int, 10 if production else 60_000, 1, 1e9),
     }

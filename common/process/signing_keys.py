@@ -20,20 +20,20 @@ MIN_BYTES = 32
 FILE = "jwt.key"
 
 
-def signing_key(env: Mapping[str, str], *, production: bool, host: str) -> str:
-    """`JWT_SECRET_KEY`, or its default for this `HOST`; raise `InvalidSettings` if it is weak or public."""
-    secret, is_private = env.get("JWT_SECRET_KEY", ""), _is_loopback(host) and not production
+def signing_key(env: Mapping[str, str], name: str, *, production: bool, host: str) -> str:
+    """The setting `name`, or its default for this `HOST`; raise `InvalidSettings` if it is weak or public."""
+    secret, is_private = env.get(name, ""), _is_loopback(host) and not production
     if not secret and is_private:
         return DEVELOPMENT_SECRET
     if not secret and not production:
         return kept_key(Path(env.get("QUOTEWELL_HOME") or ".quotewell"))
-    return _check(secret, "JWT_SECRET_KEY", is_private=is_private, hint="such as `openssl rand -base64 32` prints")
+    return _check(secret, name, is_private=is_private, hint="such as `openssl rand -base64 32` prints")
 
 
-def previous_key(env: Mapping[str, str], *, production: bool, host: str) -> str:
-    """`JWT_PREVIOUS_SECRET_KEY`, whose tokens stay valid until they expire; empty if there is none."""
-    secret, is_private = env.get("JWT_PREVIOUS_SECRET_KEY", ""), _is_loopback(host) and not production
-    return _check(secret, "JWT_PREVIOUS_SECRET_KEY", is_private=is_private, hint="or nothing") if secret else ""
+def previous_key(env: Mapping[str, str], name: str, *, production: bool, host: str) -> str:
+    """The setting `name`, a key whose tokens stay valid until they expire; empty if there is none."""
+    secret, is_private = env.get(name, ""), _is_loopback(host) and not production
+    return _check(secret, name, is_private=is_private, hint="or nothing") if secret else ""
 
 
 def kept_key(home: Path) -> str:
