@@ -13,7 +13,7 @@ import api.streams.public
 import api.watchlist.routes
 import api.watchlist.stream
 from api import docs, health, site
-from api.accounts import logins
+from api.accounts import export, logins
 from api.accounts.admit import admit
 from api.accounts.credentials import PASSWORDS
 from api.accounts.registrations import REGISTRATIONS, Registrations
@@ -50,6 +50,7 @@ log = structlog.get_logger(__name__)
 WITH_ROUTES = (
     api.accounts.routes,
     logins,
+    export,
     stocks,
     charts,
     history,
@@ -85,6 +86,7 @@ def create_app(settings: Settings) -> web.Application:
     app[MEMORY] = Memory()
     app[READS] = Reads()
     app[LISTING] = Listing()
+    app[export.EXPORTING] = asyncio.Lock()
     for module in WITH_ROUTES:
         app.add_routes(module.routes)
 

@@ -32,7 +32,7 @@ MAX_ACCESS_TTL = timedelta(days=1)  # also how long an ended login is remembered
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 ALPHA_VANTAGE = "https://www.alphavantage.co"
 OVERVIEW = "AAPL,GOOGL,MSFT,TSLA,AMZN,META,NVDA,NFLX"
-NO_KEYS = {"jwt_secret": "", "jwt_previous_secret": ""}  # of a process that serves no tokens
+NO_KEYS: dict[str, Any] = {"jwt_secret": "", "jwt_previous_secret": ""}  # of a process that serves no tokens
 ANY_LOCAL_PORT = "http://localhost:*,http://127.0.0.1:*"
 
 
@@ -156,7 +156,7 @@ class Settings:
         )
 
 
-def _signing_keys(env: Mapping[str, str], *, production: bool, host: str) -> dict[str, str]:
+def _signing_keys(env: Mapping[str, str], *, production: bool, host: str) -> dict[str, Any]:
     return {
         "jwt_secret": signing_key(env, "JWT_SECRET_KEY", production=production, host=host),
         "jwt_previous_secret": previous_key(env, "JWT_PREVIOUS_SECRET_KEY", production=production, host=host),

@@ -115,7 +115,8 @@ async def update_scope(connection: Connection, user: int, scope: str) -> None:
 
 
 async def delete_user(connection: Connection, user: int) -> bool:
-    """Delete a user with all personal data: watchlist, tokens, addresses in the audit. Return whether there was one."""
+    """Delete a user with all personal data (db/functions/forget_user.sql), in a transaction that holds the ledger's lock. Return whether
+    there was one."""
     return bool(await connection.fetchval("DELETE FROM users WHERE id = $1 RETURNING true", user))
 
 
