@@ -9,6 +9,7 @@ from aiohttp import web
 
 import api.accounts.routes
 import api.ops.routes
+import api.ops.users
 import api.streams.public
 import api.watchlist.routes
 import api.watchlist.stream
@@ -60,6 +61,7 @@ WITH_ROUTES = (
     api.watchlist.routes,
     api.watchlist.stream,
     api.ops.routes,
+    api.ops.users,
     health,
     docs,
     site,

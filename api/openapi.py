@@ -46,6 +46,7 @@ PATH: Mapping[str, Any] = {
         str,
         Meta(title=f"1 to {MAX_QUERY_LENGTH} letters, digits and signs", min_length=1, examples=["apple"]),
     ],
+    "user": Annotated[int, Meta(title="the id of a user", ge=1, examples=[1])],
     "job": Annotated[int, Meta(title="the id of a refresh", ge=1, examples=[1])],
 }
 CACHING = ("ETag", "Cache-Control", "Age", "Last-Modified")

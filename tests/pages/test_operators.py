@@ -195,6 +195,33 @@ async def test_a_symbol_is_pinned_and_unpinned(desk: Page) -> None:
     await expect(desk.get_by_role("button", name="Unpin AAPL")).to_have_count(0)
 
 
+async def test_a_user_is_found_and_deleted_once_it_is_confirmed(desk: Page, site: Site) -> None:
+    await register(site.api, "mallory")
+    await desk.get_by_label("Name or email begins with").fill("MALL")
+    await desk.get_by_role("button", name="Find").click()
+    await expect(desk.locator("#users tr")).to_have_count(1)
+    await expect(desk.locator("#users")).to_contain_text("mallory@example.com")
+    await desk.get_by_role("button", name="Delete mallory").click()
+    dialog = desk.get_by_role("dialog", name="Delete mallory (mallory@example.com)?")
+    await expect(dialog).to_contain_text("This cannot be undone.")
+    assert [] == await barriers(desk)
+    await dialog.get_by_role("button", name="Keep").click()
+    await expect(dialog).to_be_hidden()
+    async with acquire(site.resources.db) as connection:
+        assert 1 == await connection.fetchval("SELECT count(*) FROM users WHERE username = 'mallory'")
+    await desk.get_by_role("button", name="Delete mallory").click()
+    await dialog.get_by_role("button", name="Delete for good").click()
+
+    await expect(desk.locator("#users-told")).to_have_text("mallory is deleted.")
+    await expect(desk.locator("#users")).to_have_text("None.")
+    async with acquire(site.resources.db) as connection:
+        assert 0 == await connection.fetchval("SELECT count(*) FROM users WHERE username = 'mallory'")
+    await desk.get_by_label("Name or email begins with").fill("")
+    await desk.get_by_role("button", name="Find").click()
+    await expect(desk.locator("#users")).to_contain_text("grace@example.com · operator")
+    await expect(desk.get_by_role("button", name="Delete grace")).to_have_count(0)
+
+
 async def test_a_login_goes_on_past_its_token_and_over_a_reload(desk: Page) -> None:
     before = await desk.evaluate("session.access")
     await desk.evaluate("session.renew = 0; poll()")

@@ -60,6 +60,29 @@ async def select_user_by_name(connection: Connection, name: str) -> User | None:
     return _user(row) if row else None
 
 
+async def select_users(connection: Connection, *, begins: str, after: int, most: int) -> list[asyncpg.Record]:
+    """Users in the order of their ids, from the one behind `after` on, whose username or email begins so in any case; with the numbers of
+    their symbols and of their open logins."""
+    rows: list[asyncpg.Record] = await connection.fetch(
+        """
+        SELECT id, username, email, scope, created_at, locked_at IS NOT NULL AS locked, seen_at,
+            (SELECT count(*) FROM watchlist_items WHERE user_id = users.id) AS symbols,
+            (SELECT count(*) FROM logins WHERE user_id = users.id AND ended_at IS NULL) AS open_logins
+        FROM users WHERE id > $1 AND (starts_with(lower(username), lower($2)) OR starts_with(lower(email), lower($2)))
+        ORDER BY id LIMIT $3
+        """,
+        after,
+        begins,
+        most,
+    )
+    return rows
+
+
+async def select_count(connection: Connection) -> int:
+    """The number of users."""
+    return int(await connection.fetchval("SELECT count(*) FROM users"))
+
+
 async def update_password(
     connection: Connection, user: int, hashed: str, scheme: str, *, instead_of: str | None = None
 ) -> bool:

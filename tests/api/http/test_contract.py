@@ -28,7 +28,9 @@ from tests.api.conftest import PASSWORD, Client, OpenApi, User, register, regist
 Json = dict[str, Any]
 ADDED = {"/api/docs", "/api/health/live", "/api/health/ready", "/api/openapi.json", "/api/stocks", "/api/stream"}
 ADDED |= {"/api/auth/me/export", "/api/stock/{symbol}/history", "/api/watchlist/export", "/api/watchlist/stream"}
-ADDED |= {f"/api/ops/{name}" for name in ("status", "budget", "symbols", "calls", "line", "audit", "refresh/{job}")}
+ADDED |= {
+    f"/api/ops/{name}" for name in ("status", "budget", "symbols", "calls", "line", "audit", "users", "refresh/{job}")
+}
 PROVED_OTHERWISE = {"/api/watchlist/stream"}  # public to the router: its ticket is what is asked for
 
 
