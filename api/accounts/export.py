@@ -26,7 +26,7 @@ routes = web.RouteTableDef()
     answers={200: Export},
     errors=(Overloaded, StoreUnavailable),
 )
-async def export(request: web.Request) -> web.Response:
+async def export_account(request: web.Request) -> web.Response:
     """As a file. What `DELETE /api/auth/me` deletes; hashes of secrets are left out."""
     requests.query(request, requests.NoQuery)
     if request.app[EXPORTING].locked():

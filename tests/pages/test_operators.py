@@ -116,6 +116,10 @@ async def test_everything_is_seen_at_one_glance(desk: Page) -> None:
     await expect(desk.locator("#pins")).to_contain_text("IBM")
 
 
+async def test_the_stream_is_opened_with_a_ticket_for_an_instance_whose_reads_are_for_accounts(desk: Page) -> None:
+    assert re.search(r"/api/stream\?symbols=[^&]+&ticket=[\w-]{40,}$", await desk.evaluate("stream.url"))
+
+
 async def test_a_new_quote_is_seen_by_itself(desk: Page, site: Site) -> None:
     await expect(row_of(desk, "ORCL")).to_be_visible()
     assert await feed.publish(site.resources.redis, a_quote("ORCL", "4321.5"))
