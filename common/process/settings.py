@@ -32,7 +32,7 @@ MAX_ACCESS_TTL = timedelta(days=1)  # also how long an ended login is remembered
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 ALPHA_VANTAGE = "https://www.alphavantage.co"
 OVERVIEW = "AAPL,GOOGL,MSFT,TSLA,AMZN,META,NVDA,NFLX"
-NO_KEYS: dict[str, Any] = {"jwt_secret": "", "jwt_previous_secret": ""}  # of a process that serves no tokens
+NO_KEYS: dict[str, Any] = dict.fromkeys(("jwt_secret", "jwt_previous_secret"), "")  # of a process that serves no tokens
 ANY_LOCAL_PORT = "http://localhost:*,http://127.0.0.1:*"
 
 
