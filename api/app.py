@@ -9,23 +9,24 @@ from aiohttp import web
 
 import api.accounts.routes
 import api.ops.routes
+import api.ops.users
 import api.streams.public
 import api.watchlist.routes
 import api.watchlist.stream
 from api import docs, health, site
-from api.accounts import logins, sessions, tickets
+from api.accounts import export, logins, sessions, tickets
 from api.accounts.admit import admit
 from api.accounts.credentials import PASSWORDS
 from api.accounts.registrations import REGISTRATIONS, Registrations
 from api.accounts.revocations import REVOCATIONS, Revocations
 from api.accounts.throttle import THROTTLE, Throttle
+from api.accounts.tickets import TICKETS, Tickets
 from api.accounts.tokens import TOKENS, Tokens
 from api.http import cors, descriptors, middlewares
 from api.http.connections import patch_aiohttp
 from api.http.keys import QUEUE, RESOURCES
 from api.http.peers import PEERS, Peers
 from api.http.rate_limits import ALLOWANCES, Allowances
-from api.http.trailing_slash import TrailingSlash
 from api.quotes import charts, history, overview, search, stocks
 from api.quotes.hot import answer_hot
 from api.quotes.listing import LISTING, Listing
@@ -38,6 +39,7 @@ from api.streams.fanout import Streams
 from api.streams.places import PLACES, Places
 from api.streams.public import STREAMS
 from api.streams.tail import follow
+from api.trailing_slash import TrailingSlash
 from api.watchlist.stream import PRIVATE, PrivateStreams
 from common.calls.dispatcher import Dispatcher
 from common.core.models import Function
@@ -53,6 +55,7 @@ log = structlog.get_logger(__name__)
 WITH_ROUTES = (
     api.accounts.routes,
     logins,
+    export,
     sessions,
     tickets,
     stocks,
@@ -64,6 +67,7 @@ WITH_ROUTES = (
     api.watchlist.routes,
     api.watchlist.stream,
     api.ops.routes,
+    api.ops.users,
     health,
     docs,
     site,
@@ -81,7 +85,9 @@ MIDDLEWARES = (  # from the outside in
 def create_app(settings: Settings) -> web.Application:
     """The aiohttp application for these settings. It starts even if no store answers."""
     patch_aiohttp()
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=MIDDLEWARES)
+    # `answer_hot` asks for no token.
+    used = MIDDLEWARES if settings.public_reads else tuple(each for each in MIDDLEWARES if each is not answer_hot)
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=used)
     app[TOKENS] = Tokens(settings.jwt_secret, previous=settings.jwt_previous_secret, ttl=settings.access_token_ttl)
     app[ALLOWANCES] = Allowances(settings)
     app[PEERS] = Peers(settings)
@@ -90,10 +96,11 @@ def create_app(settings: Settings) -> web.Application:
     app[MEMORY] = Memory()
     app[READS] = Reads()
     app[LISTING] = Listing()
+    app[export.EXPORTING] = asyncio.Lock()
     for module in WITH_ROUTES:
         app.add_routes(module.routes)
     app.router.register_resource(TrailingSlash(app.router))
-    app[docs.DOCUMENT] = docs.Document(app.router)
+    app[docs.DOCUMENT] = docs.Document(app.router, public_reads=settings.public_reads)
 
     app.cleanup_ctx.append(partial(_run_services, settings=settings))
     app.on_shutdown.append(_end_streams)
@@ -112,7 +119,8 @@ async def _run_services(app: web.Application, *, settings: Settings) -> AsyncIte
         app[QUOTES] = quotes = Quotes(resources, memory, misses)
         app[STREAMS] = streams = Streams(resources, memory)
         app[REVOCATIONS] = revocations = Revocations(resources)
-        app[PRIVATE] = private = PrivateStreams(resources, streams, quotes, revocations)
+        app[TICKETS] = own_tickets = Tickets(resources)
+        app[PRIVATE] = private = PrivateStreams(resources, streams, quotes, revocations, own_tickets)
         app[THROTTLE] = Throttle(resources)
         app[REGISTRATIONS] = Registrations(resources)
         app[PASSWORDS] = passwords = Passwords(cost=settings.bcrypt_cost)

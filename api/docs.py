@@ -18,16 +18,19 @@ routes = web.RouteTableDef()
 
 
 class Document:
-    """The OpenAPI document of a router. To make it takes a fifth of a second, so a process that serves makes it at its start."""
+    """The OpenAPI document of a router; `public_reads` as in `describe`.
 
-    def __init__(self, router: web.UrlDispatcher) -> None:
-        self._router = router
+    To make it takes a fifth of a second, so a process that serves makes it at its start.
+    """
+
+    def __init__(self, router: web.UrlDispatcher, *, public_reads: bool) -> None:
+        self._router, self._public_reads = router, public_reads
         self._made: Static | None = None
 
     def make(self) -> Static:
         """The document, made once."""
         if self._made is None:
-            text = json.dumps(describe(self._router), separators=(",", ":"))
+            text = json.dumps(describe(self._router, public_reads=self._public_reads), separators=(",", ":"))
             self._made = Static(text.encode(), "application/json; charset=utf-8")
         return self._made
 

@@ -6,8 +6,7 @@ It knows what the middlewares add (tokens, bodies, errors), but no single handle
 import inspect
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -15,40 +14,27 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from api.http.contract import Contract
-from api.http.middlewares import Handler
 from api.http.rate_limits import is_counted
 from api.http.requests import properties
+from api.operations import Operation, operations
 from api.quotes.symbols import Symbol
 from common import VERSION
 from common.core.search.ranking import MAX_QUERY_LENGTH
 from common.errors import (
     InsufficientScope,
-    InvalidRequest,
-    InvalidToken,
-    MalformedAuthorization,
-    NotAcceptable,
-    NotFound,
     NotNow,
-    Overloaded,
-    PayloadTooLarge,
     QuotewellError,
-    RateLimited,
-    StoreBusy,
-    StoreUnavailable,
-    TokenExpired,
-    UnsupportedMediaType,
 )
 
 Json = dict[str, Any]
 SCHEMAS = "#/components/schemas/{name}"
-ERRORS_OF_BODIES = (InvalidRequest, PayloadTooLarge, UnsupportedMediaType)
 PATH: Mapping[str, Any] = {
     "symbol": Symbol,
     "query": Annotated[
         str,
         Meta(title=f"1 to {MAX_QUERY_LENGTH} letters, digits and signs", min_length=1, examples=["apple"]),
     ],
+    "user": Annotated[int, Meta(title="the id of a user", ge=1, examples=[1])],
     "job": Annotated[int, Meta(title="the id of a refresh", ge=1, examples=[1])],
     "session": Annotated[int, Meta(title="the id of a login", ge=1, examples=[1])],
 }
@@ -65,9 +51,8 @@ HEADERS: Mapping[str, tuple[str, Json]] = {
     "Retry-After": ("Seconds after which to retry.", {"type": "integer", "minimum": 1}),
     "WWW-Authenticate": ("The expected scheme, and what is wrong with the token (RFC 6750).", {"type": "string"}),
 }
-LIMITS: Mapping[
-    str, tuple[str, Json]
-] = {  # not on answers that anybody may read: a cache would give them to other clients
+# Not on answers that anybody may read: a cache would give them to other clients.
+LIMITS: Mapping[str, tuple[str, Json]] = {
     "RateLimit-Policy": (
         'The client\'s limits: `"requests";q=1200;w=60` allows 1200 in 60 seconds.',
         {"type": "string"},
@@ -90,56 +75,9 @@ class ErrorForNow(Error, frozen=True):
     retry_after: Annotated[int, Meta(ge=1)]
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """A documented route, with its path, method, handler and contract."""
-
-    method: str
-    path: str
-    handler: Handler
-    contract: Contract
-
-    @property
-    def is_public(self) -> bool:
-        return getattr(self.handler, "is_public", False)
-
-    @property
-    def types(self) -> list[Any]:
-        contract = self.contract
-        return [kind for kind in (*contract.answers.values(), contract.body) if kind is not None]
-
-    def errors(self) -> dict[int, list[type[QuotewellError]]]:
-        """All possible errors by status: the handler's own, and those of the middlewares."""
-        contract, scope = self.contract, getattr(self.handler, "scope", None)
-        found = [
-            *contract.errors,
-            *([] if self.is_public else [MalformedAuthorization, InvalidToken, TokenExpired, StoreUnavailable]),
-            *([] if scope is None else [InsufficientScope]),
-            *(ERRORS_OF_BODIES if contract.body else ()),
-            *([InvalidRequest] if contract.query else ()),
-            *([NotFound] if "{" in self.path else ()),
-            *([] if contract.media == "text/event-stream" else [NotAcceptable]),
-            *([RateLimited] if is_counted(self.path) else []),
-        ]
-        if StoreUnavailable in found and Overloaded not in found:
-            found.append(StoreBusy)
-        by_status = defaultdict(list)
-        for error in dict.fromkeys(found):
-            by_status[error.status].append(error)
-        return dict(by_status)
-
-
-def operations(router: web.UrlDispatcher) -> Iterator[Operation]:
-    """Every route that has a contract; HEAD is GET without its body."""
-    for route in router.routes():
-        contract = getattr(route.handler, "contract", None)
-        if contract is not None and route.resource is not None and route.method != "HEAD":
-            yield Operation(route.method.lower(), route.resource.canonical, route.handler, contract)
-
-
-def describe(router: web.UrlDispatcher) -> Json:
-    """The whole document."""
-    found = list(operations(router))
+def describe(router: web.UrlDispatcher, *, public_reads: bool = True) -> Json:
+    """The whole document. `public_reads`: whether market data needs no token."""
+    found = list(operations(router, public_reads=public_reads))
     paths: Json = defaultdict(dict)
     for operation in sorted(found, key=lambda operation: operation.path):
         paths[operation.path][operation.method] = _operation(operation)

@@ -8,9 +8,12 @@ import base64
 import hashlib
 import hmac
 import os
+import secrets
 import sys
 import threading
+import time
 import unicodedata
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
@@ -29,6 +32,7 @@ HASH_TIMEOUT = 10.0  # seconds for one hash with its wait for a thread; a core b
 MAX_PASSWORD_BYTES = 1024  # bytes
 OBVIOUS = ("quotewell",)
 MAX_HASHES = 16  # running or queued; the next one is refused
+MAX_TIMES, TIMES_TTL = 16, 60.0  # how many of the last checks are remembered, and for how many seconds
 
 T = TypeVar("T")
 
@@ -41,6 +45,8 @@ class Passwords:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bcrypt", initializer=_yield_to_readers)
         self._waiting = 0
         self._counting = threading.Lock()
+        self._times: deque[float] = deque(maxlen=MAX_TIMES)  # seconds that the last checks took
+        self._timed_at = float("-inf")
         self._nobody = bcrypt.hashpw(b"nobody", bcrypt.gensalt(cost)).decode()
 
     async def hash(self, password: str) -> str:
@@ -56,15 +62,32 @@ class Passwords:
         if _is_too_long(password):
             password, hashed = "", None
         prehashed = _prehash(password)
+        begun = time.monotonic()
         found = await self._run(lambda: bcrypt.checkpw(prehashed, (hashed or self._nobody).encode()))
+        self._timed_at = time.monotonic()
+        self._times.append(self._timed_at - begun)
         return found and hashed is not None
+
+    async def pretend(self) -> None:
+        """Take as long as a wrong password, without computing a hash; raise `Overloaded` where `matches` would.
+
+        A refusal before the check must not be told from one after it. One check a minute is computed: the time follows the machine's load.
+        """
+        if time.monotonic() - self._timed_at > TIMES_TTL:
+            await self.matches("", None)
+        else:
+            self._refuse_if_full()
+            await asyncio.sleep(secrets.choice(self._times))
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    def _refuse_if_full(self) -> None:
         if self._waiting >= MAX_HASHES:
             raise Overloaded("too many logins at once", retry_after=1)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        self._refuse_if_full()
         with self._counting:
             self._waiting += 1
         hashing = self._threads.submit(work)

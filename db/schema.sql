@@ -22,10 +22,12 @@ CREATE TABLE demand (
     class text NOT NULL,
     groups text[] NOT NULL,
     urgent_at timestamp with time zone,
+    joined boolean DEFAULT false NOT NULL,
     CONSTRAINT demand_class CHECK ((class = ANY (ARRAY['refresh'::text, 'user'::text, 'stranger'::text, 'operator'::text])))
 );
 COMMENT ON COLUMN demand.ready_at IS 'between two tries of a failing call';
 COMMENT ON COLUMN demand.urgent_at IS 'from then on it is served before others, or a time that was told would not be kept; null: nobody was told one';
+COMMENT ON COLUMN demand.joined IS 'somebody other than asker asked for it, too';
 
 CREATE TABLE ledgers (
     account text NOT NULL,
@@ -372,7 +374,11 @@ CREATE INDEX attempts_failing ON attempts USING btree (account, quarantined_unti
 
 CREATE INDEX attempts_symbol ON attempts USING btree (symbol);
 
+CREATE INDEX audit_actor ON audit USING btree (actor, id);
+
 CREATE INDEX audit_at ON audit USING btree (at);
+
+CREATE INDEX audit_known ON audit USING btree (user_id, address, at) WHERE (event = ANY (ARRAY['logged_in'::text, 'registered'::text, 'password_changed'::text]));
 
 CREATE INDEX audit_user ON audit USING btree (user_id, event, at);
 
@@ -429,6 +435,8 @@ CREATE INDEX users_seen ON users USING btree (seen_at) WHERE (NOT asleep);
 CREATE UNIQUE INDEX users_username ON users USING btree (lower(username));
 
 CREATE TRIGGER users_end_logins BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION end_logins_of_deleted();
+
+CREATE TRIGGER users_forget BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION forget_user();
 
 CREATE TRIGGER users_forget_addresses BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION forget_addresses();
 

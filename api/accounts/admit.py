@@ -1,12 +1,14 @@
 """Authentication and rate limits: every route needs a token, unless it is marked public."""
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from api.accounts.requesters import verify
 from api.http import rate_limits
-from api.http.keys import CALLER
-from api.http.middlewares import Handler
+from api.http.keys import CALLER, RESOURCES
+from api.http.middlewares import Handler, is_open
 from common.errors import InsufficientScope, QuotewellError
+
+FOR_ACCOUNTS = "private, no-cache"  # a cache must neither share the answer nor serve it to a login that has ended
 
 
 @web.middleware
@@ -16,7 +18,9 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
     Count the request here, because the client is known from here on; a request with a bad token counts for its address.
     """
     target = request.match_info.handler
-    if not getattr(target, "is_public", False) and request.match_info.http_exception is None:
+    public_reads = request.app[RESOURCES].settings.public_reads
+    proves_itself = getattr(target, "takes_ticket", False) or request.match_info.http_exception is not None
+    if not proves_itself and not is_open(target, public_reads=public_reads):
         try:
             request[CALLER] = await verify(request)
         except QuotewellError:
@@ -26,4 +30,7 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
     needed = getattr(target, "scope", None)
     if needed is not None and needed not in request[CALLER].scope.split():
         raise InsufficientScope(f"this needs the scope {needed}", scope=needed)
-    return await handler(request)
+    response = await handler(request)
+    if not public_reads and getattr(target, "is_read", False):
+        response.headers[hdrs.CACHE_CONTROL] = FOR_ACCOUNTS
+    return response

@@ -102,17 +102,20 @@ async def login(request: web.Request) -> web.Response:
 
 async def prove(request: web.Request, user: User | None, name: str, password: str) -> User:
     """The user, if the password is right; raise `InvalidCredentials`, or `RateLimited` after too many failures."""
-    resources = request.app[RESOURCES]
+    resources, passwords = request.app[RESOURCES], request.app[PASSWORDS]
     address = address_of(request)
 
     async def is_known() -> bool:
         async with acquire(resources.db) as connection:
-            return await select_has_logged_in(connection, user.id if user else 0, address, within=KNOWN_ADDRESS_TTL)
+            known = await select_has_logged_in(connection, user.id if user else 0, address, within=KNOWN_ADDRESS_TTL)
+        if not known:
+            await passwords.pretend()
+        return known
 
     account = f"account {user.id}" if user else f"name {name.strip().casefold()}"
     async with request.app[THROTTLE].attempt(account, address, is_known=is_known):
         # Without a user, too: else the time of the answer would show which names exist.
-        is_right = await request.app[PASSWORDS].matches(password, user.password_hash if user else None)
+        is_right = await passwords.matches(password, user.password_hash if user else None)
         if user is None or user.locked or not is_right:
             raise InvalidCredentials("the username or the password is wrong")
         return user

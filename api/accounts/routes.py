@@ -25,10 +25,11 @@ from common.errors import (
     StoreUnavailable,
     UsernameTaken,
 )
+from common.operations.personal import erase_user
 from common.passwords import MAX_PASSWORD_BYTES, SCHEME, check_policy
 from common.store.accounts.logins import end_logins
-from common.store.accounts.users import USERNAME, User, delete_user, insert_user, select_user, update_password
-from common.store.connection.pool import acquire, transaction
+from common.store.accounts.users import USERNAME, User, insert_user, select_user, update_password
+from common.store.connection.pool import Connection, acquire, transaction
 
 MIN_PASSWORD_LENGTH = 8  # characters; a setting may ask for more
 
@@ -146,14 +147,16 @@ async def change_password(request: web.Request) -> web.Response:
     errors=(InvalidCredentials, RateLimited, Overloaded, StoreUnavailable),
 )
 async def delete_account(request: web.Request) -> web.Response:
-    """Deletes everything personal: the account, its watchlist, its logins, and the addresses in the audit."""
+    """Deletes everything that `GET /api/auth/me/export` gives. The audit keeps what happened and the account's number, but no address."""
     content = await requests.read(request, Deletion)
     user = await _caller(request)
     await prove(request, user, user.username, content.password)
-    async with transaction(request.app[RESOURCES].db) as connection:
-        if not await delete_user(connection, user.id):
-            raise InvalidToken("the account of this token does not exist")
+
+    async def record(connection: Connection) -> None:
         await note(connection, request, "account_deleted", None, by=f"user:{user.id}", addressed=False)
+
+    if not await erase_user(request.app[RESOURCES], user.id, record=record):
+        raise InvalidToken("the account of this token does not exist")
     return web.json_response({"message": "the account was deleted"}, headers=NO_STORE)
 
 

@@ -7,18 +7,21 @@ must come within 30 seconds, and after that it is good only for the reconnects o
 import asyncio
 import time
 import uuid
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from aiohttp import web
 from msgspec import Struct
 
+from api.accounts.requesters import verify
 from api.accounts.tokens import digest, new_secret
 from api.http.answers import NO_STORE
 from api.http.clients import network_of
 from api.http.contract import documented
-from api.http.keys import CALLER, RESOURCES
-from common.errors import InvalidToken, StoreUnavailable
+from api.http.keys import CALLER, RESOURCES, Caller
+from common.errors import InvalidToken, MalformedAuthorization, StoreUnavailable
 from common.process.resources import Resources
+from common.store.accounts.logins import select_open_login
 from common.store.accounts.tickets import (
     Rule,
     Ticket,
@@ -67,6 +70,7 @@ class Tickets:
         self._resources = resources
         self._host = uuid.uuid4().hex
         self._signed_at = float("-inf")  # on the monotonic clock
+        self._serving: set[Ticket] = set()
         self._left: set[Ticket] = set()  # their streams have ended, which is not noted yet
         self._rule = Rule(TICKET_LIFE, RECONNECT_WITHIN, HOST_DEAD_AFTER, resources.settings.login_ttl)
 
@@ -84,6 +88,7 @@ class Tickets:
                 await self._sign(connection)
                 taken = await take_ticket(connection, hashed, network=network, host=self._host, rule=self._rule)
                 if taken is not None:
+                    self._serving.add(taken)
                     return taken
                 waits = time.monotonic() < until and await select_may_be_left(
                     connection, hashed, network=network, rule=self._rule
@@ -92,17 +97,19 @@ class Tickets:
                 raise InvalidToken("the ticket was used, has expired or is unknown; get another")
             await asyncio.sleep(RELEASE_INTERVAL)
 
-    def leave(self, ticket: Ticket) -> None:
-        """The ticket's stream has ended; `note` stores that."""
-        self._left.add(ticket)
+    def leave(self, ticket: Ticket | None) -> None:
+        """The stream of a ticket, if it had one, has ended or never began; `note` stores that."""
+        if ticket is not None:
+            self._serving.discard(ticket)
+            self._left.add(ticket)
 
-    async def note(self, *, serving: bool) -> None:
-        """Store which streams have ended, and, while this process is `serving` any, that it is at work; raise `StoreUnavailable`."""
-        if not self._left and not serving:
+    async def note(self) -> None:
+        """Store which streams have ended, and, while this process serves any, that it is at work; raise `StoreUnavailable`."""
+        if not self._left and not self._serving:
             return
         left = self._left.copy()
         async with acquire(self._resources.db) as connection:
-            if serving:
+            if self._serving:
                 await self._sign(connection)
             if left:
                 await update_left(connection, left)
@@ -114,3 +121,42 @@ class Tickets:
         if now - self._signed_at >= SIGN_INTERVAL:
             await upsert_host(connection, self._host)
             self._signed_at = now
+
+
+TICKETS = web.AppKey("tickets", Tickets)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Who opens a stream, when their login ends at the latest, and the ticket that proved it, if one did."""
+
+    caller: Caller
+    ends_at: datetime
+    ticket: Ticket | None = None
+
+
+async def prove(request: web.Request, ticket: str) -> Proof:
+    """The caller of a request for a stream, by the ticket if there is one, else by the token.
+
+    Raise `InvalidToken`, or `MalformedAuthorization` if there are both. Call `Tickets.leave` when the stream of a ticket is over.
+    """
+    proof = await _redeem(request, ticket) if ticket else await _verify(request)
+    request[CALLER] = proof.caller
+    return proof
+
+
+async def _redeem(request: web.Request, text: str) -> Proof:
+    if any(value.lower().startswith("bearer") for value in request.headers.getall("Authorization", [])):
+        raise MalformedAuthorization("expected a ticket or `Authorization: Bearer <token>`, not both")
+    ticket = await request.app[TICKETS].redeem(request, text)
+    return Proof(Caller(ticket.login.user, "", login=ticket.login.id), ticket.login.ends_at, ticket)
+
+
+async def _verify(request: web.Request) -> Proof:
+    caller = await verify(request)
+    resources = request.app[RESOURCES]
+    async with acquire(resources.db) as connection:
+        login = await select_open_login(connection, caller.login, lasts=resources.settings.login_ttl)
+    if login is None:
+        raise InvalidToken("the login of this token has ended; log in again")
+    return Proof(caller, login.ends_at)

@@ -33,6 +33,23 @@ def public(handler: Handler) -> Handler:
     return handler
 
 
+def read(handler: Handler) -> Handler:
+    """Mark a handler of market data: open to anybody, unless `READS=accounts`."""
+    handler.is_read = True  # type: ignore[attr-defined]
+    return public(handler)
+
+
+def ticketed(handler: Handler) -> Handler:
+    """Mark a handler that proves its caller itself where it needs to: by a ticket (api/accounts/tickets.py) or a token."""
+    handler.takes_ticket = True  # type: ignore[attr-defined]
+    return handler
+
+
+def is_open(handler: object, *, public_reads: bool) -> bool:
+    """Whether a handler answers without a token."""
+    return getattr(handler, "is_public", False) and (public_reads or not getattr(handler, "is_read", False))
+
+
 def scoped(scope: str) -> Callable[[Handler], Handler]:
     """Mark a handler as open only to tokens with this scope."""
 

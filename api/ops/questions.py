@@ -69,6 +69,16 @@ class AuditQuery(Struct, frozen=True, forbid_unknown_fields=True):
     most: Most = 50
 
 
+class UsersQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """`begins`: of the username or email; `after`: the `next` of the last page."""
+
+    begins: Annotated[
+        str, Meta(title="the first characters of a username or email", max_length=255, pattern="^[^\\x00]*$")
+    ] = ""
+    after: Annotated[int, Meta(title="a whole number from 0 on", ge=0, le=MAX_ID)] = 0
+    most: Annotated[int, Meta(title="a whole number from 1 to 500", ge=1, le=500)] = 100
+
+
 class JobQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """`after`: the `next` of the last page, a symbol."""
 

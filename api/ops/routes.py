@@ -41,7 +41,7 @@ routes = web.RouteTableDef()
 async def status(request: web.Request) -> web.Response:
     """Stores, provider, beat, workers, and the ages of quotes against their bound. It answers even if a store is down."""
     requests.query(request, requests.NoQuery)
-    return _answer(await report_status(request.app[RESOURCES]))
+    return answer(await report_status(request.app[RESOURCES]))
 
 
 @routes.get("/api/ops/budget")
@@ -50,7 +50,7 @@ async def status(request: web.Request) -> web.Response:
 async def show_budget(request: web.Request) -> web.Response:
     """Every limit, when the next call may go, and the calls of the last minute, hour and day."""
     requests.query(request, requests.NoQuery)
-    return _answer(await report_budget(request.app[RESOURCES]))
+    return answer(await report_budget(request.app[RESOURCES]))
 
 
 @routes.post("/api/ops/hold")
@@ -59,7 +59,7 @@ async def show_budget(request: web.Request) -> web.Response:
 async def hold_calls(request: web.Request) -> web.Response:
     """Use it after emptying or restoring the database, which then lacks calls that the provider counts. A longer hold is kept."""
     duration = parse_duration((await requests.read(request, Hold)).duration, "for")
-    return _answer(await hold(request.app[RESOURCES], duration, **_by(request)))
+    return answer(await hold(request.app[RESOURCES], duration, **by(request)))
 
 
 @routes.delete("/api/ops/hold")
@@ -67,7 +67,7 @@ async def hold_calls(request: web.Request) -> web.Response:
 @documented("Let calls go on", answers={200: BudgetReport}, errors=(StoreUnavailable,))
 async def release_calls(request: web.Request) -> web.Response:
     """Ends every hold, also one that the provider's notice caused."""
-    return _answer(await release(request.app[RESOURCES], **_by(request)))
+    return answer(await release(request.app[RESOURCES], **by(request)))
 
 
 @routes.get("/api/ops/symbols")
@@ -78,7 +78,7 @@ async def list_symbols(request: web.Request) -> web.Response:
     asked = requests.query(request, SymbolsQuery)
     resources = request.app[RESOURCES]
     report = await report_symbols(resources, only=asked.only, sort=asked.sort, most=asked.most, offset=asked.offset)
-    return _answer(report)
+    return answer(report)
 
 
 @routes.delete("/api/ops/symbols/{symbol}/quarantine")
@@ -86,7 +86,7 @@ async def list_symbols(request: web.Request) -> web.Response:
 @documented("End a quarantine", answers={200: SymbolChange}, errors=(InvalidSymbol, NotFound, StoreUnavailable))
 async def release_symbol(request: web.Request) -> web.Response:
     """Forgets the symbol's failures; it is refreshed again like any other."""
-    return _answer(await end_quarantine(request.app[RESOURCES], request.match_info["symbol"], **_by(request)))
+    return answer(await end_quarantine(request.app[RESOURCES], request.match_info["symbol"], **by(request)))
 
 
 @routes.put("/api/ops/symbols/{symbol}/pin")
@@ -94,7 +94,7 @@ async def release_symbol(request: web.Request) -> web.Response:
 @documented("Pin a symbol", answers={200: SymbolChange}, errors=(InvalidSymbol, UnknownSymbol, StoreUnavailable))
 async def pin_symbol(request: web.Request) -> web.Response:
     """A pinned symbol is tracked even if nobody watches or reads it."""
-    return _answer(await pin(request.app[RESOURCES], request.match_info["symbol"], **_by(request)))
+    return answer(await pin(request.app[RESOURCES], request.match_info["symbol"], **by(request)))
 
 
 @routes.delete("/api/ops/symbols/{symbol}/pin")
@@ -106,7 +106,7 @@ async def pin_symbol(request: web.Request) -> web.Response:
 )
 async def unpin_symbol(request: web.Request) -> web.Response:
     """From then on only watchers and readers keep it tracked. The overview's symbols stay pinned."""
-    return _answer(await unpin(request.app[RESOURCES], request.match_info["symbol"], **_by(request)))
+    return answer(await unpin(request.app[RESOURCES], request.match_info["symbol"], **by(request)))
 
 
 @routes.get("/api/ops/calls")
@@ -114,7 +114,7 @@ async def unpin_symbol(request: web.Request) -> web.Response:
 @documented("The journal", query=CallsQuery, answers={200: CallsReport}, errors=(InvalidSymbol, StoreUnavailable))
 async def list_calls(request: web.Request) -> web.Response:
     """Every call to the provider, the newest first."""
-    return _answer(await report_calls(request.app[RESOURCES], **_given(requests.query(request, CallsQuery))))
+    return answer(await report_calls(request.app[RESOURCES], **_given(requests.query(request, CallsQuery))))
 
 
 @routes.get("/api/ops/line")
@@ -122,7 +122,7 @@ async def list_calls(request: web.Request) -> web.Response:
 @documented("What waits for a call", query=LineQuery, answers={200: LineReport}, errors=(StoreUnavailable,))
 async def list_line(request: web.Request) -> web.Response:
     """In the order in which it will be served."""
-    return _answer(await report_line(request.app[RESOURCES], most=requests.query(request, LineQuery).most))
+    return answer(await report_line(request.app[RESOURCES], most=requests.query(request, LineQuery).most))
 
 
 @routes.get("/api/ops/audit")
@@ -130,7 +130,7 @@ async def list_line(request: web.Request) -> web.Response:
 @documented("What was done by whom", query=AuditQuery, answers={200: AuditReport}, errors=(StoreUnavailable,))
 async def list_acts(request: web.Request) -> web.Response:
     """Logins, changes of accounts and operators' acts, the newest first."""
-    return _answer(await report_audit(request.app[RESOURCES], **_given(requests.query(request, AuditQuery))))
+    return answer(await report_audit(request.app[RESOURCES], **_given(requests.query(request, AuditQuery))))
 
 
 @routes.post("/api/ops/refresh")
@@ -146,11 +146,11 @@ async def start_refresh(request: web.Request) -> web.Response:
     asked = await requests.read(request, RefreshOrder)
     resources = request.app[RESOURCES]
     if asked.symbols is UNSET:
-        report = await queue_all(resources, stale_only=asked.stale, forced=asked.force, **_by(request))
+        report = await queue_all(resources, stale_only=asked.stale, forced=asked.force, **by(request))
     else:
-        report = await queue_refresh(resources, asked.symbols, forced=asked.force, **_by(request))
+        report = await queue_refresh(resources, asked.symbols, forced=asked.force, **by(request))
     await wake_worker(request.app[QUEUE], request_id=request[REQUEST_ID])
-    return _answer(report, status=202, Location=f"/api/ops/refresh/{report.id}")
+    return answer(report, status=202, Location=f"/api/ops/refresh/{report.id}")
 
 
 @routes.get("/api/ops/refresh/{job}")
@@ -170,10 +170,10 @@ async def follow_refresh(request: web.Request) -> web.Response:
     symbol = (
         None if after is UNSET else normalize_symbol(after, known=())
     )  # an item has the spelling in which it was queued
-    return _answer(await report_job(request.app[RESOURCES], int(job), after=symbol))
+    return answer(await report_job(request.app[RESOURCES], int(job), after=symbol))
 
 
-def _by(request: web.Request) -> dict[str, Any]:
+def by(request: web.Request) -> dict[str, Any]:
     """The actor and the request, for the audit."""
     return {"by": f"user:{request[CALLER].id}", "request_id": request[REQUEST_ID]}
 
@@ -183,7 +183,7 @@ def _given(asked: Struct) -> dict[str, Any]:
     return {name: value for name in asked.__struct_fields__ if (value := getattr(asked, name)) is not UNSET}
 
 
-def _answer(report: Struct, *, status: int = 200, **headers: str) -> web.Response:
+def answer(report: Struct, *, status: int = 200, **headers: str) -> web.Response:
     body = msgspec.json.encode(report)
     return web.Response(
         body=body, status=status, content_type="application/json", charset="utf-8", headers=NO_STORE | headers

@@ -16,7 +16,7 @@ from api.http import requests
 from api.http.answers import Answer
 from api.http.contract import MISS_ERRORS, documented
 from api.http.keys import RESOURCES
-from api.http.middlewares import public
+from api.http.middlewares import read
 from api.quotes.chart_memory import RECHECK_INTERVAL
 from api.quotes.lookup import QUOTES
 from api.quotes.memory import MEMORY, Memory
@@ -78,7 +78,7 @@ class ChartAnswer(Struct, frozen=True):
 
 
 @routes.get("/api/stock/{symbol}/chart")
-@public
+@read
 @documented(
     "The last trading days of a symbol",
     query=ChartQuery,

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from api.http import requests
 from api.http.contract import documented
 from api.http.keys import RESOURCES
-from api.http.middlewares import public
+from api.http.middlewares import read
 from api.quotes.stocks import STALE_FOR
 from api.quotes.symbols import symbol_of
 from common.errors import InvalidRequest, InvalidSymbol, StoreUnavailable
@@ -53,7 +53,7 @@ class HistoryAnswer(Struct, frozen=True):
 
 
 @routes.get("/api/stock/{symbol}/history")
-@public
+@read
 @documented(
     "The quotes of a symbol that were collected",
     query=HistoryQuery,

@@ -7,7 +7,7 @@ from aiohttp import web
 from api.http.answers import Answer
 from api.http.contract import documented
 from api.http.keys import RESOURCES
-from api.http.middlewares import public
+from api.http.middlewares import read
 from api.quotes.lookup import QUOTES
 from api.quotes.memory import MEMORY, OVERVIEW
 from api.quotes.stocks import STALE_FOR, QuoteAnswer, encode, judge_now
@@ -20,7 +20,7 @@ routes = web.RouteTableDef()
 
 
 @routes.get(OVERVIEW)
-@public
+@read
 @documented(
     "Quotes of the best-known symbols", answers={200: list[QuoteAnswer]}, errors=(StoreUnavailable,), cached=True
 )

@@ -14,7 +14,7 @@ from api.accounts.requesters import requester_of
 from api.http.answers import Answer
 from api.http.contract import MISS_ERRORS, documented
 from api.http.keys import RESOURCES
-from api.http.middlewares import public
+from api.http.middlewares import read
 from api.quotes.listing import LISTING
 from api.quotes.memory import MEMORY
 from api.quotes.misses import MISSES, FetchRequest
@@ -49,7 +49,7 @@ Matches = Annotated[list[MatchAnswer], Meta(max_length=10)]
 
 
 @routes.get("/api/search/{query}")
-@public
+@read
 @documented(
     "Symbols by their letters or their company's name",
     answers={200: Matches},

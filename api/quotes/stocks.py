@@ -14,7 +14,7 @@ from api.http import requests
 from api.http.answers import Answer
 from api.http.contract import MISS_ERRORS, documented
 from api.http.keys import RESOURCES
-from api.http.middlewares import public
+from api.http.middlewares import read
 from api.quotes.lookup import QUOTES
 from api.quotes.memory import MEMORY, Memory
 from api.quotes.reads import READS
@@ -79,7 +79,7 @@ class StocksAnswer(Struct, frozen=True):
 
 
 @routes.get("/api/stock/{symbol}")
-@public
+@read
 @documented(
     "The quote of a symbol",
     query=StockQuery,
@@ -102,7 +102,7 @@ async def stock(request: web.Request) -> web.Response:
 
 
 @routes.get("/api/stocks")
-@public
+@read
 @documented(
     "Quotes of many symbols, from cache",
     query=SymbolsQuery,

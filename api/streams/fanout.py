@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from operator import attrgetter
 
 from aiohttp.abc import AbstractStreamWriter
@@ -51,6 +52,8 @@ class Client:
 
     symbols: Collection[str]
     transport: asyncio.Transport
+    login: int | None = None  # the stream ends with it, at `ends_at` at the latest
+    ends_at: datetime | None = None
     pending: dict[str, Event] = field(default_factory=dict)
     last: Order = NONE
     since: float = field(default_factory=time.monotonic)

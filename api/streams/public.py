@@ -4,7 +4,7 @@ import socket
 import weakref
 from asyncio import Transport
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Annotated
 
 from aiohttp import web
@@ -13,10 +13,11 @@ from msgspec import Meta
 from redis.exceptions import RedisError
 
 from api.accounts.requesters import reader_of, requester_of
+from api.accounts.tickets import TICKETS, prove
 from api.http import requests
 from api.http.contract import documented
 from api.http.keys import RESOURCES
-from api.http.middlewares import public
+from api.http.middlewares import read, ticketed
 from api.quotes.lookup import QUOTES
 from api.quotes.reads import READS
 from api.quotes.symbols import SymbolsQuery
@@ -78,10 +79,18 @@ class StreamQuery(SymbolsQuery, frozen=True, rename={"last_event_id": "lastEvent
     """The symbols to stream."""
 
     last_event_id: EventId = ""
+    ticket: Annotated[
+        str,
+        Meta(
+            title="a ticket from `POST /api/auth/ticket`",
+            description="For browsers, where `READS=accounts` asks for a token: an EventSource sends no header.",
+        ),
+    ] = ""
 
 
 @routes.get("/api/stream", allow_head=False)
-@public
+@read
+@ticketed
 @documented(
     "Quotes as they come, pushed",
     query=StreamQuery,
@@ -91,20 +100,29 @@ class StreamQuery(SymbolsQuery, frozen=True, rename={"last_event_id": "lastEvent
     errors=(InvalidSymbol, TooManyStreams, Overloaded),
 )
 async def stream(request: web.Request) -> web.StreamResponse:
-    """Server-Sent Events `quote`, first the current quotes; `data` is the answer of `GET /api/stock/{symbol}`."""
+    """Server-Sent Events `quote`, first the current quotes; `data` is the answer of `GET /api/stock/{symbol}`. Where a token is needed,
+    the stream ends with its login."""
     query = requests.query(request, StreamQuery)
     streams, places = request.app[STREAMS], request.app[PLACES]
     wanted = query.wanted(request)
     streams.admit()
-    client = (await requester_of(request)).name
-    places.check(client)
-    since = await resumed(request, query.last_event_id)
-    await remember(request, wanted)
+    is_open = request.app[RESOURCES].settings.public_reads
+    proof = None if is_open else await prove(request, query.ticket)
+    with ExitStack() as leaving:
+        leaving.callback(request.app[TICKETS].leave, proof.ticket if proof else None)
+        name = (await requester_of(request)).name
+        places.check(name)
+        since = await resumed(request, query.last_event_id)
+        await remember(request, wanted)
 
-    async def write(transport: Transport, writer: AbstractStreamWriter) -> None:
-        await streams.feed(Client(wanted, transport), since, writer)
+        async def write(transport: Transport, writer: AbstractStreamWriter) -> None:
+            client = Client(wanted, transport)
+            if proof is not None:
+                client.login, client.ends_at = proof.caller.login, proof.ends_at
+            await streams.feed(client, since, writer)
 
-    return Stream(write, places.take(client))
+        leaving.callback(places.take(name))
+        return Stream(write, leaving.pop_all().close)
 
 
 async def remember(request: web.Request, wanted: list[str]) -> None:

@@ -16,12 +16,11 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from msgspec import Meta, Struct
 
-from api.accounts.requesters import verify
 from api.accounts.revocations import Revocations
-from api.accounts.tickets import Tickets
+from api.accounts.tickets import TICKETS, Proof, Tickets, prove
 from api.http import requests
 from api.http.contract import documented
-from api.http.keys import CALLER, RESOURCES, Caller
+from api.http.keys import RESOURCES
 from api.http.middlewares import public
 from api.quotes.lookup import Quotes
 from api.streams.fanout import Client, Order, Streams
@@ -29,15 +28,12 @@ from api.streams.places import PLACES
 from api.streams.public import RESUMING, STREAMS, EventId, Stream, Write, remember, resumed
 from common.errors import (
     InvalidToken,
-    MalformedAuthorization,
     Overloaded,
     StoreUnavailable,
     TokenExpired,
     TooManyStreams,
 )
 from common.process.resources import Resources
-from common.store.accounts.logins import Login, select_open_login
-from common.store.accounts.tickets import Ticket
 from common.store.accounts.watchlists import Watchlist, select_lists
 from common.store.connection.pool import acquire
 
@@ -47,9 +43,9 @@ CLOCK_TOLERANCE = 60.0  # seconds by which the clocks of Redis and PostgreSQL ma
 
 @dataclass(slots=True, eq=False)
 class Own:
-    """A login's stream; `changed_at`: the version of its user's list."""
+    """A user's stream; `changed_at`: the version of its list."""
 
-    login: Login
+    user: int
     client: Client
     changed_at: datetime
 
@@ -57,9 +53,11 @@ class Own:
 class PrivateStreams:
     """The private streams of one process."""
 
-    def __init__(self, resources: Resources, streams: Streams, quotes: Quotes, revocations: Revocations) -> None:
-        self._resources, self._streams, self._quotes, self._revocations = resources, streams, quotes, revocations
-        self.tickets = Tickets(resources)
+    def __init__(
+        self, resources: Resources, streams: Streams, quotes: Quotes, revocations: Revocations, tickets: Tickets
+    ) -> None:
+        self._resources, self._streams, self._quotes = resources, streams, quotes
+        self._revocations, self._tickets = revocations, tickets
         self._open: set[Own] = set()
         self._added: set[str] = set()  # added to a list, but not in memory yet: the stores may have a quote
 
@@ -71,36 +69,33 @@ class PrivateStreams:
         finally:
             self._open.discard(own)
 
-    def leave(self, ticket: Ticket | None) -> None:
-        """A stream has ended, or never began; its ticket, if any, is good for a reconnect now."""
-        if ticket is not None:
-            self.tickets.leave(ticket)
-
     async def keep(self) -> None:
         """Run until cancelled."""
         while True:
             await asyncio.sleep(CHECK_INTERVAL)
             self._end_logged_out()
             with suppress(StoreUnavailable):
-                await self.tickets.note(serving=bool(self._open))
+                await self._tickets.note()
                 await self._follow_lists(self._open.copy())
                 await self._load_added()
 
     def _end_logged_out(self) -> None:
-        ended = self._revocations.have_ended({own.login.id for own in self._open})
+        """All streams of these logins: private ones, and public ones where reads are for accounts."""
+        clients = [client for client in self._streams.clients if client.login is not None]
+        ended = self._revocations.have_ended({client.login for client in clients if client.login is not None})
         now = datetime.now(UTC)
-        for own in self._open:
-            if own.login.id in ended or own.login.ends_at <= now:
-                own.client.end()
+        for client in clients:
+            if client.login in ended or (client.ends_at is not None and client.ends_at <= now):
+                client.end()
 
     async def _follow_lists(self, checked: Set[Own]) -> None:
         """Find the lists that have changed, in one query, and change their streams."""
         if not checked:
             return
         async with acquire(self._resources.db) as connection:
-            changed = await select_lists(connection, {(own.login.user, own.changed_at) for own in checked})
+            changed = await select_lists(connection, {(own.user, own.changed_at) for own in checked})
         for own in self._open & checked:
-            found = changed.get(own.login.user)
+            found = changed.get(own.user)
             if found is not None and found.changed_at != own.changed_at:
                 own.changed_at = found.changed_at
                 self._added.update(self._streams.follow(own.client, found.added))
@@ -148,60 +143,40 @@ async def stream_own(request: web.Request) -> web.StreamResponse:
     """
     query = requests.query(request, TicketQuery)
     request.app[STREAMS].admit()
-    login, ticket = await _prove(request, query.ticket)
-    places, user = request.app[PLACES], f"user:{login.user}"
+    proof = await prove(request, query.ticket)
     with ExitStack() as leaving:
-        leaving.callback(request.app[PRIVATE].leave, ticket)
-        places.check(user)
-        write = await _prepare(request, query, login)
-        leaving.callback(places.take(user))
+        leaving.callback(request.app[TICKETS].leave, proof.ticket)
+        places, client = request.app[PLACES], f"user:{proof.caller.id}"
+        places.check(client)
+        write = await _prepare(request, query, proof)
+        leaving.callback(places.take(client))
         response = Stream(write, leaving.pop_all().close)
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-async def _prove(request: web.Request, text: str) -> tuple[Login, Ticket | None]:
-    """The caller's login, with the ticket if that proved it; raise `InvalidToken`, or `MalformedAuthorization` for two proofs."""
-    if not text:
-        return await _verify(request), None
-    if any(value.lower().startswith("bearer") for value in request.headers.getall("Authorization", [])):
-        raise MalformedAuthorization("expected a ticket or `Authorization: Bearer <token>`, not both")
-    ticket = await request.app[PRIVATE].tickets.redeem(request, text)
-    request[CALLER] = Caller(ticket.login.user, "", login=ticket.login.id)
-    return ticket.login, ticket
-
-
-async def _verify(request: web.Request) -> Login:
-    caller = request[CALLER] = await verify(request)
-    resources = request.app[RESOURCES]
-    async with acquire(resources.db) as connection:
-        login = await select_open_login(connection, caller.login, lasts=resources.settings.login_ttl)
-    if login is None:
-        raise InvalidToken("the login of this token has ended; log in again")
-    return login
-
-
-async def _prepare(request: web.Request, query: TicketQuery, login: Login) -> Write:
-    """Load what a login's stream begins with; return what writes the stream."""
+async def _prepare(request: web.Request, query: TicketQuery, proof: Proof) -> Write:
+    """Load what a user's stream begins with; return what writes the stream."""
     streams, private = request.app[STREAMS], request.app[PRIVATE]
-    watchlist = await _select_list(request, login)
+    user = proof.caller.id
+    watchlist = await _select_list(request, user)
     since = await resumed(request, query.last_event_id)
     await remember(request, list(watchlist.added))
 
     async def write(transport: Transport, writer: AbstractStreamWriter) -> None:
-        client = Client(watchlist.added, transport)
+        client = Client(watchlist.added, transport, login=proof.caller.login, ends_at=proof.ends_at)
         streams.offer(client, _added_since(watchlist, since))
-        await private.feed(Own(login, client, watchlist.changed_at), since, writer)
+        await private.feed(Own(user, client, watchlist.changed_at), since, writer)
 
     return write
 
 
-async def _select_list(request: web.Request, login: Login) -> Watchlist:
+async def _select_list(request: web.Request, user: int) -> Watchlist:
     async with acquire(request.app[RESOURCES].db) as connection:
-        found = await select_lists(connection, {(login.user, None)})
-    if login.user not in found:
+        found = await select_lists(connection, {(user, None)})
+    if user not in found:
         raise InvalidToken("the account of this login does not exist")
-    return found[login.user]
+    return found[user]
 
 
 def _added_since(watchlist: Watchlist, since: Order | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Users: make one, give it rights, lock it, give it another password, and see what was done about it.
+"""Users: list them, make one, give it rights, lock it, give it another password, delete it, and see what was done about it.
 
 Each change stands in the audit, in its own transaction, and in the log once it is committed. No password is ever written down.
 """
@@ -11,6 +11,7 @@ import structlog
 from msgspec import Struct
 
 from common.errors import Conflict, NotFound
+from common.operations.personal import erase_user
 from common.passwords import SCHEME, Passwords, check_policy
 from common.process.resources import Resources
 from common.process.settings import Settings
@@ -56,6 +57,22 @@ class UserReport(UserRow, frozen=True):
 
     open_logins: int
     acts: list[UserAct]
+
+
+class ListedUser(UserRow, frozen=True):
+    """`seen_at`: to the hour. `symbols`: how many are on the watchlist."""
+
+    seen_at: str
+    symbols: int
+    open_logins: int
+
+
+class UsersReport(Struct, frozen=True):
+    """In the order of their ids. `total`: all users, whatever was asked for. `next`: the `after` that gives further ones; null: none."""
+
+    users: list[ListedUser]
+    total: int
+    next: int | None
 
 
 @dataclass(slots=True)
@@ -127,6 +144,33 @@ async def report_user(resources: Resources, name: str, *, most: int) -> UserRepo
         for entry in entries
     ]
     return UserReport(**_fields(user), open_logins=open_logins, acts=acts)
+
+
+async def report_users(resources: Resources, *, begins: str = "", after: int = 0, most: int = 100) -> UsersReport:
+    """Up to `most` users whose username or email begins so, in any case."""
+    async with transaction(resources.db) as connection:
+        rows = await users.select_users(connection, begins=begins, after=after, most=most)
+        total = await users.select_count(connection)
+    listed = [
+        ListedUser(**{**row, "created_at": row["created_at"].isoformat(), "seen_at": row["seen_at"].isoformat()})
+        for row in rows
+    ]
+    return UsersReport(listed, total, listed[-1].id if len(listed) == most else None)
+
+
+async def delete_user(resources: Resources, user: int, *, by: str, request_id: str | None = None) -> UserChange:
+    """Delete a user with everything that is stored about it, and end its logins. Raise `NotFound`. The audit keeps the number alone."""
+    async with transaction(resources.db) as connection:
+        found = await users.select_user(connection, user)
+        ended = await logins.select_open_logins(connection, user)
+
+    async def record(connection: Connection) -> None:
+        await insert_act(connection, Act("user_deleted", by, subject=f"user:{user}", request_id=request_id))
+
+    if found is None or not await erase_user(resources, user, record=record):
+        raise NotFound(f"there is no user {user}; expected an id that the list of users has")
+    log.info("user_deleted", user=user, actor=by, logins_ended=ended)
+    return UserChange(**_fields(found), events=["user_deleted"], logins_ended=ended)
 
 
 async def grant(change: Change) -> None:

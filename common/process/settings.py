@@ -23,6 +23,7 @@ from common.process.environment import (
     share,
     symbols,
 )
+from common.process.signing_keys import previous_key, signing_key
 
 ENVIRONMENTS = ("development", "testing", "production")
 PROVIDER_DATA = ("realtime", "delayed", "end_of_day")
@@ -30,9 +31,8 @@ MARKET_HOURS = ("nyse", "always")
 MAX_ACCESS_TTL = timedelta(days=1)  # also how long an ended login is remembered
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 ALPHA_VANTAGE = "https://www.alphavantage.co"
-SAMPLE_SECRETS = frozenset({"change-me-to-a-long-random-string-of-your-own"})
-DEVELOPMENT_SECRET = "development-only-never-in-production"  # production refuses to start with it  # nosec B105
 OVERVIEW = "AAPL,GOOGL,MSFT,TSLA,AMZN,META,NVDA,NFLX"
+NO_KEYS: dict[str, Any] = dict.fromkeys(("jwt_secret", "jwt_previous_secret"), "")  # of a process that serves no tokens
 ANY_LOCAL_PORT = "http://localhost:*,http://127.0.0.1:*"
 
 
@@ -68,6 +68,7 @@ class Settings:
     client_limit: int
     search_limit: int
     login_limit: int
+    public_reads: bool  # quotes, searches, charts and streams need no token
     registration_open: bool
     registration_limit: int
     log_level: str
@@ -113,6 +114,8 @@ class Settings:
         environment = choice(env, "QUOTEWELL_ENV", ENVIRONMENTS, "production")
         key, provider = env.get("ALPHA_VANTAGE_API_KEY", "").strip(), base_url(env, "ALPHA_VANTAGE_BASE_URL")
         simulator_port = number(env, "SIMULATOR_PORT", int, 5002, 1, 65535)
+        production = environment == "production"
+        host = env.get("HOST") or ("0.0.0.0" if production else "127.0.0.1")  # containers publish it  # nosec B104
         plan = _plan(env, "free" if key else "standard")
         limits = (
             parse_limits(env["PROVIDER_LIMITS"], "PROVIDER_LIMITS")
@@ -121,8 +124,7 @@ class Settings:
         )
         return cls(
             environment=environment,
-            host=env.get("HOST")
-            or ("0.0.0.0" if environment == "production" else "127.0.0.1"),  # containers publish it  # nosec B104
+            host=host,
             port=number(env, "PORT", int, 5001, 0, 65535),
             metrics_port=_metrics_port(env, "METRICS_PORT"),
             worker_metrics_port=_metrics_port(env, "WORKER_METRICS_PORT"),
@@ -136,9 +138,8 @@ class Settings:
             provider_timeout=seconds(env, "PROVIDER_TIMEOUT", 10, 1, 10),
             market_hours=choice(env, "MARKET_HOURS", MARKET_HOURS, "nyse" if key else "always"),
             simulator_port=simulator_port,
-            jwt_secret=_jwt_secret(env, environment) if serves_tokens else "",
-            jwt_previous_secret=_previous_secret(env, environment) if serves_tokens else "",
-            **_limits_of_users(env, production=environment == "production"),
+            **(_signing_keys(env, production=production, host=host) if serves_tokens else NO_KEYS),
+            **_limits_of_users(env, production=production),
             log_level=choice(env, "LOG_LEVEL", LOG_LEVELS, "INFO"),
             quote_ttl=seconds(env, "QUOTE_TTL", 60, 1, 86400),
             search_ttl=seconds(env, "SEARCH_TTL", 3600, 1, 604800),
@@ -158,6 +159,13 @@ class Settings:
         )
 
 
+def _signing_keys(env: Mapping[str, str], *, production: bool, host: str) -> dict[str, Any]:
+    return {
+        "jwt_secret": signing_key(env, "JWT_SECRET_KEY", production=production, host=host),
+        "jwt_previous_secret": previous_key(env, "JWT_PREVIOUS_SECRET_KEY", production=production, host=host),
+    }
+
+
 def _limits_of_users(env: Mapping[str, str], *, production: bool) -> dict[str, Any]:
     """Settings for users and their browsers; the defaults are stricter in production."""
     development = env.get("QUOTEWELL_ENV") == "development"
@@ -174,6 +182,7 @@ def _limits_of_users(env: Mapping[str, str], *, production: bool) -> dict[str, A
         "client_limit": number(env, "CLIENT_LIMIT", int, 1200 if production else 60_000, 1, 1e9),
         "search_limit": number(env, "SEARCH_LIMIT", int, 240 if production else 60_000, 1, 1e9),
         "login_limit": number(env, "LOGIN_LIMIT", int, 60 if production else 60_000, 1, 1e9),
+        "public_reads": choice(env, "READS", ("public", "accounts"), "public") == "public",
         "registration_open": choice(env, "REGISTRATION", ("open", "closed"), "open") == "open",
         "registration_limit": number(env, "REGISTRATION_LIMIT", int, 10 if production else 60_000, 1, 1e9),
     }
@@ -199,25 +208,3 @@ def _metrics_port(env: Mapping[str, str], name: str) -> int:
 
 def _plan(env: Mapping[str, str], default: str) -> str:
     return choice(env, "ALPHA_VANTAGE_PLAN", tuple(PLANS), default)
-
-
-def _jwt_secret(env: Mapping[str, str], environment: str) -> str:
-    """The signing key: in production a secret of at least 32 bytes; elsewhere it defaults to a known one."""
-    secret = env.get("JWT_SECRET_KEY", "")
-    if not secret and environment != "production":
-        return DEVELOPMENT_SECRET
-    return _check_secret(secret, "JWT_SECRET_KEY", environment, "such as `openssl rand -base64 32` prints")
-
-
-def _previous_secret(env: Mapping[str, str], environment: str) -> str:
-    """The previous signing key: its tokens stay valid until they expire."""
-    secret = env.get("JWT_PREVIOUS_SECRET_KEY", "")
-    return _check_secret(secret, "JWT_PREVIOUS_SECRET_KEY", environment, "or nothing") if secret else ""
-
-
-def _check_secret(secret: str, name: str, environment: str, hint: str) -> str:
-    if len(secret.encode()) < 32:
-        raise InvalidSettings(f"{name}: expected at least 32 bytes, {hint}")
-    if environment == "production" and secret in SAMPLE_SECRETS | {DEVELOPMENT_SECRET}:
-        raise InvalidSettings(f"{name}: expected a secret of your own, not the sample's")
-    return secret

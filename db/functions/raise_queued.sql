@@ -6,6 +6,7 @@ CREATE OR REPLACE FUNCTION raise_queued(
 ) RETURNS void LANGUAGE sql AS $$
     UPDATE demand SET
         expires = greatest(expires, p_now + p_stay),
+        joined = joined OR asker IS DISTINCT FROM p_asker,
         since = CASE WHEN class_rank(p_class) < class_rank(class) THEN p_now ELSE since END,
         asker = CASE WHEN class_rank(p_class) < class_rank(class) THEN p_asker ELSE asker END,
         groups = CASE WHEN p_forced THEN '{}'

@@ -63,6 +63,16 @@ def check_secret(settings: Settings) -> Check:
     return Check("settings", "ok", settings.environment)
 
 
+def check_reads(settings: Settings) -> Check:
+    """Whether an instance whose reads are for accounts gives one to anybody."""
+    if settings.registration_open:
+        found = "for accounts, but anybody may make one"
+        return Check(
+            "reads", "warning", found, "set REGISTRATION=closed, and make accounts with `quotewell user create`"
+        )
+    return Check("reads", "ok", "for accounts, which operators make")
+
+
 async def check_database(resources: Resources) -> AsyncIterator[Check]:
     """Reachable, new enough, migrated, and with the time of this machine."""
     where = f"database {place(resources.settings.database_url)}"

@@ -22,6 +22,7 @@ from ops.commands.checks import (
     check_disk,
     check_key,
     check_provider,
+    check_reads,
     check_redis,
     check_secret,
     check_worker,
@@ -69,6 +70,8 @@ async def _collect() -> list[Check]:
 
 async def _examine(resources: Resources) -> AsyncIterator[Check]:
     yield check_secret(resources.settings)
+    if not resources.settings.public_reads:
+        yield check_reads(resources.settings)
     is_readable = True
     async for check in check_database(resources):
         yield check

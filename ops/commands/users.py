@@ -1,4 +1,4 @@
-"""Accounts from the operator's side: make one, give it rights, lock it, and see what was done about it.
+"""Accounts from the operator's side: list them, make one, give it rights, lock it, delete it, and see what was done about it.
 
 A password is asked for without echo, or read from stdin: an argument would stand in the shell's history and in the list of processes.
 """
@@ -13,19 +13,32 @@ import typer
 
 from common.errors import InvalidSettings
 from common.operations import users
-from common.operations.users import UserChange, UserReport
+from common.operations.types import MAX_ID
+from common.operations.users import UserChange, UserReport, UsersReport
 from common.store.accounts.users import EMAIL, USERNAME
 from ops.arguments import AsJson, actor
-from ops.render import Block, Column, pairs, render, table, when
+from ops.render import REFUSED, Block, Column, end, pairs, render, table, when
 from ops.stores import call
 
 MAX_ACTS = 20  # that `show` prints
+MAX_USERS = 500
 COLUMNS = (
     Column("at", show=lambda act: when(datetime.fromisoformat(act.at))),
     Column("event"),
     Column("actor", "by"),
     Column("subject", "about", spare=1),
     Column("address", spare=2),
+)
+
+USER_COLUMNS = (
+    Column("id", right=True),
+    Column("username"),
+    Column("email", spare=1),
+    Column("scope", spare=3),
+    Column("locked", show=lambda user: "yes" if user.locked else "no", spare=4),
+    Column("symbols", right=True, spare=5),
+    Column("open_logins", "logins", right=True, spare=6),
+    Column("seen", show=lambda user: when(datetime.fromisoformat(user.seen_at)), spare=2),
 )
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Accounts: who may log in, and who operates.")
@@ -87,6 +100,45 @@ def show(name: Name, as_json: AsJson = False) -> None:
     """Who it is, whether it is locked, its open logins, and the last acts about it, newest last."""
     report = call(lambda resources: users.report_user(resources, name, most=MAX_ACTS))
     render(report, _show, as_json=as_json)
+
+
+@app.command("list")
+def list_users(
+    begins: Annotated[str, typer.Option("--begins", help="Only whose username or email begins so.")] = "",
+    after: Annotated[int, typer.Option("--after", min=0, max=MAX_ID, help="Only those behind this number.")] = 0,
+    most: Annotated[int, typer.Option("--most", min=1, max=MAX_USERS, help="At most so many.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Who has an account, oldest first."""
+    report = call(lambda resources: users.report_users(resources, begins=begins, after=after, most=most))
+    render(report, _show_users, as_json=as_json)
+
+
+@app.command("delete")
+def delete(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete an account and everything that is stored about it, and end its logins. It asks first, for this cannot be undone."""
+    found = call(lambda resources: users.report_user(resources, name, most=1))
+    if not yes:
+        _confirm(found.username, found.email)
+    deleted = call(lambda resources: users.delete_user(resources, found.id, by=actor()))
+    render(deleted, _sentence, as_json=as_json)
+
+
+def _confirm(username: str, email: str) -> None:
+    """Have the username typed; anything else ends the command."""
+    if not sys.stdin.isatty():
+        raise InvalidSettings("--yes: expected, for there is no terminal to ask whether to delete")
+    if typer.prompt(f"Delete {username} ({email}) for good? Type the username", err=True) != username:
+        end(REFUSED, "that is not the username; nothing was deleted")
+
+
+def _show_users(report: UsersReport) -> Iterator[Block]:
+    yield table(USER_COLUMNS, report.users) if report.users else "no account"
+    yield f"\n{len(report.users)} of {report.total}" + (f"; further ones: --after {report.next}" if report.next else "")
 
 
 def _check_names(username: str, email: str) -> None:

@@ -68,6 +68,7 @@ def test_without_worker_and_beat_it_is_exit_code_1_and_says_what_to_start(shell:
         ({"PORT": "many"}, 2, "settings", "problem"),
         ({"JWT_SECRET_KEY": "short"}, 1, "settings", "warning"),
         ({"ALPHA_VANTAGE_API_KEY": "OURS"}, 1, "limits", "warning"),
+        ({"READS": "accounts"}, 1, "reads", "warning"),
     ],
 )
 def test_each_thing_that_is_wrong_has_its_line(

@@ -160,6 +160,58 @@ def test_an_account_is_shown_with_its_logins_and_acts(shell: Shell) -> None:
     assert "operator_granted" in shell.say("user", "show", "ada").stdout
 
 
+def test_accounts_are_listed_oldest_first_and_in_pages(shell: Shell) -> None:
+    create(shell, "--operator")
+    shell.do("user", "create", "ben", "ben@example.com", "--password-stdin", stdin=PASSWORD)
+    listed, second = shell.do("user", "list"), shell.do("user", "list", "--after", "1")
+    found, printed = shell.do("user", "list", "--begins", "BEN@"), shell.say("user", "list", "--most", "1").stdout
+
+    assert ([("ada", "operator"), ("ben", "")], 2) == (
+        [(user["username"], user["scope"]) for user in listed["users"]],
+        listed["total"],
+    )
+    assert [["ben"]] * 2 == [[user["username"] for user in report["users"]] for report in (second, found)]
+    assert ("ada@example.com" in printed, "1 of 2; further ones: --after 1" in printed) == (True, True)
+
+
+def test_a_deleted_account_leaves_its_number_in_the_audit(shell: Shell) -> None:
+    made = create(shell)
+    log_in(shell, times=2)
+    shell.rows("INSERT INTO watchlist_items (user_id, symbol) SELECT id, 'IBM' FROM users")
+    deleted = shell.do("user", "delete", "ADA@example.com", "--yes")
+
+    assert ("ada", ["user_deleted"], 2) == (deleted["username"], deleted["events"], deleted["logins_ended"])
+    assert (0, [(0,)]) == (open_logins(shell), shell.rows("SELECT watchers FROM symbols"))
+    assert [] == shell.rows("SELECT id FROM users")
+    assert ("user_deleted", ME, f"user:{made['id']}") == shell.rows("SELECT event, actor, subject FROM audit")[-1]
+
+
+def test_without_a_terminal_a_deletion_must_be_confirmed_by_an_option(shell: Shell) -> None:
+    create(shell)
+    refused = shell.say("user", "delete", "ada", stdin="ada\n")
+
+    assert (2, True) == (refused.returncode, "--yes: expected, for there is no terminal" in refused.stderr)
+    assert 1 == len(shell.rows("SELECT id FROM users"))
+
+
+@pytest.mark.parametrize(("typed", "code", "left"), [("ben", 1, 1), ("ada", 0, 0)])
+async def test_at_a_terminal_a_deletion_is_confirmed_by_typing_the_name(
+    shell: Shell, typed: str, code: int, left: int
+) -> None:
+    await asyncio.to_thread(create, shell)
+    command = [sys.executable, "-c", AT_A_TERMINAL, str(QUOTEWELL), "user", "delete", "ada"]
+    pipe = asyncio.subprocess.PIPE
+    terminal = await asyncio.create_subprocess_exec(*command, env=shell.env, stdin=pipe, stdout=pipe)
+    assert terminal.stdin is not None
+    assert terminal.stdout is not None
+    prompt = await asyncio.wait_for(terminal.stdout.readuntil(b"Type the username: "), 30)
+    terminal.stdin.write(f"{typed}\n".encode())
+    rest, _ = await asyncio.wait_for(terminal.communicate(), 30)
+
+    assert b"Delete ada (ada@example.com) for good?" in prompt
+    assert (code, left) == (terminal.returncode, len(shell.rows("SELECT id FROM users"))), rest
+
+
 def test_a_change_is_an_event_in_the_log_and_not_in_the_answer(shell: Shell) -> None:
     made = create(shell)
     done = shell.say("user", "lock", "ada")
@@ -169,7 +221,9 @@ def test_a_change_is_an_event_in_the_log_and_not_in_the_answer(shell: Shell) -> 
     assert f"ada ({made['id']}): user locked\n" == done.stdout
 
 
-@pytest.mark.parametrize("words", [["operator"], ["lock"], ["unlock"], ["reset", "--password-stdin"], ["show"]])
+@pytest.mark.parametrize(
+    "words", [["operator"], ["lock"], ["unlock"], ["reset", "--password-stdin"], ["show"], ["delete", "--yes"]]
+)
 def test_an_unknown_account_is_refused_in_one_sentence(shell: Shell, words: list[str]) -> None:
     refused = shell.say("user", *words, "nobody")
 

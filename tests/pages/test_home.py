@@ -263,3 +263,29 @@ async def test_everybody_can_use_it_on_phone_and_desk_by_day_and_night(home: Pag
 
     assert [] == closed
     assert [] == await barriers(home)
+
+
+async def test_a_closed_instance_is_told_with_what_to_do_and_asked_no_more(open_page: OpenPage, site: Site) -> None:
+    asked = []
+
+    async def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        body = {
+            "error": "expected one header `Authorization: Bearer <token>`",
+            "code": "invalid_token",
+            "request_id": "a",
+        }
+        await route.fulfill(status=401, json=body)
+
+    page = await open_page("/api/docs")
+    await page.route(re.compile("/api/(market|stock|search|stream)"), refuse)
+    await page.goto(site.url("/"))
+
+    await expect(page.locator("#overview-told")).to_have_text(
+        re.compile("answers accounts only. Ask whoever runs it for one")
+    )
+    await expect(page.locator("#link")).to_have_text("For accounts only")
+    await page.locator("#query").press_sequentially("app")
+    await expect(page.locator("#found")).to_have_text(re.compile("answers accounts only"))
+    assert 1 == len([url for url in asked if "overview" in url])
+    assert [] == [url for url in asked if "stream" in url]

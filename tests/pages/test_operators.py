@@ -116,6 +116,10 @@ async def test_everything_is_seen_at_one_glance(desk: Page) -> None:
     await expect(desk.locator("#pins")).to_contain_text("IBM")
 
 
+async def test_the_stream_is_opened_with_a_ticket_for_an_instance_whose_reads_are_for_accounts(desk: Page) -> None:
+    assert re.search(r"/api/stream\?symbols=[^&]+&ticket=[\w-]{40,}$", await desk.evaluate("stream.url"))
+
+
 async def test_a_new_quote_is_seen_by_itself(desk: Page, site: Site) -> None:
     await expect(row_of(desk, "ORCL")).to_be_visible()
     assert await feed.publish(site.resources.redis, a_quote("ORCL", "4321.5"))
@@ -193,6 +197,33 @@ async def test_a_symbol_is_pinned_and_unpinned(desk: Page) -> None:
     await expect(desk.locator("#pins-told")).to_have_text("CRM is not pinned any more.")
     await expect(desk.locator("#pins")).not_to_contain_text("CRM")
     await expect(desk.get_by_role("button", name="Unpin AAPL")).to_have_count(0)
+
+
+async def test_a_user_is_found_and_deleted_once_it_is_confirmed(desk: Page, site: Site) -> None:
+    await register(site.api, "mallory")
+    await desk.get_by_label("Name or email begins with").fill("MALL")
+    await desk.get_by_role("button", name="Find").click()
+    await expect(desk.locator("#users tr")).to_have_count(1)
+    await expect(desk.locator("#users")).to_contain_text("mallory@example.com")
+    await desk.get_by_role("button", name="Delete mallory").click()
+    dialog = desk.get_by_role("dialog", name="Delete mallory (mallory@example.com)?")
+    await expect(dialog).to_contain_text("This cannot be undone.")
+    assert [] == await barriers(desk)
+    await dialog.get_by_role("button", name="Keep").click()
+    await expect(dialog).to_be_hidden()
+    async with acquire(site.resources.db) as connection:
+        assert 1 == await connection.fetchval("SELECT count(*) FROM users WHERE username = 'mallory'")
+    await desk.get_by_role("button", name="Delete mallory").click()
+    await dialog.get_by_role("button", name="Delete for good").click()
+
+    await expect(desk.locator("#users-told")).to_have_text("mallory is deleted.")
+    await expect(desk.locator("#users")).to_have_text("None.")
+    async with acquire(site.resources.db) as connection:
+        assert 0 == await connection.fetchval("SELECT count(*) FROM users WHERE username = 'mallory'")
+    await desk.get_by_label("Name or email begins with").fill("")
+    await desk.get_by_role("button", name="Find").click()
+    await expect(desk.locator("#users")).to_contain_text("grace@example.com · operator")
+    await expect(desk.get_by_role("button", name="Delete grace")).to_have_count(0)
 
 
 async def test_a_login_goes_on_past_its_token_and_over_a_reload(desk: Page) -> None:

@@ -44,13 +44,14 @@ async def insert_act(connection: Connection, act: Act) -> None:
 
 
 async def select_has_logged_in(connection: Connection, user: int, address: str, *, within: timedelta) -> bool:
-    """Whether this user has logged in from this address within that time."""
+    """Whether this user has logged in from this address within that time, by a registration or a new password, too."""
     return bool(
         await connection.fetchval(
             """
             SELECT EXISTS (
                 SELECT FROM audit
-                WHERE user_id = $1 AND event = 'logged_in' AND address = $2 AND at > now() - $3::interval
+                WHERE user_id = $1 AND event IN ('logged_in', 'registered', 'password_changed') AND address = $2
+                    AND at > now() - $3::interval
             )
             """,
             user,

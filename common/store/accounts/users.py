@@ -65,6 +65,29 @@ async def lock_user(connection: Connection, user: int) -> None:
     await connection.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user)
 
 
+async def select_users(connection: Connection, *, begins: str, after: int, most: int) -> list[asyncpg.Record]:
+    """Users in the order of their ids, from the one behind `after` on, whose username or email begins so in any case; with the numbers of
+    their symbols and of their open logins."""
+    rows: list[asyncpg.Record] = await connection.fetch(
+        """
+        SELECT id, username, email, scope, created_at, locked_at IS NOT NULL AS locked, seen_at,
+            (SELECT count(*) FROM watchlist_items WHERE user_id = users.id) AS symbols,
+            (SELECT count(*) FROM logins WHERE user_id = users.id AND ended_at IS NULL) AS open_logins
+        FROM users WHERE id > $1 AND (starts_with(lower(username), lower($2)) OR starts_with(lower(email), lower($2)))
+        ORDER BY id LIMIT $3
+        """,
+        after,
+        begins,
+        most,
+    )
+    return rows
+
+
+async def select_count(connection: Connection) -> int:
+    """The number of users."""
+    return int(await connection.fetchval("SELECT count(*) FROM users"))
+
+
 async def update_password(
     connection: Connection, user: int, hashed: str, scheme: str, *, instead_of: str | None = None
 ) -> bool:
@@ -120,7 +143,8 @@ async def update_scope(connection: Connection, user: int, scope: str) -> None:
 
 
 async def delete_user(connection: Connection, user: int) -> bool:
-    """Delete a user with all personal data: watchlist, tokens, addresses in the audit. Return whether there was one."""
+    """Delete a user with all personal data (db/functions/forget_user.sql), in a transaction that holds the ledger's lock. Return whether
+    there was one."""
     return bool(await connection.fetchval("DELETE FROM users WHERE id = $1 RETURNING true", user))
 
 

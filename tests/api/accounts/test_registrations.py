@@ -17,6 +17,10 @@ PRODUCTION = Settings.from_env(
 ).registration_limit
 
 
+@pytest.fixture(autouse=True)
+def _within_one_window(one_window: None) -> None: ...
+
+
 async def register(client: Client, name: str, *, address: str, **changes: str) -> int:
     """The status of the answer."""
     content = {"username": name, "email": f"{name}@example.com", "password": PASSWORD} | changes
@@ -70,7 +74,25 @@ async def test_beyond_the_limit_one_is_told_when_to_come_again_before_any_hash(
     assert str(body["retry_after"]) == answer.headers["Retry-After"]
 
 
-async def test_a_registration_that_fails_does_not_count(open_api: OpenApi, redis: Redis) -> None:
+async def test_names_cannot_be_tried_out_without_end_by_registering_them(
+    open_api: OpenApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attack: 409 tells that a name or an email has an account. From a whole network, at two processes, fifty are told an hour."""
+    apis = [await open_api(registration_limit=PRODUCTION, trusted_proxies=1) for _ in range(2)]
+    assert 201 == await register(apis[0], "ada", address="203.0.113.1")
+    statuses = [await register(apis[n % 2], "ada", address=f"198.51.100.{n}") for n in range(50)]
+    content = {"username": "ada", "email": "ada@example.com", "password": PASSWORD}
+    with monkeypatch.context() as patched:
+        patched.setattr(Passwords, "hash", refuse)
+        status, body = await post(apis[0], "register", content, headers={"X-Forwarded-For": "198.51.100.9"})
+
+    assert [409] * 50 == statuses
+    assert (429, "rate_limited") == (status, body["code"])
+    assert "expected at most 50 attempts to register an hour from one network" == body["error"]
+    assert 409 == await register(apis[1], "ada", address="198.51.101.1")
+
+
+async def test_a_registration_that_fails_counts_for_no_account(open_api: OpenApi, redis: Redis) -> None:
     api = await open_api(registration_limit=2, trusted_proxies=1)
     address = "198.51.100.1"
     statuses = [await register(api, "ada", address=address)]
@@ -84,7 +106,7 @@ async def test_a_registration_that_fails_does_not_count(open_api: OpenApi, redis
     counted = [int(await redis.get(key) or 0) async for key in redis.scan_iter("registrations*")]
 
     assert [201] + [409, 409, 400, 400] * 3 == statuses
-    assert [1] == counted
+    assert [1, 7] == sorted(counted)  # an account, and attempts that were told whether somebody has a name
     assert [201, 429] == [await register(api, name, address=address) for name in ("ben", "cyd")]
 
 

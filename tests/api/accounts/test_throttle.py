@@ -9,6 +9,7 @@ from limits import parse
 from redis.asyncio import Redis
 
 from api.accounts import throttle
+from common.passwords import Passwords
 from common.process.settings import Settings
 from tests.api.accounts.devices import post
 from tests.api.conftest import PASSWORD, Client, OpenApi, register
@@ -32,6 +33,10 @@ async def log_in(client: Client, name: str, *, address: str = "") -> int:
 def ready(ready: Settings) -> Settings:
     """Behind one proxy, so that each request says where it is from."""
     return replace(ready, trusted_proxies=1)
+
+
+@pytest.fixture(autouse=True)
+def _within_one_window(one_window: None) -> None: ...
 
 
 async def test_after_ten_failures_even_the_right_password_must_wait(api: Client, open_api: OpenApi) -> None:
@@ -85,6 +90,89 @@ async def test_an_address_may_fail_thirty_times_whatever_the_names(api: Client) 
 
     assert [401] * 30 + [429] == statuses
     assert 429 == await log_in(api, "ada", address="198.51.100.1")
+
+
+async def lock_address(client: Client, address: str) -> None:
+    """Fail thirty times from an address, with names that nobody has."""
+    statuses = [(await fail(client, f"name{number}", address=address))[0] for number in range(31)]
+    assert [401] * 30 + [429] == statuses
+
+
+async def test_whoever_logged_in_from_a_locked_address_before_still_gets_in_and_nobody_else(
+    open_api: OpenApi, db: asyncpg.Pool
+) -> None:
+    """An attack: thirty wrong logins from an office, a school or a carrier lock everybody there out."""
+    here, elsewhere = "198.51.100.1", "198.51.100.2"
+    apis = [await open_api(), await open_api()]
+    for name in ("ada", "ben", "cyd", "dee"):
+        await register(apis[0], name)
+    await log_in(apis[0], "ada", address=here)
+    await log_in(apis[0], "ben", address=elsewhere)
+    await log_in(apis[0], "cyd", address=here)
+    of = "WHERE user_id = (SELECT id FROM users WHERE username = $1)"
+    await db.execute(f"UPDATE audit SET at = now() - interval '31 days' {of}", "cyd")
+    await db.execute(f"UPDATE audit SET event = 'registered', address = $2 {of}", "dee", here)
+    await lock_address(apis[0], here)
+
+    statuses = {name: [await log_in(api, name, address=here) for api in apis] for name in ("ada", "ben", "cyd", "dee")}
+    assert {"ada": [200] * 2, "ben": [429] * 2, "cyd": [429] * 2, "dee": [200] * 2} == statuses
+    assert 15 * [200] == [await log_in(apis[1], "ada@example.com", address=here) for _ in range(15)]
+    assert 200 == await log_in(apis[0], "ben", address=elsewhere)
+
+
+async def test_a_locked_address_does_not_tell_which_names_exist(api: Client) -> None:
+    """A wrong password of an account that may still log in there is refused as one of an account that may not, or of nobody."""
+    here = "198.51.100.1"
+    for name in ("ada", "ben"):
+        await register(api, name)
+    await log_in(api, "ada", address=here)
+    await lock_address(api, here)
+    told: dict[str, list[tuple[object, ...]]] = {"ada": [], "ben": [], "nobody": []}
+    for name, answers in told.items():
+        for _ in range(12):
+            content = {"username": name, "password": WRONG}
+            async with api.post("/api/auth/login", json=content, headers={"X-Forwarded-For": here}) as answer:
+                body = await answer.json()
+                answers.append((answer.status, sorted(answer.headers), sorted(body), body["code"], body["error"]))
+
+    assert told["ada"] == told["ben"] == told["nobody"]
+    sentences = [answer[-1] for answer in told["ada"]]
+    assert [throttle.REFUSALS["address"]] * 10 + [throttle.REFUSALS["pair"]] * 2 == sentences
+    assert 429 == await log_in(api, "ada", address=here)
+
+
+async def test_no_hash_is_computed_for_a_name_that_is_locked_out(api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = "198.51.100.1"
+    await register(api, "ada")
+    await lock_address(api, here)
+    checked: list[str | None] = []
+
+    async def note(_: Passwords, __: str, hashed: str | None) -> bool:
+        checked.append(hashed)
+        return False
+
+    monkeypatch.setattr(Passwords, "matches", note)
+    assert [429] * 5 == await fail(api, "ada", address=here, times=5)
+    assert [] == checked
+
+
+async def test_a_refusal_says_for_whom_it_is(api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "ACCOUNT", parse("15/15minutes"))
+    await register(api, "ada")
+    await fail(api, "ada", address="198.51.100.1", times=10)
+    await fail(api, "ada", address="198.51.100.2", times=5)
+    await lock_address(api, "198.51.100.4")
+    sentences = []
+    for address in ("198.51.100.1", "198.51.100.3", "198.51.100.4"):
+        headers = {"X-Forwarded-For": address}
+        body = (await post(api, "login", {"username": "ada", "password": PASSWORD}, headers=headers))[1]
+        sentences.append(body["error"])
+
+    assert [
+        "too many failed logins for this account from this address",
+        "too many failed logins for this account; it still can from addresses from which it logged in before",
+        "too many failed logins from this address; accounts that logged in from it before still can",
+    ] == sentences
 
 
 async def test_a_success_is_no_failure(api: Client) -> None:

@@ -18,7 +18,8 @@ from yarl import URL
 
 from api.app import create_app
 from api.http.requests import properties
-from api.openapi import HEADERS, describe, operations
+from api.openapi import HEADERS, describe
+from api.operations import operations
 from api.quotes.symbols import SymbolsQuery
 from common.core.limits import parse_limits
 from common.core.symbols import normalize_symbol
@@ -28,6 +29,7 @@ from tests.api.conftest import PASSWORD, Client, OpenApi, User, register, regist
 
 Json = dict[str, Any]
 ADDED = {
+    "/api/auth/me/export",
     "/api/auth/sessions",
     "/api/docs",
     "/api/health/live",
@@ -37,7 +39,9 @@ ADDED = {
     "/api/stream",
 }
 ADDED |= {"/api/stock/{symbol}/history", "/api/watchlist/export", "/api/watchlist/stream"}
-ADDED |= {f"/api/ops/{name}" for name in ("status", "budget", "symbols", "calls", "line", "audit", "refresh/{job}")}
+ADDED |= {
+    f"/api/ops/{name}" for name in ("status", "budget", "symbols", "calls", "line", "audit", "users", "refresh/{job}")
+}
 PROVED_OTHERWISE = {"/api/watchlist/stream"}  # public to the router: its ticket is what is asked for
 
 
@@ -141,6 +145,8 @@ CALLS: list[Call] = [
     ),
     ("get", "/api/auth/me", "", TOKEN, 200, None),
     ("get", "/api/auth/me", "", {}, 401, "invalid_token"),
+    ("get", "/api/auth/me/export", "", TOKEN, 200, None),
+    ("get", "/api/auth/me/export", "", {}, 401, "invalid_token"),
     ("post", "/api/auth/ticket", "", TOKEN, 201, None),
     ("post", "/api/auth/refresh", "", {"json": {"refresh_token": "of bob"}}, 200, None),
     ("post", "/api/auth/refresh", "", {"json": {"refresh_token": "x"}}, 401, "invalid_token"),
@@ -234,6 +240,10 @@ CALLS: list[Call] = [
     ("get", "/api/ops/calls", "?symbol=AAPL", OPS, 200, None),
     ("get", "/api/ops/line", "", OPS, 200, None),
     ("get", "/api/ops/audit", "?most=5", OPS, 200, None),
+    ("get", "/api/ops/users", "?begins=ada", OPS, 200, None),
+    ("delete", "/api/ops/users/{user}", "2", OPS, 200, None),
+    ("delete", "/api/ops/users/{user}", "999", OPS, 404, "not_found"),
+    ("delete", "/api/ops/users/{user}", "5", OPS, 400, "invalid_request"),
     ("post", "/api/ops/refresh", "", {"json": {"symbols": ["IBM"]}} | OPS, 202, None),
     ("post", "/api/ops/refresh", "", {"json": {}} | OPS, 400, "invalid_request"),
     ("post", "/api/ops/refresh", "", {"json": {"symbols": ["ZZZZZ"]}} | TOKEN, 403, "insufficient_scope"),

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from api.accounts.revocations import REVOCATIONS
+from api.accounts.tickets import TICKETS
 from api.accounts.tokens import digest
 from api.streams.fanout import Client as Told
 from api.watchlist.stream import PRIVATE, PrivateStreams
@@ -478,7 +479,7 @@ async def test_a_shutdown_ends_private_streams_too(live: Client, ada: User, list
 async def test_no_ticket_is_logged_or_told(live: Client, ada: User) -> None:
     ticket = await ticket_of(live, ada)
     with capture_logs() as logged, patch("api.http.middlewares.SLOW_REQUEST", 0.0):
-        with patch.object(private_of(live).tickets, "redeem", side_effect=RuntimeError):
+        with patch.object(live.app[TICKETS], "redeem", side_effect=RuntimeError):
             broken = await live.get(f"{PATH}?ticket={ticket}")
         async with live.get(f"{PATH}?ticket={ticket}") as used:
             with patch("api.accounts.tickets.RELEASE_WAIT", 0):

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import ClientResponse
 from redis.asyncio import Redis
 
+from api.accounts.tickets import TICKETS
 from api.quotes.reads import READS
-from api.watchlist.stream import PRIVATE
 from common.errors import StoreUnavailable
 from common.store.accounts.tickets import delete_old_tickets
 from common.store.connection.pool import acquire
@@ -235,7 +235,7 @@ async def test_the_end_of_an_old_stream_frees_no_newer_one(live: Client, ada: Us
 
 async def nothing_to_note(client: Client) -> bool:
     assert client.app is not None
-    return not client.app[PRIVATE].tickets._left
+    return not client.app[TICKETS]._left
 
 
 async def test_a_stream_that_cannot_begin_gives_its_ticket_back(live: Client, ada: User) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from common.core.limits import PLANS, parse_limits
 from common.errors import InvalidSettings
-from common.process.settings import DEVELOPMENT_SECRET, SAMPLE_SECRETS, Settings
+from common.process.settings import Settings
+from common.process.signing_keys import DEVELOPMENT_SECRET, SAMPLE_SECRETS
 
 DATABASE = "postgresql://quotewell:CANARY-DATABASE@db.test/quotewell"
 REDIS = "redis://:CANARY-REDIS@redis.test:6379/0"
@@ -253,6 +254,15 @@ def test_production_is_the_default() -> None:
     settings = Settings.from_env(PRODUCTION, serves_tokens=True)
 
     assert ("production", "0.0.0.0", SECRET) == (settings.environment, settings.host, settings.jwt_secret)
+
+
+@pytest.mark.parametrize(
+    ("environment", "limit"), [("production", 10), ("", 10), ("development", 60_000), ("testing", 60_000)]
+)
+def test_registration_is_open_by_default_and_limited_where_it_counts(environment: str, limit: int) -> None:
+    settings = Settings.from_env({**PRODUCTION, "QUOTEWELL_ENV": environment})
+
+    assert (True, limit) == (settings.registration_open, settings.registration_limit)
 
 
 @pytest.mark.parametrize("secret", ["", "short", "x" * 31, *SAMPLE_SECRETS, DEVELOPMENT_SECRET])
