@@ -8,9 +8,10 @@ import structlog
 from aiohttp import web
 from msgspec import Struct
 
-from api.accounts.tokens import TOKENS, digest, new_secret
+from api.accounts.tokens import TOKENS
 from api.http.clients import address_of
 from api.http.keys import REQUEST_ID
+from common.core.secrets import digest, new_secret
 from common.errors import InvalidCredentials
 from common.operations.types import Time
 from common.passwords import Passwords

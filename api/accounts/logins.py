@@ -8,13 +8,13 @@ from msgspec import Meta, Struct
 
 from api.accounts.credentials import PASSWORDS, TokenAnswer, note, open_login, renew
 from api.accounts.throttle import THROTTLE
-from api.accounts.tokens import digest, new_secret
 from api.http import requests
 from api.http.answers import NO_STORE
 from api.http.clients import address_of
 from api.http.contract import documented
 from api.http.keys import CALLER, RESOURCES
 from api.http.middlewares import public
+from common.core.secrets import digest, new_secret
 from common.errors import InvalidCredentials, InvalidToken, Overloaded, RateLimited, StoreUnavailable
 from common.store.accounts.audit import select_has_logged_in
 from common.store.accounts.logins import (
