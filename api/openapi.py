@@ -46,6 +46,7 @@ PATH: Mapping[str, Any] = {
         str,
         Meta(title=f"1 to {MAX_QUERY_LENGTH} letters, digits and signs", min_length=1, examples=["apple"]),
     ],
+    "key": Annotated[int, Meta(title="the id of an API key", ge=1, examples=[1])],
     "job": Annotated[int, Meta(title="the id of a refresh", ge=1, examples=[1])],
 }
 CACHING = ("ETag", "Cache-Control", "Age", "Last-Modified")
@@ -98,6 +99,10 @@ class Operation:
         return getattr(self.handler, "is_public", False)
 
     @property
+    def is_readable(self) -> bool:
+        return getattr(self.handler, "is_readable", False)
+
+    @property
     def types(self) -> list[Any]:
         contract = self.contract
         return [kind for kind in (*contract.answers.values(), contract.body) if kind is not None]
@@ -108,7 +113,7 @@ class Operation:
         found = [
             *contract.errors,
             *([] if self.is_public else [InvalidToken, TokenExpired, StoreUnavailable]),
-            *([] if scope is None else [InsufficientScope]),
+            *([] if self.is_public or (scope is None and self.is_readable) else [InsufficientScope]),
             *(ERRORS_OF_BODIES if contract.body else ()),
             *([InvalidRequest] if contract.query else ()),
             *([NotFound] if "{" in self.path else ()),

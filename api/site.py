@@ -1,4 +1,6 @@
-"""The pages for people: `/` shows quotes to anybody, `/ops` is for operators. They use the API like any client.
+"""The pages for people: `/` shows quotes to anybody, `/ops` is for operators, `/reset` for people who forgot their password.
+
+They use the API like any client.
 
 Query parameters are ignored: links from elsewhere often add some.
 """
@@ -11,6 +13,7 @@ from api.page import Page
 
 HOME = Page("home.html")
 OPERATORS = Page("operators.html")
+RESET = Page("reset.html")
 
 routes = web.RouteTableDef()
 
@@ -29,3 +32,11 @@ async def home(_: web.Request) -> web.Response:
 async def operators_page(_: web.Request) -> web.Response:
     """For people. Anybody can open the page; its data needs a token with the scope `operator`."""
     return OPERATORS.respond()
+
+
+@routes.get("/reset")
+@public
+@documented("A page to choose another password", answers={200: str}, media="text/html")
+async def reset_page(_: web.Request) -> web.Response:
+    """For people who follow the link of a mail (`POST /api/auth/forgot`). The token is behind the link's `#`, so it reaches no log."""
+    return RESET.respond()

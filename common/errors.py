@@ -10,6 +10,7 @@ QuotewellError
 │   ├── InvalidCredentials              401 invalid_credentials
 │   ├── InsufficientScope               403 insufficient_scope
 │   ├── RegistrationClosed              403 registration_closed
+│   ├── ResetUnavailable                403 reset_unavailable
 │   ├── NotFound                        404 not_found
 │   │   ├── UnknownSymbol               404 unknown_symbol
 │   │   └── NotOnWatchlist              404 not_on_watchlist
@@ -18,6 +19,7 @@ QuotewellError
 │   ├── Conflict
 │   │   ├── AlreadyOnWatchlist          409 already_on_watchlist
 │   │   ├── WatchlistFull               409 watchlist_full
+│   │   ├── KeysFull                    409 keys_full
 │   │   ├── UsernameTaken               409 username_taken
 │   │   └── EmailTaken                  409 email_taken
 │   ├── PayloadTooLarge                 413 payload_too_large
@@ -86,7 +88,7 @@ class InvalidCredentials(ClientError):
 
 
 class InsufficientScope(ClientError):
-    """The account lacks the scope for this."""
+    """The account lacks the scope for this, or an API key was sent, which may only read."""
 
     status = 403
     code = "insufficient_scope"
@@ -97,6 +99,13 @@ class RegistrationClosed(ClientError):
 
     status = 403
     code = "registration_closed"
+
+
+class ResetUnavailable(ClientError):
+    """Ask the operator for another password; this instance sends no mail."""
+
+    status = 403
+    code = "reset_unavailable"
 
 
 class NotFound(ClientError):
@@ -148,6 +157,12 @@ class WatchlistFull(Conflict):
     """Remove a symbol first."""
 
     code = "watchlist_full"
+
+
+class KeysFull(Conflict):
+    """End an API key first."""
+
+    code = "keys_full"
 
 
 class UsernameTaken(Conflict):

@@ -27,6 +27,7 @@ ORDER = (  # a room knows those before it, and itself
     "common.provider",
     "common.process",
     "common.passwords",
+    "common.mail",
     "common.market_calendar",
     "common.calls",
     "common.operations",

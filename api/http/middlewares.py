@@ -43,6 +43,12 @@ def scoped(scope: str) -> Callable[[Handler], Handler]:
     return mark
 
 
+def readable(handler: Handler) -> Handler:
+    """Mark a handler as open to API keys, too. They may also use public handlers, and no other."""
+    handler.is_readable = True  # type: ignore[attr-defined]
+    return handler
+
+
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id, which its log lines and its answer carry, and add the headers of every answer."""

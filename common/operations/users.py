@@ -14,7 +14,7 @@ from common.errors import Conflict, NotFound
 from common.passwords import SCHEME, Passwords, check_policy
 from common.process.resources import Resources
 from common.process.settings import Settings
-from common.store.accounts import logins, users
+from common.store.accounts import keys, logins, resets, users
 from common.store.accounts.audit import Act, insert_act, select_acts
 from common.store.accounts.users import User
 from common.store.connection.pool import Connection, transaction
@@ -40,6 +40,7 @@ class UserChange(UserRow, frozen=True):
 
     events: list[str]
     logins_ended: int
+    keys_ended: int
 
 
 class UserAct(Struct, frozen=True):
@@ -55,12 +56,13 @@ class UserReport(UserRow, frozen=True):
     """`acts`: the last ones about it, newest first."""
 
     open_logins: int
+    api_keys: int
     acts: list[UserAct]
 
 
 @dataclass(slots=True)
 class Change:
-    """A change in its transaction: the user as it is by now, the events so far, and how many logins were ended."""
+    """A change in its transaction: the user as it is by now, the events so far, and how many logins and API keys were ended."""
 
     connection: Connection
     settings: Settings
@@ -68,6 +70,7 @@ class Change:
     by: str
     events: list[str] = field(default_factory=list)
     logins_ended: int = 0
+    keys_ended: int = 0
 
     async def record(self, event: str) -> None:
         """Write the act, and read the user again."""
@@ -78,6 +81,11 @@ class Change:
     async def end_logins(self) -> None:
         """After the user's row has changed: a login in progress waits for that row, or is ended too."""
         self.logins_ended = await logins.end_logins(self.connection, self.user.id)
+
+    async def end_keys(self) -> None:
+        """As `end_logins`, for API keys and for mails that would replace the password."""
+        self.keys_ended = await keys.end_keys(self.connection, self.user.id)
+        await resets.end_resets(self.connection, self.user.id)
 
 
 Step = Callable[[Change], Awaitable[None]]
@@ -114,6 +122,7 @@ async def report_user(resources: Resources, name: str, *, most: int) -> UserRepo
     async with transaction(resources.db) as connection:
         user = await _select(connection, name)
         open_logins = await logins.select_open_logins(connection, user.id)
+        open_keys = await keys.select_keys(connection, user.id)
         entries = await select_acts(connection, user=user.id, most=most)
     acts = [
         UserAct(
@@ -126,7 +135,7 @@ async def report_user(resources: Resources, name: str, *, most: int) -> UserRepo
         )
         for entry in entries
     ]
-    return UserReport(**_fields(user), open_logins=open_logins, acts=acts)
+    return UserReport(**_fields(user), open_logins=open_logins, api_keys=len(open_keys), acts=acts)
 
 
 async def grant(change: Change) -> None:
@@ -138,7 +147,7 @@ async def grant(change: Change) -> None:
 
 
 async def revoke(change: Change) -> None:
-    """Take the scope away, and end all logins: their tokens still have it."""
+    """Take the scope away, and end all logins: their tokens still have it. API keys never had it."""
     scope = set(change.user.scope.split())
     if OPERATOR in scope:
         await users.update_scope(change.connection, change.user.id, " ".join(sorted(scope - {OPERATOR})))
@@ -147,11 +156,12 @@ async def revoke(change: Change) -> None:
 
 
 async def lock(change: Change) -> None:
-    """Refuse further logins, and end all open ones, even if it was locked before."""
+    """Refuse further logins, and end all open ones and all API keys, even if it was locked before."""
     was_locked = change.user.locked
     await users.update_locked(change.connection, change.user.id, locked=True)
     await change.end_logins()
-    if change.logins_ended or not was_locked:
+    await change.end_keys()
+    if change.logins_ended or change.keys_ended or not was_locked:
         await change.record("user_locked")
 
 
@@ -162,11 +172,12 @@ async def unlock(change: Change) -> None:
 
 
 async def reset_password(change: Change, password: str) -> None:
-    """Set another password, and end all logins. Raise `InvalidRequest` for the password."""
+    """Set another password, and end all logins and API keys. Raise `InvalidRequest` for the password."""
     check_policy(password, change.settings, names=(change.user.username, change.user.email))
     hashed = await _hash(password, change.settings)
     await users.update_password(change.connection, change.user.id, hashed, SCHEME)
     await change.end_logins()
+    await change.end_keys()
     await change.record("password_reset")
 
 
@@ -178,8 +189,10 @@ async def _apply(
         change = Change(connection, resources.settings, await find(connection), by)
         await step(change)
     for event in change.events:
-        log.info(event, user=change.user.id, actor=by, logins_ended=change.logins_ended)
-    return UserChange(**_fields(change.user), events=change.events, logins_ended=change.logins_ended)
+        log.info(event, user=change.user.id, actor=by, logins_ended=change.logins_ended, keys_ended=change.keys_ended)
+    return UserChange(
+        **_fields(change.user), events=change.events, logins_ended=change.logins_ended, keys_ended=change.keys_ended
+    )
 
 
 async def _select(connection: Connection, name: str) -> User:

@@ -65,7 +65,7 @@ def operator(
 
 @app.command("lock")
 def lock(name: Name, as_json: AsJson = False) -> None:
-    """Let nobody log in to it, and end all its logins: it holds everywhere within a second."""
+    """Let nobody log in to it, and end all its logins and API keys: it holds everywhere within a second."""
     _change(name, users.lock, as_json=as_json)
 
 
@@ -77,7 +77,7 @@ def unlock(name: Name, as_json: AsJson = False) -> None:
 
 @app.command("reset")
 def reset(name: Name, password_stdin: FromStdin = False, as_json: AsJson = False) -> None:
-    """Give an account another password, asked for twice, and end all its logins."""
+    """Give an account another password, asked for twice, and end all its logins and API keys."""
     password = _password(from_stdin=password_stdin)
     _change(name, lambda change: users.reset_password(change, password), as_json=as_json)
 
@@ -122,7 +122,8 @@ def _change(name: str, step: users.Step, *, as_json: bool) -> None:
 def _sentence(account: UserChange) -> str:
     events = ", ".join(event.replace("_", " ") for event in account.events) or "was so already, nothing changed"
     ended = f"; {account.logins_ended} logins ended" if account.logins_ended else ""
-    return f"{account.username} ({account.id}): {events}{ended}"
+    keys = f"; {account.keys_ended} API keys ended" if account.keys_ended else ""
+    return f"{account.username} ({account.id}): {events}{ended}{keys}"
 
 
 def _show(account: UserReport) -> Iterator[Block]:
@@ -134,6 +135,7 @@ def _show(account: UserReport) -> Iterator[Block]:
             ("scope", account.scope or "-"),
             ("locked", "yes" if account.locked else "no"),
             ("open logins", str(account.open_logins)),
+            ("API keys", str(account.api_keys)),
         )
     )
     yield ""
