@@ -14,10 +14,12 @@ import api.streams.public
 import api.watchlist.routes
 import api.watchlist.stream
 from api import docs, health, site
-from api.accounts import export, logins, sessions, tickets
+from api.accounts import export, keys, logins, resets, sessions, tickets
 from api.accounts.admit import admit
 from api.accounts.credentials import PASSWORDS
+from api.accounts.known_keys import KNOWN_KEYS, KnownKeys
 from api.accounts.registrations import REGISTRATIONS, Registrations
+from api.accounts.resets import RESETS
 from api.accounts.revocations import REVOCATIONS, Revocations
 from api.accounts.throttle import THROTTLE, Throttle
 from api.accounts.tickets import TICKETS, Tickets
@@ -27,6 +29,7 @@ from api.http.connections import patch_aiohttp
 from api.http.keys import QUEUE, RESOURCES
 from api.http.peers import PEERS, Peers
 from api.http.rate_limits import ALLOWANCES, Allowances
+from api.http.tally import Tally
 from api.quotes import charts, history, overview, search, stocks
 from api.quotes.hot import answer_hot
 from api.quotes.listing import LISTING, Listing
@@ -55,6 +58,8 @@ log = structlog.get_logger(__name__)
 WITH_ROUTES = (
     api.accounts.routes,
     logins,
+    resets,
+    keys,
     export,
     sessions,
     tickets,
@@ -123,6 +128,8 @@ async def _run_services(app: web.Application, *, settings: Settings) -> AsyncIte
         app[PRIVATE] = private = PrivateStreams(resources, streams, quotes, revocations, own_tickets)
         app[THROTTLE] = Throttle(resources)
         app[REGISTRATIONS] = Registrations(resources)
+        app[RESETS] = Tally(resources, "resets")
+        app[KNOWN_KEYS] = known_keys = KnownKeys(resources, revocations)
         app[PASSWORDS] = passwords = Passwords(cost=settings.bcrypt_cost)
         running = {
             asyncio.create_task(keep_running(name, run))
@@ -134,6 +141,7 @@ async def _run_services(app: web.Application, *, settings: Settings) -> AsyncIte
                 ("outlook", lambda: keep_outlook(resources, memory)),
                 ("listing", lambda: listing.keep(resources)),
                 ("revocations", revocations.keep),
+                ("api_keys", known_keys.keep),
                 ("private_streams", private.keep),
                 ("streams", lambda: streams.sweep_for_ever(quotes)),
                 ("descriptors", descriptors.watch),
@@ -143,6 +151,7 @@ async def _run_services(app: web.Application, *, settings: Settings) -> AsyncIte
         await _cancel(running)
         await misses.close()
         await reads.flush(resources)
+        await known_keys.flush()
         passwords.close()
 
 

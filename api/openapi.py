@@ -35,6 +35,7 @@ PATH: Mapping[str, Any] = {
         Meta(title=f"1 to {MAX_QUERY_LENGTH} letters, digits and signs", min_length=1, examples=["apple"]),
     ],
     "user": Annotated[int, Meta(title="the id of a user", ge=1, examples=[1])],
+    "key": Annotated[int, Meta(title="the id of an API key", ge=1, examples=[1])],
     "job": Annotated[int, Meta(title="the id of a refresh", ge=1, examples=[1])],
     "session": Annotated[int, Meta(title="the id of a login", ge=1, examples=[1])],
 }
@@ -125,7 +126,7 @@ def _operation(operation: Operation) -> Json:
         "security": [{scheme: []} for scheme in contract.proofs or (() if operation.is_public else ("bearer",))],
     }
     if body is not None:
-        either = {"oneOf": [{"required": [name]} for name in contract.either]} if contract.either else {}
+        either = {"anyOf": [{"required": [name]} for name in contract.either]} if contract.either else {}
         content = {"application/json": {"schema": _schema(body) | either}}
         written["requestBody"] = {"required": True, "content": content}
     return {name: value for name, value in written.items() if value or name == "security"}

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from api.http.contract import Contract
-from api.http.middlewares import Handler, is_open
+from api.http.middlewares import Handler, is_open, is_readable
 from api.http.rate_limits import is_counted
 from common.errors import (
     InsufficientScope,
@@ -55,7 +55,7 @@ class Operation:
         found = [
             *contract.errors,
             *([] if self.is_public else [MalformedAuthorization, InvalidToken, TokenExpired, StoreUnavailable]),
-            *([] if scope is None else [InsufficientScope]),
+            *([] if scope is None and is_readable(self.handler) else [InsufficientScope]),
             *(ERRORS_OF_BODIES if contract.body else ()),
             *([InvalidRequest] if contract.query else ()),
             *([NotFound] if "{" in self.path else ()),

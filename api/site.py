@@ -1,4 +1,6 @@
-"""The pages for people: `/` shows quotes to anybody, `/ops` is for operators. They use the API like any client.
+"""The pages for people: `/` shows quotes to anybody, `/ops` is for operators, `/reset` for people who forgot their password.
+
+They use the API like any client.
 
 Query parameters are ignored: links from elsewhere often add some.
 """
@@ -14,6 +16,7 @@ from api.static import ACCEPT_ENCODING
 
 HOME = read_page("home.html")
 OPERATORS = read_page("operators.html")
+RESET = read_page("reset.html")
 PAGE: dict[str, Any] = {"answers": {200: str}, "media": "text/html", "headers": ACCEPT_ENCODING, "cached": True}
 
 routes = web.RouteTableDef()
@@ -33,3 +36,11 @@ async def home(request: web.Request) -> web.Response:
 async def operators_page(request: web.Request) -> web.Response:
     """For people. Anybody can open the page; its data needs a token with the scope `operator`."""
     return OPERATORS.respond(request)
+
+
+@routes.get("/reset")
+@public
+@documented("A page to choose another password", **PAGE)
+async def reset_page(request: web.Request) -> web.Response:
+    """For people who follow the link of a mail (`POST /api/auth/forgot`). The token is behind the link's `#`, so it reaches no log."""
+    return RESET.respond(request)

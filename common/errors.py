@@ -12,6 +12,7 @@ QuotewellError
 │   ├── InvalidCredentials              401 invalid_credentials
 │   ├── InsufficientScope               403 insufficient_scope
 │   ├── RegistrationClosed              403 registration_closed
+│   ├── ResetUnavailable                403 reset_unavailable
 │   ├── NotFound                        404 not_found
 │   │   ├── UnknownSymbol               404 unknown_symbol
 │   │   └── NotOnWatchlist              404 not_on_watchlist
@@ -20,6 +21,7 @@ QuotewellError
 │   ├── Conflict
 │   │   ├── AlreadyOnWatchlist          409 already_on_watchlist
 │   │   ├── WatchlistFull               409 watchlist_full
+│   │   ├── KeysFull                    409 keys_full
 │   │   ├── UsernameTaken               409 username_taken
 │   │   └── EmailTaken                  409 email_taken
 │   ├── PayloadTooLarge                 413 payload_too_large
@@ -98,7 +100,7 @@ class InvalidCredentials(ClientError):
 
 
 class InsufficientScope(ClientError):
-    """The token lacks the scope for this; `scope` names it."""
+    """The token lacks the scope for this, which `scope` names; or it is an API key, which may only read."""
 
     status = 403
     code = "insufficient_scope"
@@ -113,6 +115,13 @@ class RegistrationClosed(ClientError):
 
     status = 403
     code = "registration_closed"
+
+
+class ResetUnavailable(ClientError):
+    """Ask the operator for another password; this instance sends no mail."""
+
+    status = 403
+    code = "reset_unavailable"
 
 
 class NotFound(ClientError):
@@ -164,6 +173,12 @@ class WatchlistFull(Conflict):
     """Remove a symbol first."""
 
     code = "watchlist_full"
+
+
+class KeysFull(Conflict):
+    """End an API key first."""
+
+    code = "keys_full"
 
 
 class UsernameTaken(Conflict):

@@ -67,6 +67,20 @@ CREATE TABLE calls (
 COMMENT ON COLUMN calls.outcome IS 'null: in flight, or never known; unsent: the request was never written, so it counts for nothing';
 COMMENT ON COLUMN calls.asker IS 'whose demand it served: user:N, network:HASH, or pins';
 
+CREATE TABLE api_keys (
+    id bigint DEFAULT nextval((pg_get_serial_sequence('logins'::text, 'id'::text))::regclass) NOT NULL,
+    user_id bigint,
+    hash bytea NOT NULL,
+    prefix text NOT NULL,
+    name text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    used_at timestamp with time zone,
+    ended_at timestamp with time zone
+);
+COMMENT ON COLUMN api_keys.prefix IS 'the first characters of the key, by which its owner recognises it';
+COMMENT ON COLUMN api_keys.ended_at IS 'by clock_timestamp(), as of logins: every process asks twice a second which ended lately';
+
 CREATE TABLE attempts (
     account text NOT NULL,
     symbol text NOT NULL,
@@ -172,6 +186,36 @@ ALTER TABLE logins ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE outbox (
+    id bigint NOT NULL,
+    kind text NOT NULL,
+    content jsonb NOT NULL,
+    queued_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    due_at timestamp with time zone DEFAULT now() NOT NULL,
+    tries integer DEFAULT 0 NOT NULL
+);
+COMMENT ON COLUMN outbox.expires_at IS 'after that it is not sent any more';
+COMMENT ON COLUMN outbox.due_at IS 'of the next try; set before each try, so that a mail whose worker died is sent again';
+ALTER TABLE outbox ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME outbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE password_resets (
+    mail_id bigint NOT NULL,
+    user_id bigint NOT NULL,
+    hash bytea NOT NULL,
+    issued_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone
+);
+COMMENT ON COLUMN password_resets.mail_id IS 'the row of outbox; a further try of the same mail replaces the token';
 
 CREATE TABLE pulses (
     name text NOT NULL,
@@ -321,6 +365,8 @@ CREATE TABLE watchlist_items (
     "position" integer
 );
 COMMENT ON COLUMN watchlist_items."position" IS 'where its user put it; null: after all that have one, in the order of adding';
+ALTER TABLE ONLY api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY attempts
     ADD CONSTRAINT attempts_pkey PRIMARY KEY (account, symbol);
 ALTER TABLE ONLY audit
@@ -345,6 +391,10 @@ ALTER TABLE ONLY listings
     ADD CONSTRAINT listings_pkey PRIMARY KEY (source, symbol);
 ALTER TABLE ONLY logins
     ADD CONSTRAINT logins_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY password_resets
+    ADD CONSTRAINT password_resets_pkey PRIMARY KEY (mail_id);
 ALTER TABLE ONLY pulses
     ADD CONSTRAINT pulses_pkey PRIMARY KEY (name);
 ALTER TABLE ONLY quote_history
@@ -369,6 +419,12 @@ ALTER TABLE ONLY users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 ALTER TABLE ONLY watchlist_items
     ADD CONSTRAINT watchlist_items_pkey PRIMARY KEY (user_id, symbol);
+
+CREATE INDEX api_keys_ended ON api_keys USING btree (LEAST(ended_at, expires_at)) WHERE (LEAST(ended_at, expires_at) IS NOT NULL);
+
+CREATE UNIQUE INDEX api_keys_hash ON api_keys USING btree (hash);
+
+CREATE INDEX api_keys_open ON api_keys USING btree (user_id) WHERE (ended_at IS NULL);
 
 CREATE INDEX attempts_failing ON attempts USING btree (account, quarantined_until) WHERE (failures > 0);
 
@@ -410,6 +466,12 @@ CREATE INDEX logins_ended ON logins USING btree (ended_at) WHERE (ended_at IS NO
 
 CREATE INDEX logins_open ON logins USING btree (user_id) WHERE (ended_at IS NULL);
 
+CREATE INDEX outbox_due ON outbox USING btree (due_at);
+
+CREATE UNIQUE INDEX password_resets_hash ON password_resets USING btree (hash);
+
+CREATE INDEX password_resets_user ON password_resets USING btree (user_id);
+
 CREATE INDEX quote_history_times ON quote_history USING btree (fetched_at);
 
 CREATE INDEX quotes_unpublished ON quotes USING btree (fetched_at) WHERE (published_at IS NULL);
@@ -434,6 +496,8 @@ CREATE INDEX users_seen ON users USING btree (seen_at) WHERE (NOT asleep);
 
 CREATE UNIQUE INDEX users_username ON users USING btree (lower(username));
 
+CREATE TRIGGER users_end_keys BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION end_keys_of_deleted();
+
 CREATE TRIGGER users_end_logins BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION end_logins_of_deleted();
 
 CREATE TRIGGER users_forget BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION forget_user();
@@ -447,12 +511,16 @@ CREATE TRIGGER users_sleep AFTER UPDATE OF asleep ON users FOR EACH ROW WHEN ((o
 CREATE TRIGGER watchlist_items_change_noted AFTER INSERT OR DELETE ON watchlist_items FOR EACH ROW EXECUTE FUNCTION note_watchlist_change();
 
 CREATE TRIGGER watchlist_items_counted AFTER INSERT OR DELETE ON watchlist_items FOR EACH ROW EXECUTE FUNCTION count_watchers();
+ALTER TABLE ONLY api_keys
+    ADD CONSTRAINT api_keys_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE SET NULL;
 ALTER TABLE ONLY attempts
     ADD CONSTRAINT attempts_symbol_fkey FOREIGN KEY (symbol) REFERENCES symbols(symbol) ON DELETE CASCADE;
 ALTER TABLE ONLY audit
     ADD CONSTRAINT audit_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE SET NULL;
 ALTER TABLE ONLY logins
     ADD CONSTRAINT logins_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE SET NULL;
+ALTER TABLE ONLY password_resets
+    ADD CONSTRAINT password_resets_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE;
 ALTER TABLE ONLY refresh_items
     ADD CONSTRAINT refresh_items_job_id_fkey FOREIGN KEY (job_id) REFERENCES refresh_jobs(id) ON DELETE CASCADE;
 ALTER TABLE ONLY refresh_tokens

@@ -1,5 +1,6 @@
 """What workers do, as coroutines that need no Celery. Every job may run twice at once, or be killed and run again."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -14,6 +15,7 @@ from common.process.resources import Resources
 from common.store.budget import heartbeats, ledger, queue, refresh_jobs
 from common.store.connection.pool import acquire, transaction
 from common.store.market import listings, symbols
+from worker.outbox import send_mail
 
 WORK_DURATION = 8.0  # seconds for which one task processes the queue
 LISTING_TTL = timedelta(minutes=10)  # for which a request for the listing stays queued
@@ -24,15 +26,24 @@ Chore = Callable[[Resources], Awaitable[object]]
 
 
 async def work_queue(resources: Resources, *, stopping: Callable[[], bool], ticked: bool = False) -> None:
-    """Do the chores, then process the queue for up to 8 s. `ticked`: beat sent this task; otherwise a process woke the worker.
+    """Do the chores, then process the queue for up to 8 s, and send mail meanwhile.
 
-    A wake-up does the chores too: many wake-ups drop beat's ticks from the broker's short queue.
+    `ticked`: beat sent this task; otherwise a process woke the worker. A wake-up does the chores too: many wake-ups drop beat's ticks from
+    the broker's short queue.
     """
     until = time.monotonic() + WORK_DURATION
     await _attempt(resources, "ledger", partial(_beat, ticked=ticked))
     for store, chore in CHORES:
         await _attempt(resources, store, chore)
-    await work.work_queue(resources, keep_on=lambda: time.monotonic() < until and not stopping())
+
+    def keep_on() -> bool:
+        return time.monotonic() < until and not stopping()
+
+    mailing = asyncio.create_task(send_mail(resources, keep_on=keep_on))  # beside the queue: a mail server may be slow
+    try:
+        await work.work_queue(resources, keep_on=keep_on)
+    finally:
+        await mailing
 
 
 async def _attempt(resources: Resources, store: str, chore: Chore) -> None:

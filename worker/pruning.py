@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from common.errors import StoreUnavailable
 from common.process.resources import Resources
 from common.process.settings import MAX_ACCESS_TTL
-from common.store.accounts import audit, logins, tickets, users
+from common.store.accounts import audit, keys, logins, outbox, resets, tickets, users
 from common.store.budget import heartbeats, ledger, refresh_jobs
 from common.store.connection.pool import Connection, transaction
 from common.store.market import bars, feed, history, quotes, searches, symbols
@@ -25,6 +25,7 @@ BATCH = 10_000  # rows
 QUOTE_BATCH = 500  # quotes; their keys in Redis are deleted too
 STEP_LIMIT = 15.0  # seconds; the next hour goes on. All steps together fit a task's two minutes
 THINNED_AFTER = timedelta(days=7)
+MAIL_KEPT = timedelta(hours=1)  # after it expired; so workers log it first
 HEARTBEAT_KEPT = HOST_KEPT = CREDIT_KEPT = timedelta(days=1)
 
 Step = Callable[[Connection], Awaitable[tuple[int, bool]]]  # the number of rows deleted, and whether there may be more
@@ -74,6 +75,9 @@ def _steps(resources: Resources) -> dict[str, Step]:
         "searches": _at_once(searches.delete_old_searches, kept),
         "tickets": _at_once(tickets.delete_old_tickets, HOST_KEPT),
         "logins": _at_once(logins.delete_old_logins, 2 * MAX_ACCESS_TTL),
+        "api_keys": _at_once(keys.delete_old_keys, 2 * MAX_ACCESS_TTL),
+        "mail": _at_once(outbox.delete_expired_mail, MAIL_KEPT),
+        "resets": _at_once(resets.delete_old_resets, resets.RESET_TTL),
         "acts": _at_once(audit.delete_old_acts, settings.audit_kept),
         "jobs": _at_once(refresh_jobs.delete_old_jobs, max(kept, 2 * refresh_jobs.JOB_TTL)),
         "pulses": _at_once(heartbeats.delete_old_heartbeats, HEARTBEAT_KEPT),

@@ -8,9 +8,10 @@ import structlog
 from aiohttp import web
 from msgspec import Struct
 
-from api.accounts.tokens import TOKENS, digest, new_secret
+from api.accounts.tokens import TOKENS
 from api.http.clients import address_of
 from api.http.keys import REQUEST_ID, RESOURCES
+from common.core.secrets import digest, new_secret
 from common.errors import InvalidCredentials
 from common.operations.types import Time
 from common.passwords import Passwords
@@ -93,14 +94,21 @@ def shape(user: User) -> dict[str, object]:
 
 
 async def note(
-    connection: Connection, request: web.Request, event: str, user: int | None, *, by: str = "", addressed: bool = True
+    connection: Connection,
+    request: web.Request,
+    event: str,
+    user: int | None,
+    *,
+    by: str = "",
+    addressed: bool = True,
+    subject: str | None = None,
 ) -> None:
     """Record an act in the audit, in the transaction that performs it, and log it. `by`: the actor, if not the user itself;
-    `addressed`: record the client's address, too.
+    `addressed`: record the client's address, too. `subject`: what else it is about.
 
     Call it before changing rows of `logins`: it locks the user's row, and the lock order is users, then logins.
     """
     address = address_of(request) if addressed else None
     actor = by or f"user:{user}"
-    await insert_act(connection, Act(event, actor, user, address, request_id=request[REQUEST_ID]))
+    await insert_act(connection, Act(event, actor, user, address, subject, request[REQUEST_ID]))
     log.info(event, user=user, actor=actor, address=address)

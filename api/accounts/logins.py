@@ -8,13 +8,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.accounts.credentials import PASSWORDS, TokenAnswer, note, open_login, renew
 from api.accounts.throttle import THROTTLE
-from api.accounts.tokens import TOKENS, digest
+from api.accounts.tokens import TOKENS
 from api.http import requests
 from api.http.answers import NO_STORE
 from api.http.clients import address_of
 from api.http.contract import documented
 from api.http.keys import RESOURCES
 from api.http.middlewares import public
+from common.core.secrets import digest
 from common.errors import InvalidCredentials, InvalidToken, Overloaded, RateLimited, StoreUnavailable
 from common.store.accounts.audit import select_has_logged_in
 from common.store.accounts.logins import end_login, end_logins, select_reused, use_refresh_token
@@ -39,15 +40,15 @@ routes = web.RouteTableDef()
 
 
 class NameAndPassword(Struct, frozen=True):
-    """`username` or `email`, one of the two; `username` may be the email, too."""
+    """`username` or `email`; `username` may be the email, too. If there are both, `username` counts."""
 
     password: requests.Text
     username: requests.Text | UnsetType = UNSET
     email: Email | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        if (self.username is UNSET) == (self.email is UNSET):
-            raise ValueError("username: expected username or email, and only one of them")
+        if self.username is UNSET and self.email is UNSET:
+            raise ValueError("username: expected username or email")
 
     @property
     def name(self) -> str:

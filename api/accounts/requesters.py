@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from api.accounts.known_keys import KNOWN_KEYS, key_of
 from api.accounts.revocations import REVOCATIONS
 from api.accounts.tokens import TOKENS
+from api.http import rate_limits
 from api.http.clients import network_of
 from api.http.keys import CALLER, Caller
 from common.errors import InvalidToken, QuotewellError
@@ -24,12 +26,26 @@ REQUESTER: web.RequestKey[Requester] = web.RequestKey("requester", Requester)
 
 
 async def verify(request: web.Request) -> Caller:
-    """The caller of a request's token; raise `InvalidToken`, also if its login has ended, or `StoreUnavailable` if that is not known."""
+    """The caller of a request's token or API key; raise `InvalidToken`, also if its login or the key has ended, or `StoreUnavailable` if
+    that is not known."""
+    key = key_of(request)
+    if key is not None:
+        return await _verify_key(request, key)
     claims = await request.app[TOKENS].verify(request)
     login = int(claims["sid"])
     if await request.app[REVOCATIONS].is_ended(login):
         raise InvalidToken("the login of this token has ended; log in again")
     return Caller(int(claims["sub"]), str(claims.get("scope", "")), login=login)
+
+
+async def _verify_key(request: web.Request, key: str) -> Caller:
+    """A key that this process does not know yet is counted for its address first: a lookup costs more than a refusal."""
+    known_keys = request.app[KNOWN_KEYS]
+    caller = known_keys.find(key)
+    if caller is None:
+        rate_limits.count(request)
+        caller = await known_keys.look_up(key)
+    return caller
 
 
 async def requester_of(request: web.Request) -> Requester:

@@ -1,4 +1,4 @@
-"""Ended logins, as one process knows them: it polls the database twice a second, for all tokens at once.
+"""Ended logins and API keys, as one process knows them: it polls the database twice a second, for all tokens at once.
 
 If the last poll is older than a second, each request checks the database. So a logout takes effect on every process within a second,
 and no lost event can prevent that.
@@ -13,6 +13,7 @@ from aiohttp import web
 from common.errors import StoreUnavailable
 from common.process.resources import Resources
 from common.process.settings import MAX_ACCESS_TTL
+from common.store.accounts.keys import select_ended_keys
 from common.store.accounts.logins import select_ended, select_is_open, select_now
 from common.store.connection.pool import acquire
 
@@ -23,7 +24,7 @@ REBUILD_INTERVAL = 3600.0  # seconds; a rebuild drops logins whose tokens have e
 
 
 class Revocations:
-    """The logins that ended within the longest life of an access token."""
+    """The logins and API keys that ended within the longest life of an access token."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
@@ -31,17 +32,22 @@ class Revocations:
         self._known_at = self._rebuilt_at = float("-inf")
         self._seen_at: datetime | None = None  # time of the last poll, by the database's clock
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the last poll is recent enough to trust."""
+        return time.monotonic() - self._known_at <= MAX_POLL_AGE
+
     async def is_ended(self, login: int) -> bool:
         """Whether a login has ended; raise `StoreUnavailable` if that cannot be known now."""
         if login in self._ended:
             return True
-        if time.monotonic() - self._known_at <= MAX_POLL_AGE:
+        if self.is_current:
             return False
         async with acquire(self._resources.db) as connection:
             return not await select_is_open(connection, login)
 
     def have_ended(self, logins: set[int]) -> set[int]:
-        """Those of the logins that are known to have ended."""
+        """Those of the logins, or API keys, that are known to have ended."""
         return logins & self._ended
 
     async def keep(self) -> None:
@@ -61,7 +67,7 @@ class Revocations:
         async with acquire(self._resources.db) as connection:
             now = await select_now(connection)
             since = now - MAX_ACCESS_TTL if rebuilds or self._seen_at is None else self._seen_at - POLL_OVERLAP
-            ended = await select_ended(connection, since)
+            ended = await select_ended(connection, since) + await select_ended_keys(connection, since)
         if rebuilds:
             self._ended = set(ended)
             self._rebuilt_at = begun

@@ -27,7 +27,9 @@ from common.errors import (
 )
 from common.operations.personal import erase_user
 from common.passwords import MAX_PASSWORD_BYTES, SCHEME, check_policy
+from common.store.accounts.keys import end_keys
 from common.store.accounts.logins import end_logins
+from common.store.accounts.resets import end_resets
 from common.store.accounts.users import USERNAME, User, insert_user, select_user, update_password
 from common.store.connection.pool import Connection, acquire, transaction
 
@@ -123,7 +125,7 @@ async def me(request: web.Request) -> web.Response:
     errors=(InvalidCredentials, RateLimited, Overloaded, StoreUnavailable),
 )
 async def change_password(request: web.Request) -> web.Response:
-    """All logins of the account end, on every process within a second. The answer has the tokens of a new login."""
+    """All logins and API keys of the account end, on every process within a second. The answer has the tokens of a new login."""
     content = await requests.read(request, PasswordChange)
     resources = request.app[RESOURCES]
     user = await _caller(request)
@@ -134,6 +136,8 @@ async def change_password(request: web.Request) -> web.Response:
         if not await update_password(connection, user.id, hashed, SCHEME, instead_of=user.password_hash):
             raise InvalidCredentials("the password was changed meanwhile")
         await end_logins(connection, user.id)
+        await end_keys(connection, user.id)
+        await end_resets(connection, user.id)
         body = await open_login(connection, request, replace(user, password_hash=hashed), "the password was changed")
         await note(connection, request, "password_changed", user.id)
     return web.json_response(body, headers=NO_STORE)

@@ -14,11 +14,11 @@ from aiohttp import web
 from msgspec import Struct
 
 from api.accounts.requesters import verify
-from api.accounts.tokens import digest, new_secret
 from api.http.answers import NO_STORE
 from api.http.clients import network_of
 from api.http.contract import documented
 from api.http.keys import CALLER, RESOURCES, Caller
+from common.core.secrets import digest, new_secret
 from common.errors import InvalidToken, MalformedAuthorization, StoreUnavailable
 from common.process.resources import Resources
 from common.store.accounts.logins import select_open_login
@@ -128,15 +128,15 @@ TICKETS = web.AppKey("tickets", Tickets)
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Who opens a stream, when their login ends at the latest, and the ticket that proved it, if one did."""
+    """Who opens a stream, when their login ends at the latest (None: an API key), and the ticket that proved it, if one did."""
 
     caller: Caller
-    ends_at: datetime
+    ends_at: datetime | None
     ticket: Ticket | None = None
 
 
 async def prove(request: web.Request, ticket: str) -> Proof:
-    """The caller of a request for a stream, by the ticket if there is one, else by the token.
+    """The caller of a request for a stream, by the ticket if there is one, else by the token or API key.
 
     Raise `InvalidToken`, or `MalformedAuthorization` if there are both. Call `Tickets.leave` when the stream of a ticket is over.
     """
@@ -154,6 +154,8 @@ async def _redeem(request: web.Request, text: str) -> Proof:
 
 async def _verify(request: web.Request) -> Proof:
     caller = await verify(request)
+    if caller.is_key:
+        return Proof(caller, None)
     resources = request.app[RESOURCES]
     async with acquire(resources.db) as connection:
         login = await select_open_login(connection, caller.login, lasts=resources.settings.login_ttl)

@@ -1,4 +1,4 @@
-"""Access tokens, checked by aiohttp-jwt inside a wrapper; refresh tokens and tickets, which are random and stored as hashes.
+"""Access tokens, checked by aiohttp-jwt inside a wrapper.
 
 aiohttp-jwt alone accepts tokens without `exp`, answers 403 for a wrong scheme, answers 500 to a crafted header, and has no leeway. So the
 wrapper reads the header itself, requires its own claims, maps the errors to ours, and calls the real handler outside the middleware.
@@ -86,16 +86,6 @@ class Tokens:
             raise InvalidToken("the token is not valid") from None
         claims: dict[str, Any] = request["payload"]
         return claims
-
-
-def new_secret() -> str:
-    """A refresh token or a ticket: 256 random bits."""
-    return secrets.token_urlsafe(32)
-
-
-def digest(secret: str) -> bytes:
-    """The hash that is stored of a secret. A fast hash is enough, because the secret is random."""
-    return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
 
 
 def _kid(secret: str) -> str:

@@ -17,7 +17,7 @@ MISS_ERRORS: Errors = (RateLimited, QuotePending, ProviderUnavailable, Overloade
 class Contract:
     """`answers`: the body's type by status. `errors`: those that the handler itself raises; api/openapi.py adds the middlewares'.
 
-    `either`: fields of the body of which exactly one is needed. `headers`: request headers with their meaning. `cached`: the answer has
+    `either`: fields of the body of which one is needed. `headers`: request headers with their meaning. `cached`: the answer has
     validators and may be 304. `media`: the answers' media type. `proofs`: the security schemes of which a public handler accepts any.
     """
 

@@ -13,11 +13,12 @@ QUEUE = web.AppKey("queue", Celery)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The user and the login of a verified token."""
+    """The user of a verified token, and its login. `is_key`: it is an API key, and `login` the key's id; ids come from one sequence."""
 
     id: int
     scope: str
     login: int
+    is_key: bool = False
 
 
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)

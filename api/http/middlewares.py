@@ -60,6 +60,17 @@ def scoped(scope: str) -> Callable[[Handler], Handler]:
     return mark
 
 
+def readable(handler: Handler) -> Handler:
+    """Mark a handler as open to API keys, too. They may also use public handlers, and no other."""
+    handler.is_readable = True  # type: ignore[attr-defined]
+    return handler
+
+
+def is_readable(handler: object) -> bool:
+    """Whether a handler answers to an API key."""
+    return getattr(handler, "is_readable", False) or getattr(handler, "is_public", False)
+
+
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id, which its log lines and its answer carry, and add the headers of every answer."""

@@ -26,6 +26,7 @@ HASHED = frozenset(  # routes that hash a password, which is expensive
         ("POST", "/api/auth/register"),
         ("POST", "/api/auth/login"),
         ("POST", "/api/auth/password"),
+        ("POST", "/api/auth/reset"),
         ("DELETE", "/api/auth/me"),
     }
 )
@@ -99,9 +100,9 @@ def is_counted(path: str | None) -> bool:
 
 
 def count(request: web.Request) -> None:
-    """Count a request for its user if its token is verified already, else for its address; raise `RateLimited` over a quota."""
+    """Count a request, once, for its user if its token is verified already, else for its address; raise `RateLimited` over a quota."""
     path = route_of(request)
-    if not is_counted(path):
+    if not is_counted(path) or STANDINGS in request:
         return
     caller, address = request.get(CALLER), f"address {address_of(request)}"
     client = address if caller is None else f"user {caller.id}"

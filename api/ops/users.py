@@ -10,7 +10,8 @@ from api.http.keys import CALLER, RESOURCES
 from api.ops.questions import UsersQuery
 from api.ops.routes import OPERATOR, answer, by
 from common.errors import InvalidRequest, NotFound, StoreUnavailable
-from common.operations.users import UserChange, UsersReport, delete_user, report_users
+from common.operations.user_reports import UsersReport, report_users
+from common.operations.users import UserChange, delete_user
 
 routes = web.RouteTableDef()
 

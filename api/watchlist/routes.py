@@ -12,6 +12,7 @@ from api.http import requests
 from api.http.answers import NO_STORE
 from api.http.contract import documented
 from api.http.keys import CALLER, QUEUE, REQUEST_ID, RESOURCES
+from api.http.middlewares import readable
 from api.quotes.listing import LISTING
 from api.quotes.lookup import QUOTES
 from api.quotes.stocks import Missing, QuoteAnswer, quotes_of
@@ -103,6 +104,7 @@ class RemovedAnswer(Struct, frozen=True):
 
 
 @routes.get("/api/watchlist")
+@readable
 @documented("The caller's symbols", query=ListQuery, answers={200: WatchlistAnswer}, errors=(StoreUnavailable,))
 async def show(request: web.Request) -> web.Response:
     """In the user's order; later additions come last. `include=quotes` adds their quotes, from cache."""

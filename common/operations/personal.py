@@ -18,11 +18,11 @@ Rows = list[dict[str, Any]]
 
 
 class Export(Struct, frozen=True):
-    """All that is stored about a user, as rows of the tables. Left out: the hashes of the password, of refresh tokens and of tickets.
+    """All that is stored about a user, as rows of the tables. Left out: the hashes of the password, tokens, tickets and keys.
 
     `account`: the user. `acts`: the audit, of what the user did and what was done to the account. `calls`: the requests to the provider
-    that were made for the user. `queued`: those that wait. `credits`: unlisted symbols that were asked for. `refresh_jobs`: what
-    the user ordered as an operator.
+    that were made for the user. `queued`: those that wait. `credits`: unlisted symbols that were asked for. `mail`: what is still to be
+    sent. `refresh_jobs`: what the user ordered as an operator.
     """
 
     exported_at: Time
@@ -31,6 +31,9 @@ class Export(Struct, frozen=True):
     logins: Rows
     refresh_tokens: Rows
     tickets: Rows
+    api_keys: Rows
+    password_resets: Rows
+    mail: Rows
     queued: Rows
     credits: Rows
     refresh_jobs: Rows

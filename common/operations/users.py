@@ -1,4 +1,4 @@
-"""Users: list them, make one, give it rights, lock it, give it another password, delete it, and see what was done about it.
+"""Users: make one, give it rights, lock it, give it another password, delete it. `user_reports.py` shows them.
 
 Each change stands in the audit, in its own transaction, and in the log once it is committed. No password is ever written down.
 """
@@ -15,8 +15,8 @@ from common.operations.personal import erase_user
 from common.passwords import SCHEME, Passwords, check_policy
 from common.process.resources import Resources
 from common.process.settings import Settings
-from common.store.accounts import logins, users
-from common.store.accounts.audit import Act, insert_act, select_acts
+from common.store.accounts import keys, logins, resets, users
+from common.store.accounts.audit import Act, insert_act
 from common.store.accounts.users import User
 from common.store.connection.pool import Connection, transaction
 
@@ -41,43 +41,12 @@ class UserChange(UserRow, frozen=True):
 
     events: list[str]
     logins_ended: int
-
-
-class UserAct(Struct, frozen=True):
-    at: str
-    event: str
-    actor: str
-    address: str | None
-    subject: str | None
-    request_id: str | None
-
-
-class UserReport(UserRow, frozen=True):
-    """`acts`: the last ones about it, newest first."""
-
-    open_logins: int
-    acts: list[UserAct]
-
-
-class ListedUser(UserRow, frozen=True):
-    """`seen_at`: to the hour. `symbols`: how many are on the watchlist."""
-
-    seen_at: str
-    symbols: int
-    open_logins: int
-
-
-class UsersReport(Struct, frozen=True):
-    """In the order of their ids. `total`: all users, whatever was asked for. `next`: the `after` that gives further ones; null: none."""
-
-    users: list[ListedUser]
-    total: int
-    next: int | None
+    keys_ended: int
 
 
 @dataclass(slots=True)
 class Change:
-    """A change in its transaction: the user as it is by now, the events so far, and how many logins were ended."""
+    """A change in its transaction: the user as it is by now, the events so far, and how many logins and API keys were ended."""
 
     connection: Connection
     settings: Settings
@@ -85,6 +54,7 @@ class Change:
     by: str
     events: list[str] = field(default_factory=list)
     logins_ended: int = 0
+    keys_ended: int = 0
 
     async def record(self, event: str) -> None:
         """Write the act, and read the user again."""
@@ -95,6 +65,11 @@ class Change:
     async def end_logins(self) -> None:
         """After the user's row has changed: a login in progress waits for that row, or is ended too."""
         self.logins_ended = await logins.end_logins(self.connection, self.user.id)
+
+    async def end_keys(self) -> None:
+        """As `end_logins`, for API keys and for mails that would replace the password."""
+        self.keys_ended = await keys.end_keys(self.connection, self.user.id)
+        await resets.end_resets(self.connection, self.user.id)
 
 
 Step = Callable[[Change], Awaitable[None]]
@@ -123,39 +98,7 @@ async def create_user(
 
 async def change_user(resources: Resources, name: str, step: Step, *, by: str) -> UserChange:
     """Take one of the steps below with the user of this username or email. Raise `NotFound`."""
-    return await _apply(resources, lambda connection: _select(connection, name), step, by=by)
-
-
-async def report_user(resources: Resources, name: str, *, most: int) -> UserReport:
-    """Raise `NotFound`."""
-    async with transaction(resources.db) as connection:
-        user = await _select(connection, name)
-        open_logins = await logins.select_open_logins(connection, user.id)
-        entries = await select_acts(connection, user=user.id, most=most)
-    acts = [
-        UserAct(
-            entry.at.isoformat(),
-            entry.act.event,
-            entry.act.actor,
-            entry.act.address,
-            entry.act.subject,
-            entry.act.request_id,
-        )
-        for entry in entries
-    ]
-    return UserReport(**_fields(user), open_logins=open_logins, acts=acts)
-
-
-async def report_users(resources: Resources, *, begins: str = "", after: int = 0, most: int = 100) -> UsersReport:
-    """Up to `most` users whose username or email begins so, in any case."""
-    async with transaction(resources.db) as connection:
-        rows = await users.select_users(connection, begins=begins, after=after, most=most)
-        total = await users.select_count(connection)
-    listed = [
-        ListedUser(**{**row, "created_at": row["created_at"].isoformat(), "seen_at": row["seen_at"].isoformat()})
-        for row in rows
-    ]
-    return UsersReport(listed, total, listed[-1].id if len(listed) == most else None)
+    return await _apply(resources, lambda connection: select(connection, name), step, by=by)
 
 
 async def delete_user(resources: Resources, user: int, *, by: str, request_id: str | None = None) -> UserChange:
@@ -163,14 +106,15 @@ async def delete_user(resources: Resources, user: int, *, by: str, request_id: s
     async with transaction(resources.db) as connection:
         found = await users.select_user(connection, user)
         ended = await logins.select_open_logins(connection, user)
+        open_keys = len(await keys.select_keys(connection, user))
 
     async def record(connection: Connection) -> None:
         await insert_act(connection, Act("user_deleted", by, subject=f"user:{user}", request_id=request_id))
 
     if found is None or not await erase_user(resources, user, record=record):
         raise NotFound(f"there is no user {user}; expected an id that the list of users has")
-    log.info("user_deleted", user=user, actor=by, logins_ended=ended)
-    return UserChange(**_fields(found), events=["user_deleted"], logins_ended=ended)
+    log.info("user_deleted", user=user, actor=by, logins_ended=ended, keys_ended=open_keys)
+    return UserChange(**fields_of(found), events=["user_deleted"], logins_ended=ended, keys_ended=open_keys)
 
 
 async def grant(change: Change) -> None:
@@ -182,7 +126,7 @@ async def grant(change: Change) -> None:
 
 
 async def revoke(change: Change) -> None:
-    """Take the scope away, and end all logins: their tokens still have it."""
+    """Take the scope away, and end all logins: their tokens still have it. API keys never had it."""
     scope = set(change.user.scope.split())
     if OPERATOR in scope:
         await users.update_scope(change.connection, change.user.id, " ".join(sorted(scope - {OPERATOR})))
@@ -191,11 +135,12 @@ async def revoke(change: Change) -> None:
 
 
 async def lock(change: Change) -> None:
-    """Refuse further logins, and end all open ones, even if it was locked before."""
+    """Refuse further logins, and end all open ones and all API keys, even if it was locked before."""
     was_locked = change.user.locked
     await users.update_locked(change.connection, change.user.id, locked=True)
     await change.end_logins()
-    if change.logins_ended or not was_locked:
+    await change.end_keys()
+    if change.logins_ended or change.keys_ended or not was_locked:
         await change.record("user_locked")
 
 
@@ -206,11 +151,12 @@ async def unlock(change: Change) -> None:
 
 
 async def reset_password(change: Change, password: str) -> None:
-    """Set another password, and end all logins. Raise `InvalidRequest` for the password."""
+    """Set another password, and end all logins and API keys. Raise `InvalidRequest` for the password."""
     check_policy(password, change.settings, names=(change.user.username, change.user.email))
     hashed = await _hash(password, change.settings)
     await users.update_password(change.connection, change.user.id, hashed, SCHEME)
     await change.end_logins()
+    await change.end_keys()
     await change.record("password_reset")
 
 
@@ -222,11 +168,14 @@ async def _apply(
         change = Change(connection, resources.settings, await find(connection), by)
         await step(change)
     for event in change.events:
-        log.info(event, user=change.user.id, actor=by, logins_ended=change.logins_ended)
-    return UserChange(**_fields(change.user), events=change.events, logins_ended=change.logins_ended)
+        log.info(event, user=change.user.id, actor=by, logins_ended=change.logins_ended, keys_ended=change.keys_ended)
+    return UserChange(
+        **fields_of(change.user), events=change.events, logins_ended=change.logins_ended, keys_ended=change.keys_ended
+    )
 
 
-async def _select(connection: Connection, name: str) -> User:
+async def select(connection: Connection, name: str) -> User:
+    """The user of this username or email. Raise `NotFound`."""
     user = await users.select_user_by_name(connection, name.strip())
     if user is None:
         raise NotFound(f"no account has the username or email {name!r}; `quotewell user create` makes one")
@@ -241,6 +190,7 @@ async def _hash(password: str, settings: Settings) -> str:
         passwords.close()
 
 
-def _fields(user: User) -> dict[str, Any]:
+def fields_of(user: User) -> dict[str, Any]:
+    """The fields of a `UserRow`."""
     fields = {name: getattr(user, name) for name in ("id", "username", "email", "scope", "locked")}
     return fields | {"created_at": user.created_at.isoformat()}

@@ -4,6 +4,7 @@ import os
 import sys
 
 from common.errors import InvalidSettings
+from common.process.environment import mail_password
 from common.process.logs import open_logs
 from common.process.settings import Settings
 
@@ -25,6 +26,7 @@ def open_process_logs(settings: Settings) -> None:
         secrets=[
             settings.jwt_secret,
             settings.jwt_previous_secret,
+            mail_password(settings.smtp_url),
             *([] if settings.simulated else [settings.provider_key]),
         ],
     )

@@ -6,8 +6,11 @@ No setting is named here except the stores' addresses.
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.utils import parseaddr
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from common.core.symbols import normalize_symbol
 from common.errors import InvalidSettings, InvalidSymbol
@@ -72,6 +75,50 @@ def base_url(env: Mapping[str, str], name: str) -> str:
     if url and not _is_base_url(url):
         raise InvalidSettings(f"{name}: expected http(s)://host[:port] without /query")
     return url.removesuffix("/query")
+
+
+def site_url(env: Mapping[str, str], name: str) -> str:
+    """The address under which people open the site, without a slash at its end."""
+    url = env.get(name, "").strip().rstrip("/")
+    if url and not (url.isascii() and _is_base_url(url)):
+        raise InvalidSettings(f"{name}: expected http(s)://host[:port], not {url!r}")
+    return url
+
+
+def smtp_url(env: Mapping[str, str], name: str) -> str:
+    """A mail server's address, never repeated in a message: it holds a password."""
+    url = env.get(name, "").strip()
+    if url and not _is_smtp_url(url):
+        raise InvalidSettings(
+            f"{name}: expected smtp(s)://[user:password@]host[:port]; in its password / ? # @ are written %2F %3F %23 %40"
+        )
+    return url
+
+
+def _is_smtp_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  raises if it is not a port
+    except ValueError:
+        return False
+    rest = parts.path.strip("/") + parts.query + parts.fragment
+    return parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and not rest and parts.netloc.count("@") <= 1
+
+
+def mail_password(url: str) -> str:
+    """The password in a mail server's address, as it is sent; empty if there is none."""
+    return unquote(urlsplit(url).password or "")
+
+
+def mail_sender(env: Mapping[str, str], name: str) -> str:
+    """The sender of mail, such as `quotes@example.com` or `Quotewell <quotes@example.com>`."""
+    text = env.get(name, "").strip()
+    try:
+        if text and not Address(addr_spec=parseaddr(text)[1]).domain:
+            raise ValueError
+    except (ValueError, IndexError, MessageError):
+        raise InvalidSettings(f"{name}: expected an address such as quotes@example.com, not {text!r}") from None
+    return text
 
 
 def origins(env: Mapping[str, str], name: str, default: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ SECRET_TEXT = (
     (re.compile(r"(?i)(apikey|api_key|token|ticket|password|secret)=[^&\s'\"]+"), r"\1=***"),
     (re.compile(r"(?i)(API key as )\S+"), r"\1***"),
     (re.compile(r"(?i)(authorization: *)?bearer +[\w.~+/=-]+"), "Bearer ***"),
+    (re.compile(r"\bqw_[0-9a-f]{8,}"), "qw_***"),  # an API key of ours
     (re.compile(r"(\w+://)[^/\s]*@"), r"\1***@"),
     (re.compile(r"(Failing row contains )[^\n]*"), r"\1***"),  # PostgreSQL repeats the rejected row
 )

@@ -16,11 +16,14 @@ from common.process.environment import (
     choice,
     database_url,
     days,
+    mail_sender,
     number,
     origins,
     redis_url,
     seconds,
     share,
+    site_url,
+    smtp_url,
     symbols,
 )
 from common.process.signing_keys import previous_key, signing_key
@@ -71,6 +74,9 @@ class Settings:
     public_reads: bool  # quotes, searches, charts and streams need no token
     registration_open: bool
     registration_limit: int
+    smtp_url: str = field(repr=False)  # empty: no mail is sent
+    mail_from: str
+    public_url: str
     log_level: str
     quote_ttl: timedelta
     search_ttl: timedelta
@@ -140,6 +146,7 @@ class Settings:
             simulator_port=simulator_port,
             **(_signing_keys(env, production=production, host=host) if serves_tokens else NO_KEYS),
             **_limits_of_users(env, production=production),
+            **_mail(env),
             log_level=choice(env, "LOG_LEVEL", LOG_LEVELS, "INFO"),
             quote_ttl=seconds(env, "QUOTE_TTL", 60, 1, 86400),
             search_ttl=seconds(env, "SEARCH_TTL", 3600, 1, 604800),
@@ -186,6 +193,14 @@ def _limits_of_users(env: Mapping[str, str], *, production: bool) -> dict[str, A
         "registration_open": choice(env, "REGISTRATION", ("open", "closed"), "open") == "open",
         "registration_limit": number(env, "REGISTRATION_LIMIT", int, 10 if production else 60_000, 1, 1e9),
     }
+
+
+def _mail(env: Mapping[str, str]) -> dict[str, Any]:
+    """How mail is sent, and where its links lead. Without a mail server the others are still checked."""
+    server, sender = smtp_url(env, "SMTP_URL"), mail_sender(env, "MAIL_FROM")
+    if server and not sender:
+        raise InvalidSettings("MAIL_FROM: expected an address such as quotes@example.com, because SMTP_URL is set")
+    return {"smtp_url": server, "mail_from": sender, "public_url": site_url(env, "PUBLIC_URL")}
 
 
 def _journal_kept(env: Mapping[str, str], limits: tuple[Rule, ...]) -> timedelta:

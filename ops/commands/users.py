@@ -12,9 +12,10 @@ from typing import Annotated
 import typer
 
 from common.errors import InvalidSettings
-from common.operations import users
+from common.operations import user_reports, users
 from common.operations.types import MAX_ID
-from common.operations.users import UserChange, UserReport, UsersReport
+from common.operations.user_reports import UserReport, UsersReport
+from common.operations.users import UserChange
 from common.store.accounts.users import EMAIL, USERNAME
 from ops.arguments import AsJson, actor
 from ops.render import REFUSED, Block, Column, end, pairs, render, table, when
@@ -78,7 +79,7 @@ def operator(
 
 @app.command("lock")
 def lock(name: Name, as_json: AsJson = False) -> None:
-    """Let nobody log in to it, and end all its logins: it holds everywhere within a second."""
+    """Let nobody log in to it, and end all its logins and API keys: it holds everywhere within a second."""
     _change(name, users.lock, as_json=as_json)
 
 
@@ -90,7 +91,7 @@ def unlock(name: Name, as_json: AsJson = False) -> None:
 
 @app.command("reset")
 def reset(name: Name, password_stdin: FromStdin = False, as_json: AsJson = False) -> None:
-    """Give an account another password, asked for twice, and end all its logins."""
+    """Give an account another password, asked for twice, and end all its logins and API keys."""
     password = _password(from_stdin=password_stdin)
     _change(name, lambda change: users.reset_password(change, password), as_json=as_json)
 
@@ -98,7 +99,7 @@ def reset(name: Name, password_stdin: FromStdin = False, as_json: AsJson = False
 @app.command("show")
 def show(name: Name, as_json: AsJson = False) -> None:
     """Who it is, whether it is locked, its open logins, and the last acts about it, newest last."""
-    report = call(lambda resources: users.report_user(resources, name, most=MAX_ACTS))
+    report = call(lambda resources: user_reports.report_user(resources, name, most=MAX_ACTS))
     render(report, _show, as_json=as_json)
 
 
@@ -110,7 +111,7 @@ def list_users(
     as_json: AsJson = False,
 ) -> None:
     """Who has an account, oldest first."""
-    report = call(lambda resources: users.report_users(resources, begins=begins, after=after, most=most))
+    report = call(lambda resources: user_reports.report_users(resources, begins=begins, after=after, most=most))
     render(report, _show_users, as_json=as_json)
 
 
@@ -121,7 +122,7 @@ def delete(
     as_json: AsJson = False,
 ) -> None:
     """Delete an account and everything that is stored about it, and end its logins. It asks first, for this cannot be undone."""
-    found = call(lambda resources: users.report_user(resources, name, most=1))
+    found = call(lambda resources: user_reports.report_user(resources, name, most=1))
     if not yes:
         _confirm(found.username, found.email)
     deleted = call(lambda resources: users.delete_user(resources, found.id, by=actor()))
@@ -174,7 +175,8 @@ def _change(name: str, step: users.Step, *, as_json: bool) -> None:
 def _sentence(account: UserChange) -> str:
     events = ", ".join(event.replace("_", " ") for event in account.events) or "was so already, nothing changed"
     ended = f"; {account.logins_ended} logins ended" if account.logins_ended else ""
-    return f"{account.username} ({account.id}): {events}{ended}"
+    keys = f"; {account.keys_ended} API keys ended" if account.keys_ended else ""
+    return f"{account.username} ({account.id}): {events}{ended}{keys}"
 
 
 def _show(account: UserReport) -> Iterator[Block]:
@@ -186,6 +188,7 @@ def _show(account: UserReport) -> Iterator[Block]:
             ("scope", account.scope or "-"),
             ("locked", "yes" if account.locked else "no"),
             ("open logins", str(account.open_logins)),
+            ("API keys", str(account.api_keys)),
         )
     )
     yield ""

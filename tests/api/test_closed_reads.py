@@ -14,7 +14,7 @@ from tests.api.conftest import PASSWORD, Client, OpenApi, User, followed, regist
 from tests.api.http.test_contract import offline
 from tests.harness.polling import eventually
 
-OPEN = ("/", "/ops", "/api/docs", "/api/openapi.json", "/api/health", "/api/health/live", "/api/health/ready")
+OPEN = ("/", "/ops", "/reset", "/api/docs", "/api/openapi.json", "/api/health", "/api/health/live", "/api/health/ready")
 ADDRESSES = {
     "/api/stock/{symbol}": "/api/stock/AAPL",
     "/api/stocks": "/api/stocks?symbols=AAPL",

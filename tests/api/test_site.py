@@ -9,7 +9,7 @@ from aiohttp import ClientResponse
 
 from tests.api.conftest import Client
 
-PAGES = ("/", "/ops", "/api/docs")
+PAGES = ("/", "/ops", "/reset", "/api/docs")
 
 
 def parts(page: str) -> list[tuple[str, str]]:

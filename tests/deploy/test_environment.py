@@ -24,6 +24,7 @@ SECRETS = {
     "JWT_SECRET_KEY": "a secret of this test alone, 32 bytes",
     "JWT_PREVIOUS_SECRET_KEY": "another secret of this test, 32 bytes",
     "ALPHA_VANTAGE_API_KEY": "key",
+    "SMTP_URL": "",
 }
 
 

@@ -22,7 +22,7 @@ WAYS: dict[str, set[tuple[str, str, int]]] = {
 LEAVES: dict[str, dict[str, set[tuple[str, int]]]] = {
     "development": {PROVIDER: set(), STORE: set(), CLOUD: set()},
     "production": {
-        PROVIDER: {("quotewell-api", 443), ("quotewell-worker", 443)},
+        PROVIDER: {("quotewell-api", 443), *(("quotewell-worker", port) for port in (443, 465, 587))},
         STORE: {
             *((f"quotewell-{name}", 5432) for name in ("api", "worker", "migrate")),
             *((f"quotewell-{name}", 6379) for name in ("api", "worker", "beat")),

@@ -67,7 +67,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(store_urls: dict[str, str], request: pytest.FixtureRequest) -> AsyncIterator[Site]:
-    """Its limits are the module's."""
+    """Its limits are the module's, and so are further settings."""
     async with AsyncExitStack() as stack:
         simulated = create_simulator(Config(limits=parse_limits("100000/1min", "limits")))
         simulator: Client = await stack.enter_async_context(TestClient(TestServer(simulated)))
@@ -80,6 +80,7 @@ async def site(store_urls: dict[str, str], request: pytest.FixtureRequest) -> As
                 "ALPHA_VANTAGE_BASE_URL": provider.url,
                 "PROVIDER_LIMITS": request.module.LIMITS,
                 "PROVIDER_TIMEOUT": "2",
+                **getattr(request.module, "SETTINGS", {}),
             },
             serves_tokens=True,
         )

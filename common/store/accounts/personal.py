@@ -23,6 +23,14 @@ PARTS: Mapping[str, str] = {  # $1: the user
         SELECT login_id, expires_at, network, left_at, stream FROM tickets JOIN logins ON logins.id = login_id
         WHERE user_id = $1 ORDER BY expires_at
     """,
+    "api_keys": """
+        SELECT id, prefix, name, created_at, expires_at, used_at, ended_at FROM api_keys WHERE user_id = $1 ORDER BY id
+    """,
+    "password_resets": "SELECT issued_at, expires_at, ended_at FROM password_resets WHERE user_id = $1 ORDER BY issued_at",
+    "mail": """
+        SELECT kind, outbox.content::text, queued_at, expires_at, due_at, tries FROM outbox JOIN users
+        ON lower(outbox.content->>'name') IN (lower(username), lower(email)) WHERE users.id = $1 ORDER BY outbox.id
+    """,
     "queued": """
         SELECT function, subject, class, since, expires, ready_at, tries, urgent_at, joined FROM demand
         WHERE asker = 'user:' || $1::bigint ORDER BY since, function, subject

@@ -10,7 +10,7 @@ import jwt
 import pytest
 
 from api.accounts.revocations import REVOCATIONS
-from api.accounts.tokens import digest
+from common.core.secrets import digest
 from common.store.accounts.logins import delete_old_logins, end_logins, insert_login
 from common.store.accounts.users import update_locked, update_seen
 from common.store.connection.pool import acquire

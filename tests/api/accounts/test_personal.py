@@ -25,6 +25,9 @@ PERSONAL = {  # table: its part of the export, and columns that are left out bec
     "logins": ("logins", {"user_id"}),
     "refresh_tokens": ("refresh_tokens", {"hash"}),
     "tickets": ("tickets", {"hash", "host"}),
+    "api_keys": ("api_keys", {"user_id", "hash"}),
+    "password_resets": ("password_resets", {"user_id", "hash", "mail_id"}),
+    "outbox": ("mail", {"id"}),
     "demand": ("queued", {"asker", "groups", "call", "taken_until"}),
     "credits": ("credits", {"asker"}),
     "calls": ("calls", {"asker", "account", "caller", "groups"}),
@@ -77,6 +80,7 @@ async def plant(api: Client, user: User, db: asyncpg.Pool) -> None:
     await api.post("/api/watchlist", json={"symbol": "ORCL"}, headers=user.headers | here)
     await api.post("/api/auth/ticket", headers=user.headers)
     await api.post("/api/auth/login", json={"username": user.name, "password": "a wrong password"}, headers=here)
+    await api.post("/api/auth/keys", json={"name": user.name}, headers=user.headers)
     name = f"user:{user.id}"
     async with acquire(resources.db) as connection:
         await enqueue(
@@ -88,6 +92,18 @@ async def plant(api: Client, user: User, db: asyncpg.Pool) -> None:
     await db.execute("UPDATE audit SET address = $2 WHERE user_id = $1", user.id, address_of(user))
     await db.execute(
         """
+        WITH mail AS (
+            INSERT INTO outbox (kind, content, expires_at) VALUES ('reset', jsonb_build_object('name', upper($1::text)), now())
+            RETURNING id
+        )
+        INSERT INTO password_resets (mail_id, user_id, hash, expires_at)
+        SELECT id, $2, sha256(gen_random_uuid()::text::bytea), now() FROM mail
+        """,
+        user.name,
+        user.id,
+    )
+    await db.execute(
+        """
         INSERT INTO calls (account, function, subjects, granted_at, ends_at, outcome, caller, asker, class)
         SELECT 'a', 'GLOBAL_QUOTE', '{IBM}', now(), now(), 'ok', 'here', $1, 'user' FROM generate_series(1, 3)
         """,
@@ -97,7 +113,9 @@ async def plant(api: Client, user: User, db: asyncpg.Pool) -> None:
 
 async def traces(db: asyncpg.Pool, user: User) -> dict[str, list[str]]:
     """By table, the rows in which the user is named: by name, number, email or address."""
-    telling = rf"(\m{user.name}\M|user:{user.id}\M|{re.escape(address_of(user))}\M|\m{user.name}-1\M)"
+    telling = (
+        rf"(\m{user.name}\M|\m{user.name.upper()}\M|user:{user.id}\M|{re.escape(address_of(user))}\M|\m{user.name}-1\M)"
+    )
     found = {}
     for table, columns in (await columns_of(db)).items():
         keys = " OR ".join(f"{column} = {user.id}" for column in columns & {"user_id"})
@@ -140,7 +158,7 @@ async def test_the_export_has_every_column_of_every_table_about_a_person(
     assert ("ada", "ada@example.com") == (exported["account"]["username"], exported["account"]["email"])
     assert ["ORCL"] == [item["symbol"] for item in exported["watchlist"]]
     assert 3 == len(exported["calls"])
-    assert {"registered", "login_failed", "symbol_pinned"} == {act["event"] for act in exported["acts"]}
+    assert {"registered", "login_failed", "key_created", "symbol_pinned"} == {act["event"] for act in exported["acts"]}
 
 
 async def test_an_export_has_nothing_of_others_and_no_secret(api: Client, ada: User, db: asyncpg.Pool) -> None:

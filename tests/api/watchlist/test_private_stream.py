@@ -17,10 +17,10 @@ from structlog.testing import capture_logs
 
 from api.accounts.revocations import REVOCATIONS
 from api.accounts.tickets import TICKETS
-from api.accounts.tokens import digest
 from api.streams.fanout import Client as Told
 from api.watchlist.stream import PRIVATE, PrivateStreams
 from common.core.quotes.wire import encode, version
+from common.core.secrets import digest
 from common.process.servers import Postgres
 from common.store.accounts.logins import end_login
 from common.store.accounts.tickets import insert_ticket

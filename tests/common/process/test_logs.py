@@ -95,6 +95,8 @@ TEXTS = [
     ("Authorization: Bearer eyJhbGciOi.J9.x-y_z=", "Bearer ***"),
     ("bearer eyJhbGciOi.J9.x-y_z", "Bearer ***"),
     ("We have detected your API key as UNKNOWNKEY1 and our", "We have detected your API key as *** and our"),
+    (f"a key qw_{'0a' * 32} of ours", "a key qw_*** of ours"),
+    ("smtp://user:hidden@mail:587", "smtp://***@mail:587"),  # pragma: allowlist secret
     (f"{CANARY}{CANARY}", "******"),
     ("known+secret/with(regex)!", "***!"),
     ("a tiny word of four letters stays", "a tiny word of four letters stays"),

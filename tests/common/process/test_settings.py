@@ -129,6 +129,10 @@ def test_the_key_decides_what_the_rest_defaults_to(env: dict[str, str], expected
         ("REGISTRATION", "open", "registration_open", True),
         ("REGISTRATION", "closed", "registration_open", False),
         ("REGISTRATION_LIMIT", "3", "registration_limit", 3),
+        ("SMTP_URL", "", "smtp_url", ""),
+        ("MAIL_FROM", " Quotes <quotes@example.org> ", "mail_from", "Quotes <quotes@example.org>"),
+        ("PUBLIC_URL", "https://quotes.example.org/", "public_url", "https://quotes.example.org"),
+        ("PUBLIC_URL", "http://localhost:5001", "public_url", "http://localhost:5001"),
         ("OVERVIEW_SYMBOLS", "aapl, brk.b,AAPL", "overview_symbols", ("AAPL", "BRK-B")),
         ("PROVIDER_LIMITS", "25/d,5/min", "limits", parse_limits("5/1min,25/1d", "limits")),
         ("ALPHA_VANTAGE_BASE_URL", "http://h:1/", "provider_base_url", "http://h:1"),
@@ -201,6 +205,10 @@ def test_redis_is_named_by_its_url_or_by_host_and_port(env: dict[str, str], url:
         ("LOGIN_DAYS", "0", "expected a number from 0.001 to 36500, not '0'"),
         ("REGISTRATION", "off", "expected one of open, closed, not 'off'"),
         ("REGISTRATION_LIMIT", "0", "expected a number from 1 to 1000000000, not '0'"),
+        ("MAIL_FROM", "Quotes", "expected an address such as quotes@example.com, not 'Quotes'"),
+        ("MAIL_FROM", "a@b@c", "expected an address such as quotes@example.com, not 'a@b@c'"),
+        ("PUBLIC_URL", "quotes.example.org", "expected http(s)://host[:port], not 'quotes.example.org'"),
+        ("PUBLIC_URL", "https://exämple.org", "expected http(s)://host[:port], not 'https://exämple.org'"),
         ("LOG_LEVEL", "debug", "expected one of DEBUG, INFO, WARNING, ERROR, not 'debug'"),
         ("QUOTE_TTL", "0", "expected a number from 1 to 86400, not '0'"),
         ("QUOTE_TTL", "inf", "expected a number from 1 to 86400, not 'inf'"),
@@ -420,3 +428,43 @@ def test_a_known_key_is_refused_as_the_previous_one_too(secret: str) -> None:
     refusal = refusal_of({**PRODUCTION, "JWT_PREVIOUS_SECRET_KEY": secret}, serves_tokens=True)
 
     assert "JWT_PREVIOUS_SECRET_KEY: expected a secret of your own, not the sample's" == refusal
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "smtp://mail.test",
+        "smtps://ada:CANARY@mail.test:465",
+        "smtp://ada%40example.org:CANARY%2F%3F%23%40@mail.test:587/",
+        "smtp://[::1]:25",
+    ],
+)
+def test_a_mail_server_is_read_as_given_and_not_shown(url: str) -> None:
+    settings = Settings.from_env({**DEVELOPMENT, "SMTP_URL": url, "MAIL_FROM": "quotes@example.org"})
+
+    assert url == settings.smtp_url
+    assert "CANARY" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mail.test",
+        "http://mail.test",
+        "smtp://",
+        "smtp://ada:CANARY@mail.test:mail",
+        "smtp://ada:CANARY/x@mail.test",
+        "smtp://ada:CANARY@x@mail.test",
+        "smtp://ada:CANARY?x@mail.test",
+        "smtp://mail.test/inbox",
+    ],
+)
+def test_a_wrong_mail_server_is_refused_without_its_password(url: str) -> None:
+    refusal = refusal_of({**DEVELOPMENT, "SMTP_URL": url, "MAIL_FROM": "quotes@example.org"})
+
+    assert refusal.startswith("SMTP_URL: expected smtp(s)://[user:password@]host[:port]; ")
+    assert "CANARY" not in refusal
+
+
+def test_a_mail_server_needs_a_sender() -> None:
+    assert refusal_of({**DEVELOPMENT, "SMTP_URL": "smtp://mail.test"}).startswith("MAIL_FROM: expected an address")

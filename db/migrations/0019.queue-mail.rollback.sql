@@ -1,0 +1,3 @@
+DROP TABLE IF EXISTS password_resets;
+
+DROP TABLE IF EXISTS outbox;
