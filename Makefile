@@ -7,7 +7,7 @@ EMBEDDED := $(BIN)/python -m common.process.embedded
 # tests/conftest.py decides how many processes there are, what each of them gets, and the order.
 PARALLEL := --numprocesses auto --dist loadscope --no-loadscope-reorder
 
-.PHONY: setup run test test-fast faults soak load deploy-check check migrate lock schema licences audit clean \
+.PHONY: setup run test test-fast faults attack soak load deploy-check check migrate lock schema licences audit clean \
 	bench-refresh bench-fair bench-read bench-watchlist bench-stream bench-login bench-versus bench-search
 
 setup: .venv/ready
@@ -31,6 +31,12 @@ test-fast: setup
 
 faults: setup
 	$(BIN)/python -m tests.faults
+
+# Some groups only: make attack ATTACKS="tokens races"
+ATTACKS ?=
+
+attack: setup
+	$(BIN)/python -m tests.attack $(ATTACKS)
 
 MINUTES ?= 60
 
