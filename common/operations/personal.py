@@ -32,7 +32,7 @@ class Export(Struct, frozen=True):
     refresh_tokens: Rows
     tickets: Rows
     api_keys: Rows
-    password_resets: Rows
+    resets: Rows
     mail: Rows
     queued: Rows
     credits: Rows

@@ -26,7 +26,9 @@ PARTS: Mapping[str, str] = {  # $1: the user
     "api_keys": """
         SELECT id, prefix, name, created_at, expires_at, used_at, ended_at FROM api_keys WHERE user_id = $1 ORDER BY id
     """,
-    "password_resets": "SELECT issued_at, expires_at, ended_at FROM password_resets WHERE user_id = $1 ORDER BY issued_at",
+    "resets": """
+        SELECT issued_at, expires_at, ended_at FROM password_resets WHERE user_id = $1 ORDER BY issued_at
+    """,
     "mail": """
         SELECT kind, outbox.content::text, queued_at, expires_at, due_at, tries FROM outbox JOIN users
         ON lower(outbox.content->>'name') IN (lower(username), lower(email)) WHERE users.id = $1 ORDER BY outbox.id

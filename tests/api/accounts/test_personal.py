@@ -26,7 +26,7 @@ PERSONAL = {  # table: its part of the export, and columns that are left out bec
     "refresh_tokens": ("refresh_tokens", {"hash"}),
     "tickets": ("tickets", {"hash", "host"}),
     "api_keys": ("api_keys", {"user_id", "hash"}),
-    "password_resets": ("password_resets", {"user_id", "hash", "mail_id"}),
+    "password_resets": ("resets", {"user_id", "hash", "mail_id"}),
     "outbox": ("mail", {"id"}),
     "demand": ("queued", {"asker", "groups", "call", "taken_until"}),
     "credits": ("credits", {"asker"}),
