@@ -199,6 +199,7 @@ def test_only_the_api_signs_tokens_and_only_callers_have_the_key(overlay: str) -
         "JWT_SECRET_KEY": {"api"},
         "JWT_PREVIOUS_SECRET_KEY": {"api"},
         "ALPHA_VANTAGE_API_KEY": {"api", "worker"},
+        "SMTP_URL": {"api", "worker"},
     } == holders
 
 
