@@ -17,7 +17,7 @@ from common.store.market import listings
 from tests.api.conftest import Client, OpenApi, Provider, User, register
 from tests.harness.polling import BUSY, eventually
 
-SECONDS = 3.0
+SECONDS = 4
 AT_ONCE = 1 + BUSY  # seconds: those who wait, wait for ten
 
 
@@ -63,10 +63,14 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return sent
 
 
-async def sent_a_second(statements: Counter[str]) -> float:
-    before = statements.total()
-    await asyncio.sleep(SECONDS)
-    return (statements.total() - before) / SECONDS
+async def sent_a_second(statements: Counter[str]) -> int:
+    """The least of several seconds: what each waiter asks once, as it begins, is not in all of them."""
+    seconds = []
+    for _ in range(SECONDS):
+        before = statements.total()
+        await asyncio.sleep(1)
+        seconds.append(statements.total() - before)
+    return min(seconds)
 
 
 async def test_twenty_who_wait_on_a_spent_budget_cost_few_statements(
