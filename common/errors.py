@@ -46,220 +46,152 @@ class QuotewellError(Exception):
     status = 500
     code = "internal"
 
+    def __init_subclass__(cls, *, status: int | None = None, code: str | None = None) -> None:
+        """Without `status` or `code` a class has that of its parent."""
+        super().__init_subclass__()
+        cls.status = status or cls.status
+        cls.code = code or cls.code
 
-class InvalidSettings(QuotewellError):
+
+class InvalidSettings(QuotewellError, code="invalid_settings"):
     """Fix the setting that the message names, then start again."""
 
-    code = "invalid_settings"
 
-
-class ClientError(QuotewellError):
+class ClientError(QuotewellError, status=400):
     """The client's fault; the message says what was expected."""
 
-    status = 400
 
-
-class InvalidRequest(ClientError):
+class InvalidRequest(ClientError, code="invalid_request"):
     """Send what the message asks for."""
-
-    code = "invalid_request"
 
 
 class MalformedAuthorization(InvalidRequest):
     """Send one header `Authorization: Bearer <token>`, and no second proof beside it."""
 
 
-class InvalidSymbol(ClientError):
+class InvalidSymbol(ClientError, code="invalid_symbol"):
     """Send a symbol such as AAPL, BRK-B or TSCO.LON."""
 
-    code = "invalid_symbol"
 
-
-class InvalidToken(ClientError):
+class InvalidToken(ClientError, status=401, code="invalid_token"):
     """Log in again; the token is missing, malformed or not issued here."""
-
-    status = 401
-    code = "invalid_token"
 
 
 class NoToken(InvalidToken):
     """Log in and send `Authorization: Bearer <token>`; the request has no token."""
 
 
-class TokenExpired(InvalidToken):
+class TokenExpired(InvalidToken, code="token_expired"):
     """Log in again or refresh; the token has expired."""
 
-    code = "token_expired"
 
-
-class InvalidCredentials(ClientError):
+class InvalidCredentials(ClientError, status=401, code="invalid_credentials"):
     """The name or the password is wrong; the answer does not say which."""
 
-    status = 401
-    code = "invalid_credentials"
 
-
-class InsufficientScope(ClientError):
+class InsufficientScope(ClientError, status=403, code="insufficient_scope"):
     """The token lacks the scope for this, which `scope` names; or it is an API key, which may only read."""
-
-    status = 403
-    code = "insufficient_scope"
 
     def __init__(self, message: str, *, scope: str = "") -> None:
         super().__init__(message)
         self.scope = scope
 
 
-class RegistrationClosed(ClientError):
+class RegistrationClosed(ClientError, status=403, code="registration_closed"):
     """Ask the operator for an account; registration is closed."""
 
-    status = 403
-    code = "registration_closed"
 
-
-class ResetUnavailable(ClientError):
+class ResetUnavailable(ClientError, status=403, code="reset_unavailable"):
     """Ask the operator for another password; this instance sends no mail."""
 
-    status = 403
-    code = "reset_unavailable"
 
-
-class NotFound(ClientError):
+class NotFound(ClientError, status=404, code="not_found"):
     """There is nothing at this address."""
 
-    status = 404
-    code = "not_found"
 
-
-class UnknownSymbol(NotFound):
+class UnknownSymbol(NotFound, code="unknown_symbol"):
     """The provider does not have this symbol; Quotewell asks again after an hour."""
 
-    code = "unknown_symbol"
 
-
-class NotOnWatchlist(NotFound):
+class NotOnWatchlist(NotFound, code="not_on_watchlist"):
     """This symbol is not on the user's watchlist."""
 
-    code = "not_on_watchlist"
 
-
-class MethodNotAllowed(ClientError):
+class MethodNotAllowed(ClientError, status=405, code="method_not_allowed"):
     """Use one of the methods in the Allow header."""
 
-    status = 405
-    code = "method_not_allowed"
 
-
-class NotAcceptable(ClientError):
+class NotAcceptable(ClientError, status=406, code="not_acceptable"):
     """Accept what the route answers, usually application/json."""
 
-    status = 406
-    code = "not_acceptable"
 
-
-class Conflict(ClientError):
+class Conflict(ClientError, status=409):
     """The request conflicts with what is stored; nothing was changed."""
 
-    status = 409
 
-
-class AlreadyOnWatchlist(Conflict):
+class AlreadyOnWatchlist(Conflict, code="already_on_watchlist"):
     """The symbol is already on the watchlist."""
 
-    code = "already_on_watchlist"
 
-
-class WatchlistFull(Conflict):
+class WatchlistFull(Conflict, code="watchlist_full"):
     """Remove a symbol first."""
 
-    code = "watchlist_full"
 
-
-class KeysFull(Conflict):
+class KeysFull(Conflict, code="keys_full"):
     """End an API key first."""
 
-    code = "keys_full"
 
-
-class UsernameTaken(Conflict):
+class UsernameTaken(Conflict, code="username_taken"):
     """Choose another username."""
 
-    code = "username_taken"
 
-
-class EmailTaken(Conflict):
+class EmailTaken(Conflict, code="email_taken"):
     """This address already has an account."""
 
-    code = "email_taken"
 
-
-class PayloadTooLarge(ClientError):
+class PayloadTooLarge(ClientError, status=413, code="payload_too_large"):
     """Send a smaller body."""
 
-    status = 413
-    code = "payload_too_large"
 
-
-class UnsupportedMediaType(ClientError):
+class UnsupportedMediaType(ClientError, status=415, code="unsupported_media_type"):
     """Send application/json."""
 
-    status = 415
-    code = "unsupported_media_type"
 
-
-class NotNow(QuotewellError):
+class NotNow(QuotewellError, status=503):
     """Try again after `retry_after` seconds (a whole number, at least 1)."""
-
-    status = 503
 
     def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = max(1, ceil(retry_after))
 
 
-class RateLimited(NotNow):
+class RateLimited(NotNow, status=429, code="rate_limited"):
     """This client exceeded its limit; try again later."""
 
-    status = 429
-    code = "rate_limited"
 
-
-class TooManyStreams(NotNow):
+class TooManyStreams(NotNow, status=429, code="too_many_streams"):
     """Close one of your streams first; this user or network has as many open as it may."""
 
-    status = 429
-    code = "too_many_streams"
 
-
-class QuotePending(NotNow):
+class QuotePending(NotNow, code="quote_pending"):
     """The symbol is queued; its first quote has not arrived yet."""
 
-    code = "quote_pending"
 
-
-class StoreUnavailable(NotNow):
+class StoreUnavailable(NotNow, code="store_unavailable"):
     """PostgreSQL does not answer. The message says whether nothing was written or it is unknown; if unknown, check before you retry."""
-
-    code = "store_unavailable"
 
 
 class StoreUnfit(StoreUnavailable):
     """PostgreSQL answers and refuses: migrate it (`quotewell migrate`), or correct DATABASE_URL."""
 
 
-class StoreBusy(StoreUnavailable):
+class StoreBusy(StoreUnavailable, code="overloaded"):
     """Try again later; all of our connections to PostgreSQL are in use. Nothing was written."""
 
-    code = "overloaded"
 
-
-class ProviderUnavailable(NotNow):
+class ProviderUnavailable(NotNow, code="provider_unavailable"):
     """The provider does not answer or refuses; nothing was changed."""
 
-    code = "provider_unavailable"
 
-
-class Overloaded(NotNow):
+class Overloaded(NotNow, code="overloaded"):
     """More requests than can be served; try again later."""
-
-    code = "overloaded"
